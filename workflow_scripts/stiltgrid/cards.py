@@ -1,0 +1,190 @@
+"""What the grid is made of: task cards, models, recipes, training settings. Pure; no torch, no I/O.
+
+The mappings that these are built from have passed the door (`door.py`), so nothing is checked twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+SPLITS = ("train", "dev", "test")
+STAGES = ("pretrain", "intermediate", "target")
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """One data set: how its rows become a family's examples, where they are, how they are scored."""
+
+    name: str
+    family: str
+    about: str
+    citation: str
+    languages: tuple[str, ...]
+    metric: str
+    max_length: int
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    label_values: tuple[Any, ...] = ()
+    drop_labels: tuple[Any, ...] = ()
+    train: tuple[str, ...] = ()
+    train_languages: tuple[str, ...] = ("en",)
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adapter: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    benchmarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    headline_split: str | None = None
+    hub: Mapping[str, Any] | None = None
+    local: Mapping[str, Any] | None = None
+    minilab: Mapping[str, Any] | None = None
+
+    def source(self, kind: str) -> Mapping[str, Any] | None:
+        """The card's section for one kind of source: `hub`, `local` or `minilab`."""
+        section: Mapping[str, Any] | None = getattr(self, kind)
+        return section
+
+    @property
+    def tuned(self) -> str | None:
+        """Name of the tuned model that scores this target; None where the checkpoint is read directly."""
+        return "+".join(self.train) or None
+
+    def origins(self, split: str) -> tuple[str, ...]:
+        """Names of the cards whose source rows make up a split (mostly just this card)."""
+        return tuple(self.rows.get(split, (self.name,)))
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Hyper-parameters of one stage. Lengths in tokens, shares in [0, 1], learning rate per step."""
+
+    learning_rate: float = 1e-5
+    batch_size: int = 32
+    epochs: float = 3.0
+    max_steps: int | None = None
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    adam_epsilon: float = 1e-8
+    max_grad_norm: float = 1.0
+    examples: int | None = None
+    max_length: int | None = None
+    evaluate_every: int | None = None
+    patience: int | None = 30
+    dev_examples: int | None = 500
+    micro_batch_tokens: int = 16384
+    precision: str = "auto"
+    gradient_checkpointing: bool = False
+    optimizer: str = "adamw"
+
+    def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
+        """These settings with some keys replaced; unknown keys have been refused at the door."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from."""
+
+    name: str
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    pretrain: Mapping[str, Any] | None = None
+    pooling: str = "cls"
+    retrieval_pooling: str = "mean"
+    retrieval_layer: int | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one row of the grid is made: the tasks of the intermediate stage and how they are mixed.
+
+    `none` has no tasks. `sampling` is one of proportional (examples-proportional, with `cap` as in T5),
+    temperature (n ** (1 / temperature)) and uniform; with one task it changes nothing.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    sampling: str = "proportional"
+    cap: int | None = None
+    temperature: float = 1.0
+    examples: int | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How much of each evaluation split is scored; None scores all. `batch_tokens` is per forward pass."""
+
+    examples: int | None = None
+    batch_tokens: int = 16384
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The whole experiment: models × intermediates × targets × seeds over a catalogue of cards."""
+
+    source: str
+    data_dir: str | None
+    world: Mapping[str, Any]
+    models: Mapping[str, Model]
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    recipes: Mapping[str, Recipe]
+    cards: Mapping[str, TaskCard]
+    training: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    keep_tuned: bool = True
+
+    def recipe(self, intermediate: str) -> Recipe:
+        """The recipe of a row: a named one, `none`, or a single task's."""
+        if intermediate in self.recipes:
+            return self.recipes[intermediate]
+        if intermediate == NONE:
+            return Recipe(NONE)
+        return Recipe(intermediate, tasks=(intermediate,))
+
+    def training_for(self, stage: str, task: str) -> TrainingSettings:
+        """Settings of a task in a stage: defaults, then `all`, the stage, then the task (both ways)."""
+        own = self.training.get("tasks", {}).get(task, {})
+        layers = (self.training.get("all", {}), self.training.get(stage, {}), own.get("all", {}), own.get(stage, {}))
+        settings = TrainingSettings()
+        for layer in layers:
+            settings = settings.override(layer)
+        return settings
+
+    def evaluation_for(self, target: str) -> Evaluation:
+        """Evaluation settings of a target: the common keys, then the target's own under `tasks`."""
+        common = {key: value for key, value in self.evaluation.items() if key != "tasks"}
+        return Evaluation(**{**common, **self.evaluation.get("tasks", {}).get(target, {})})
+
+    def trained_tasks(self) -> tuple[str, ...]:
+        """Every task whose training rows some stage of this grid reads, sorted."""
+        rows = {task for name in self.intermediates for task in self.recipe(name).tasks}
+        columns = {task for name in self.targets for task in self.cards[name].train}
+        return tuple(sorted(rows | columns))
+
+
+def as_params(value: Any) -> Any:
+    """A data class or mapping as plain sorted containers: stable text for Snakemake's params trigger."""
+    if hasattr(value, "__dataclass_fields__"):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_params(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, (list, tuple)):
+        return [as_params(item) for item in value]
+    return value
+
+
+def from_params(kind: type, params: Mapping[str, Any]) -> Any:
+    """The inverse of `as_params` for the flat data classes of this module (lists become tuples)."""
+    known = {item.name for item in fields(kind)}
+    return kind(**{key: _frozen(value) for key, value in params.items() if key in known})
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,88 @@
+"""Token ids without importing transformers: a `tokenizers` file and the layout of its special tokens.
+
+Every model folder's tokenizer (fetched or trained here) is one `tokenizer.json` beside
+`special_tokens.json`: {"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]},
+the ids around one segment (prefix A suffix) or two (prefix A middle B suffix).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from stiltgrid.errors import SourceError
+from stiltgrid.files import read_json
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Ids of one text without special tokens, and their character spans [start, end) in it."""
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+
+
+class SubwordTokenizer:
+    """Encodes texts, words and pairs for one model. Truncation is the caller's, and always explicit."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        path = Path(folder)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+            layout = read_json(path / "special_tokens.json")
+        except Exception as error:  # tokenizers raises a bare Exception for unreadable files
+            raise SourceError(f"{path}: no readable tokenizer ({error})") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.pad: int = layout["pad"]
+        self.mask: int | None = layout["mask"]
+        self.prefix: list[int] = layout["prefix"]
+        self.middle: list[int] = layout["middle"]
+        self.suffix: list[int] = layout["suffix"]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of pieces, added tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def special_count(self, segments: int) -> int:
+        """Special tokens around one or two segments."""
+        return len(self.prefix) + len(self.suffix) + (len(self.middle) if segments == 2 else 0)
+
+    def pieces(self, texts: list[str]) -> list[Pieces]:
+        """Tokenise texts, without special tokens, with character spans."""
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [
+            Pieces(item.ids, [start for start, _ in item.offsets], [end for _, end in item.offsets])
+            for item in encodings
+        ]
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        """Tokenise texts, ids only, without special tokens."""
+        return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
+        """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id."""
+        encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
+        return [(item.ids, list(item.word_ids)) for item in encodings]
+
+    def join(self, first: list[int], second: list[int] | None = None) -> list[int]:
+        """One sequence with special tokens: prefix A suffix, or prefix A middle B suffix."""
+        if second is None:
+            return [*self.prefix, *first, *self.suffix]
+        return [*self.prefix, *first, *self.middle, *second, *self.suffix]
+
+    def join_truncated(self, first: list[int], second: list[int] | None, max_length: int) -> list[int]:
+        """Like `join`, cutting the end of the longer segment first until the whole fits `max_length`."""
+        room = max_length - self.special_count(1 if second is None else 2)
+        if second is None:
+            return self.join(first[:room])
+        excess = max(0, len(first) + len(second) - room)
+        cut_first = min(excess, max(0, len(first) - len(second)))
+        cut_second = min(excess - cut_first, max(0, len(second) - len(first)))
+        both = excess - cut_first - cut_second
+        keep_first = len(first) - cut_first - both // 2
+        keep_second = len(second) - cut_second - (both - both // 2)
+        return self.join(first[:keep_first], second[:keep_second])
