@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from stiltgrid.cards import TaskCard
+from stiltgrid.rows import RawRow as RawRow
 from stiltgrid.tokenization import SubwordTokenizer
 
 if TYPE_CHECKING:
@@ -39,14 +40,6 @@ class Measurement:
     metric: str
     value: float
     n: int
-
-
-@dataclass(frozen=True)
-class RawRow:
-    """A source row and where it stands ('xnli/test.de.jsonl.gz line 17'), for errors that name it."""
-
-    values: Mapping[str, Any]
-    place: str
 
 
 class Family(ABC):

@@ -1,0 +1,43 @@
+"""Where rows come from: one interface for the hub, a local mirror and the embedded mini-lab."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from stiltgrid.cards import TaskCard
+from stiltgrid.rows import RawRow
+
+
+class Source(ABC):
+    """Reads the rows of a card's section for this kind of source, in the data set's own columns.
+
+    A section's `splits` maps our split names (train, dev, test) to what the source calls them: a name, a
+    list of names (concatenated), or a mapping of part names to names, for data that comes in several
+    tables (a pool of sentences and a list of gold pairs). A name may end in a slice, `[:800]`.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
+        """Rows in the source's order; SourceError names the file or repository that cannot be read."""
+
+    @abstractmethod
+    def has(self, card: TaskCard, split: str, language: str) -> bool:
+        """Whether `read` would find rows, told without network or heavy work (used at parse)."""
+
+    def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
+        """What `read` would look for and not find, one sentence each, told as cheaply as `has`."""
+        return []
+
+    @abstractmethod
+    def text(self, language: str) -> Iterator[str]:
+        """Raw documents for language modelling, one string each, in a fixed order."""
+
+    def files(self, card: TaskCard, split: str, language: str) -> list[str]:
+        """Paths whose change must rerun what reads them; empty where the source has none."""
+        return []
+
+    def provenance(self) -> dict[str, Any]:
+        """What was read, after reading: resolved commits, file digests, world settings."""
+        return {"source": self.kind}

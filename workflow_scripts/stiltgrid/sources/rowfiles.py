@@ -1,0 +1,87 @@
+"""Files of rows, read lazily: JSON Lines (plain or gzip) and parquet, each row with its place.
+
+Shared by the local mirror and the hub's downloads. pyarrow is imported only when a parquet file is read.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.errors import RowError, SourceError
+from stiltgrid.rows import RawRow
+
+SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+_BATCH = 4096
+
+
+def read_table(path: Path, shown: str) -> Iterator[RawRow]:
+    """Every row of one file. `shown` is the name that errors and places carry ('xnli/test.de.jsonl.gz').
+
+    Raises SourceError for files that are empty, cut short, or of another kind, and RowError with the line
+    number for a line that is not a JSON object.
+    """
+    if path.name.endswith(".parquet"):
+        rows = _parquet_rows(path, shown)
+    elif path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
+        rows = _json_rows(path, shown)
+    else:
+        raise SourceError(f"{shown}: rows are read from {', '.join(SUFFIXES)}; this file is of another kind")
+    found = False
+    for row in rows:
+        found = True
+        yield row
+    if not found:
+        raise SourceError(f"{shown}: expected rows, found an empty file")
+
+
+def read_lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text without its line end) of a UTF-8 file, plain or gzip; blank lines left out."""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = line.decode("utf-8")
+                if not text.isspace():
+                    yield number, text.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise RowError(f"{shown} line {number}", f"expected UTF-8 text, found other bytes ({error})") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problem = f"not a whole gzip file after line {number} ({error}); copy or fetch it again"
+        raise SourceError(f"{shown}: {problem}") from error
+    except OSError as error:
+        raise SourceError(f"{shown}: cannot be read ({error})") from error
+
+
+def _json_rows(path: Path, shown: str) -> Iterator[RawRow]:
+    for number, line in read_lines(path, shown):
+        place = f"{shown} line {number}"
+        yield RawRow(parse_object(line, place), place)
+
+
+def parse_object(line: str, place: str) -> dict[str, Any]:
+    """One line of JSON Lines; RowError when it is not a JSON object."""
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RowError(place, f"expected a JSON object, found broken JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(values, dict):
+        raise RowError(place, f"expected a JSON object, found {type(values).__name__}: {line[:60]}")
+    return values
+
+
+def _parquet_rows(path: Path, shown: str) -> Iterator[RawRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        number = 0
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield RawRow(values, f"{shown} row {number}")
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{shown}: not a whole parquet file ({error}); copy or fetch it again") from error
