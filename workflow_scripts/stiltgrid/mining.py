@@ -1,0 +1,203 @@
+"""Nearest neighbours and bitext mining in bounded memory: exact, deterministic, numpy only.
+
+Vectors are float32 of unit length, so that a dot product is a cosine. Scores are computed block by block
+and read in both directions while they are in the cache's reach; the whole matrix never exists.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+log = logging.getLogger(__name__)
+
+ROW_BLOCK = 4096
+COLUMN_BLOCK = 4096
+SMALLEST_MEAN = 1e-6
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k best of the other side: `scores` (n, k) falling, `indices` (n, k); of equals, the lowest index."""
+
+    scores: np.ndarray
+    indices: np.ndarray
+
+
+@dataclass(frozen=True)
+class MinedPairs:
+    """One-to-one pairs by falling `scores`: row numbers `sources` of x and `targets` of y, each (pairs,)."""
+
+    sources: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """(n, hidden) float32 copies of length 1; a zero or non-finite vector becomes zero (cosine 0 to all)."""
+    result = np.array(vectors, dtype=np.float32)
+    broken = ~np.isfinite(result).all(axis=1)
+    if broken.any():
+        log.warning("%d of %d sentence vectors are not finite; they retrieve nothing", broken.sum(), len(result))
+        result[broken] = 0.0
+    lengths = np.sqrt(np.einsum("ij,ij->i", result, result, dtype=np.float64))
+    lengths[lengths == 0] = 1.0
+    result /= lengths[:, None].astype(np.float32)
+    return result
+
+
+def nearest(queries: np.ndarray, candidates: np.ndarray, k: int) -> Neighbours:
+    """The k candidates of highest dot product for each query (fewer than k where there are fewer)."""
+    return _search(queries, candidates, k, both=False)[0]
+
+
+def nearest_both(x: np.ndarray, y: np.ndarray, k: int) -> tuple[Neighbours, Neighbours]:
+    """`nearest` of x among y and of y among x, from one pass over the scores."""
+    forward, backward = _search(x, y, k, both=True)
+    assert backward is not None
+    return forward, backward
+
+
+def mine_pairs(x: np.ndarray, y: np.ndarray, k: int = 4) -> MinedPairs:
+    """Parallel sentences by ratio margin, "max" retrieval (Artetxe and Schwenk 2019; XTREME's BUCC).
+
+    margin(x, y) = cos(x, y) / ((mean of x's k best cosines + mean of y's k best) / 2). Every x proposes the
+    best of its k neighbours and every y the best of its own; proposals are taken greedily by margin, each
+    sentence once. Pairs of margin 0 or less are left out, as are means of 0 or less (held at 1e-6).
+    """
+    if not len(x) or not len(y):
+        empty = np.zeros(0, dtype=np.int64)
+        return MinedPairs(empty, empty, np.zeros(0))
+    forward, backward = nearest_both(x, y, k)
+    x_mean, y_mean = forward.scores.mean(axis=1), backward.scores.mean(axis=1)
+    x_best, x_margin = _best_by_margin(forward, x_mean, y_mean)
+    y_best, y_margin = _best_by_margin(backward, y_mean, x_mean)
+    sources = np.concatenate([np.arange(len(x)), y_best])
+    targets = np.concatenate([x_best, np.arange(len(y))])
+    margins = np.concatenate([x_margin, y_margin])
+    kept = _greedy(sources, targets, margins)
+    return MinedPairs(sources[kept], targets[kept], margins[kept])
+
+
+def best_threshold(scores: np.ndarray, correct: np.ndarray, gold: int) -> float:
+    """The score that, used as a minimum, gives the highest F1; halfway to the next lower score.
+
+    `scores` (pairs,) and `correct` (pairs,) bool are of mined pairs, `gold` counts the true ones. Pairs of
+    equal score stand or fall together. 0.0 (keep everything) where no pair is correct (XTREME's BUCC).
+    """
+    order = np.argsort(-scores, kind="stable")
+    falling, hits = scores[order], np.cumsum(correct[order])
+    if not len(falling) or not hits[-1]:
+        return 0.0
+    f1 = 2.0 * hits / (np.arange(1, len(falling) + 1) + gold)
+    following = np.append(falling[1:], falling[-1])
+    f1[:-1][falling[:-1] == following[:-1]] = -1.0  # no threshold can cut here
+    best = int(np.argmax(f1))
+    return float((falling[best] + following[best]) / 2)
+
+
+def _best_by_margin(found: Neighbours, own: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index and ratio margin (float64) of each row's best neighbour."""
+    mean = (own[:, None].astype(np.float64) + other[found.indices]) / 2
+    margins = found.scores / np.maximum(mean, SMALLEST_MEAN)
+    best = margins.argmax(axis=1)
+    rows = np.arange(len(best))
+    return found.indices[rows, best], margins[rows, best]
+
+
+def _greedy(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Numbers of the proposals kept when taken by falling margin, no source or target twice."""
+    seen_sources: set[int] = set()
+    seen_targets: set[int] = set()
+    kept = []
+    order = np.argsort(-margins, kind="stable")
+    for number, source, target in zip(order.tolist(), sources[order].tolist(), targets[order].tolist(), strict=True):
+        if margins[number] <= 0:
+            break
+        if source not in seen_sources and target not in seen_targets:
+            seen_sources.add(source)
+            seen_targets.add(target)
+            kept.append(number)
+    return np.asarray(kept, dtype=np.int64)
+
+
+class _Running:
+    """The k best so far of n rows, fed with blocks of columns in rising order."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self.scores = np.full((n, k), -np.inf, dtype=np.float32)
+        self.indices = np.full((n, k), -1, dtype=np.int64)
+
+    def update(self, start: int, block: np.ndarray, first_column: int) -> None:
+        """Read scores (rows, columns) of rows [start, start + rows) and columns from `first_column` on."""
+        k = self.scores.shape[1]
+        maxima, groups = _group_maxima(block, k)
+        # Strictly better than the worst kept: of equals the earlier column stays.
+        rows = np.flatnonzero(maxima.max(axis=1) > self.scores[start : start + len(block), -1])
+        if not len(rows):
+            return
+        scores, columns = _block_best(block, maxima[rows], groups, rows, min(k, block.shape[1]))
+        at = start + rows
+        scores = np.concatenate([self.scores[at], scores], axis=1)
+        indices = np.concatenate([self.indices[at], columns + first_column], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        self.scores[at] = np.take_along_axis(scores, order, axis=1)
+        self.indices[at] = np.take_along_axis(indices, order, axis=1)
+
+    def neighbours(self) -> Neighbours:
+        return Neighbours(self.scores, self.indices)
+
+
+def _search(x: np.ndarray, y: np.ndarray, k: int, both: bool) -> tuple[Neighbours, Neighbours | None]:
+    forward = _Running(len(x), min(k, len(y)))
+    backward = _Running(len(y), min(k, len(x)))
+    buffer = np.empty((min(ROW_BLOCK, len(x)), min(COLUMN_BLOCK, len(y))), dtype=np.float32)
+    for row in range(0, len(x), ROW_BLOCK):
+        some_x = np.asarray(x[row : row + ROW_BLOCK], dtype=np.float32)
+        for column in range(0, len(y), COLUMN_BLOCK):
+            some_y = np.asarray(y[column : column + COLUMN_BLOCK], dtype=np.float32)
+            block = buffer.reshape(-1)[: len(some_x) * len(some_y)].reshape(len(some_x), len(some_y))
+            np.matmul(some_x, some_y.T, out=block)
+            forward.update(row, block, column)
+            if both:
+                backward.update(column, block.T, row)
+    return forward.neighbours(), backward.neighbours() if both else None
+
+
+def _group_maxima(block: np.ndarray, k: int) -> tuple[np.ndarray, int]:
+    """(rows, width) maxima of the columns j, j + width, j + 2 width, …; and how many make a group.
+
+    The k best columns lie in the k groups of highest maximum: one fast sweep replaces most of the sorting.
+    """
+    columns = block.shape[1]
+    groups = max(1, min(16, columns // (4 * k)))
+    width = -(-columns // groups)
+    maxima = block[:, :width].copy(order="K")
+    for start in range(width, columns, width):
+        part = block[:, start : start + width]
+        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    return maxima, groups
+
+
+def _block_best(
+    block: np.ndarray, maxima: np.ndarray, groups: int, rows: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and columns (len(rows), k) of the best in a block, of equals the lowest column first."""
+    width = maxima.shape[1]
+    maxima = np.ascontiguousarray(maxima)
+    chosen = np.argpartition(maxima, width - k, axis=1)[:, width - k :]
+    columns = (chosen[:, :, None] + width * np.arange(groups)).reshape(len(rows), -1)
+    columns.sort(axis=1)
+    scores = block[rows[:, None], np.minimum(columns, block.shape[1] - 1)]
+    scores[columns >= block.shape[1]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    scores, columns = np.take_along_axis(scores, order, axis=1), np.take_along_axis(columns, order, axis=1)
+    # A group left out may hold an equal of the last one kept, at a lower column: settle those rows one by one.
+    for number in np.flatnonzero((maxima >= scores[:, -1:]).sum(axis=1) > k):
+        line = block[rows[number]]
+        above = np.flatnonzero(line > scores[number, -1])
+        above = above[np.argsort(-line[above], kind="stable")]
+        equal = np.flatnonzero(line == scores[number, -1])[: k - len(above)]
+        columns[number] = np.concatenate([above, equal])
+        scores[number] = line[columns[number]]
+    return scores, columns
