@@ -1,7 +1,8 @@
 """Where rows come from: one interface for the hub, a local mirror and the embedded mini-lab."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from stiltgrid.cards import TaskCard
@@ -25,6 +26,15 @@ class Source(ABC):
     @abstractmethod
     def has(self, card: TaskCard, split: str, language: str) -> bool:
         """Whether `read` would find rows, told without network or heavy work (used at parse)."""
+
+    def parts(self, card: TaskCard, split: str) -> tuple[str, ...]:
+        """Names of the tables that make up a split which comes in several; () for one plain table."""
+        value = ((card.source(self.kind) or {}).get("splits") or {}).get(split)
+        return tuple(value) if isinstance(value, Mapping) else ()
+
+    def folder(self, card: TaskCard) -> Path | None:
+        """The user's own folder for a card, for adapters of licensed data in another form; None without one."""
+        return None
 
     def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
         """What `read` would look for and not find, one sentence each, told as cheaply as `has`."""
