@@ -49,6 +49,7 @@ class Family(ABC):
     schema: pa.Schema  # of canonical rows, KEYS first
     reads_all_layers = False  # True: `predict` gets every layer's hidden states
     splits_batches = True  # False: a step's examples must share one forward pass (in-batch negatives)
+    pooling_setting = "pooling"  # the field of `Model` that says how `Batch.pool` pools
 
     @abstractmethod
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
@@ -110,6 +111,18 @@ class Family(ABC):
 
         `columns` are the encoded scalar columns; `options` carries model settings (retrieval_layer, …).
         """
+
+    def layers_per_pass(self, sequences: int, layers: int, hidden_size: int) -> int:
+        """How many of `layers` layers' vectors one `decode` may hold for so many sequences; all, mostly.
+
+        Where it is fewer, scoring runs the backbone once a pass and names the layers of the pass in
+        `options["layers"]`; the passes' predictions are concatenated before `measure`.
+        """
+        return layers
+
+    def published(self, predictions: pa.Table) -> pa.Table:
+        """The part of `decode`'s table that is kept as predictions.parquet, after `measure` has read it all."""
+        return predictions
 
     @abstractmethod
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
