@@ -1,25 +1,26 @@
 """CCG supertagging from the user's own CCGbank (LDC2005T13), or from JSON Lines of tokens and supertags.
 
 CCGbank's derivations stand in {folder}/data/AUTO/{section}/*.auto (also {folder}/AUTO/… or {folder}/…). The
-standard split trains on sections 02-21 and develops on 00. Where no such folder exists, the card's `local`
-section is read like any other's.
+standard split trains on sections 02-21 and develops on 00 (`sections` in the card). A split's JSON Lines
+file comes first where there is one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stiltgrid.cards import TaskCard
 from stiltgrid.errors import RowError, SourceError
 from stiltgrid.rows import RawRow
 from stiltgrid.sources.base import Source
+from stiltgrid.sources.local import split_names
 from stiltgrid.sources.rowfiles import read_lines
 
 SECTIONS = {"train": [f"{number:02d}" for number in range(2, 22)], "dev": ["00"], "test": ["23"]}
 HOW_TO_GET = (
     "CCGbank is licensed: get LDC2005T13 from the Linguistic Data Consortium and put its folder at {folder}, "
     "so that {folder}/data/AUTO/02/wsj_0201.auto exists; or put JSON Lines of tokens and supertags "
-    "(columns tokens, tags) at {stem}"
+    "(columns tokens, tags) at {file}"
 )
 # PTB writes brackets as words; the text that a backbone was pretrained on has the characters.
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
@@ -63,29 +64,32 @@ def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], l
     return tokens, tags
 
 
-def section_files(folder: Path, split: str) -> list[Path]:
-    """The .auto files of a split's sections, in order; [] where the folder holds none of them."""
+def section_files(folder: Path, sections: Sequence[str]) -> list[Path]:
+    """The .auto files of some sections, in order; [] where the folder holds none of them."""
     for root in (folder / "data" / "AUTO", folder / "AUTO", folder):
-        files = [path for section in SECTIONS.get(split, []) for path in sorted((root / section).glob("*.auto"))]
+        files = [path for section in sections for path in sorted((root / section).glob("*.auto"))]
         if files:
             return files
     return []
 
 
-def _files(card: TaskCard, split: str, language: str, source: Source) -> list[Path]:
+def _derivation_files(card: TaskCard, split: str, language: str, source: Source) -> list[Path]:
     folder = source.folder(card)
-    return section_files(folder, split) if folder is not None and language == "en" else []
+    if folder is None or language != "en":
+        return []
+    return section_files(folder, ((card.local or {}).get("sections") or SECTIONS).get(split, []))
 
 
 def has(card: TaskCard, split: str, language: str, source: Source) -> bool:
-    """Whether derivations or rows of the split are there."""
-    return bool(_files(card, split, language, source)) or source.has(card, split, language)
+    """Whether rows or derivations of the split are there."""
+    return source.has(card, split, language) or bool(_derivation_files(card, split, language, source))
 
 
 def files(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    """The derivations' files, or the rows'."""
-    paths = _files(card, split, language, source)
-    return [str(path) for path in paths] or source.files(card, split, language)
+    """The rows' files, or the derivations'."""
+    return source.files(card, split, language) or [
+        str(path) for path in _derivation_files(card, split, language, source)
+    ]
 
 
 def missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
@@ -93,18 +97,18 @@ def missing(card: TaskCard, split: str, language: str, source: Source) -> list[s
     if has(card, split, language, source):
         return []
     folder = source.folder(card) or Path("{data_dir}") / (card.local or {}).get("folder", card.name)
-    return [HOW_TO_GET.format(folder=folder, stem=f"{folder}/{split}.{language}.jsonl")]
+    names = split_names(card.local, split) or [split]
+    return [HOW_TO_GET.format(folder=folder, file=f"{folder}/{names[0]}.{language}.jsonl")]
 
 
 def rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
-    """Rows of tokens and tags, from derivations where there are any."""
-    paths = _files(card, split, language, source)
-    if paths:
-        return _derivations(paths)
+    """Rows of tokens and tags, from JSON Lines or else from derivations."""
+    if source.has(card, split, language):
+        return source.read(card, split, language)
     problems = missing(card, split, language, source)
     if problems:
         raise SourceError(f"task '{card.name}': {problems[0]}")
-    return source.read(card, split, language)
+    return _derivations(_derivation_files(card, split, language, source))
 
 
 def _derivations(paths: list[Path]) -> Iterator[RawRow]:

@@ -15,7 +15,7 @@ from stiltgrid.errors import RowError
 from stiltgrid.rows import RawRow
 from stiltgrid.sources.base import Source
 
-POOL_LANGUAGE = "mul"  # the candidates' file is candidate_entities.mul.jsonl.gz: one for all languages
+POOL_LANGUAGE = "en"  # one file for all languages; a mirror files it under English
 _BRACES = re.compile(r"\{(.*?)\}")
 
 
@@ -51,7 +51,9 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
 
 def has(card: TaskCard, split: str, language: str, source: Source) -> bool:
     """Whether the language has mentions; the pool belongs to no language."""
-    return language != POOL_LANGUAGE and source.has(card, split, language)
+    if not source.parts(card, split) or language != POOL_LANGUAGE:
+        return source.has(card, split, language)
+    return source.has(card, split, language) and not _mentions_missing(card, split, language, source)
 
 
 def files(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
@@ -64,9 +66,13 @@ def missing(card: TaskCard, split: str, language: str, source: Source) -> list[s
     """The language's mentions, and the shared pool, where the source lacks them."""
     if not source.parts(card, split):
         return source.missing(card, split, language)
-    mentions = [problem for problem in source.missing(card, split, language) if "candidate" not in problem.split()[0]]
+    mentions = _mentions_missing(card, split, language, source)
     pool = [problem for problem in source.missing(card, split, POOL_LANGUAGE) if "candidate" in problem.split()[0]]
     return mentions + pool
+
+
+def _mentions_missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
+    return [problem for problem in source.missing(card, split, language) if "candidate" not in problem.split()[0]]
 
 
 def _queries(row: RawRow) -> Iterator[RawRow]:

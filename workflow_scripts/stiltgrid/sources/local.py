@@ -1,8 +1,9 @@
 """A folder of JSON Lines or parquet files in the hub's columns: a mirror, or one's own data.
 
 A card's `local` section names `folder` and `splits`; a file is {data_dir}/{folder}/{name}.{language}.{ending}
-with ending jsonl.gz, jsonl or parquet. A name with "/" stands relative to `data_dir`, and may end in a slice
-of row positions: "squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
+with ending jsonl.gz, jsonl or parquet. A name with "/" stands relative to `data_dir`; one that ends in such an
+ending is the whole file name, without a language; and any may end in a slice of row positions:
+"squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
 """
 
 import hashlib
@@ -83,7 +84,7 @@ class LocalSource(Source):
             path = self._find(name.stem, language)
             if path is None:
                 raise SourceError(f"task '{card.name}': {self._missing(name.stem, language)}")
-            yield from self._slice(path, name)
+            yield from renamed(self._slice(path, name), (card.local or {}).get("columns"))
 
     def _slice(self, path: Path, name: FileName) -> Iterator[RawRow]:
         self._read.add(path)
@@ -97,10 +98,14 @@ class LocalSource(Source):
 
     def has(self, card: TaskCard, split: str, language: str) -> bool:
         """Whether any file of the split exists; `read` then insists on all of them."""
+        if language in ((card.local or {}).get("missing") or {}).get(split, ()):
+            return False
         return any(self._find(name.stem, language) for name in self.names(card, split))
 
     def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
-        """A sentence for every file of the split that does not exist."""
+        """A sentence for every file of the split that does not exist, where the card says that it should."""
+        if language in ((card.local or {}).get("missing") or {}).get(split, ()):
+            return []
         stems = dict.fromkeys(name.stem for name in self.names(card, split))
         return [self._missing(stem, language) for stem in stems if self._find(stem, language) is None]
 
@@ -139,13 +144,15 @@ class LocalSource(Source):
         return {"source": self.kind, "files": files}
 
     def _find(self, stem: str, language: str) -> Path | None:
+        if stem.endswith(SUFFIXES):
+            return self._first(stem, ("",))
         return self._first(f"{stem}.{language}", SUFFIXES)
 
     def _first(self, stem: str, suffixes: tuple[str, ...]) -> Path | None:
         return next((path for suffix in suffixes if (path := self.data_dir / f"{stem}{suffix}").is_file()), None)
 
     def _missing(self, stem: str, language: str) -> str:
-        wanted = f"{stem}.{language}.jsonl.gz"
+        wanted = stem if stem.endswith(SUFFIXES) else f"{stem}.{language}.jsonl.gz"
         folder = (self.data_dir / stem).parent
         if not folder.is_dir():
             here = sorted(item.name for item in self.data_dir.iterdir() if item.is_dir()) if self.data_dir.is_dir() else []
@@ -154,6 +161,13 @@ class LocalSource(Source):
         present = [file.name for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
         hint = nearest(Path(wanted).name, present) if present else "the folder holds no rows"
         return f"{wanted} is missing in {self.data_dir}; {hint}"
+
+
+def renamed(rows: Iterator[RawRow], columns: Mapping[str, str] | None) -> Iterator[RawRow]:
+    """Rows with columns renamed, source's name first; the others stay."""
+    if not columns:
+        return rows
+    return (RawRow({columns.get(key, key): value for key, value in row.values.items()}, row.place) for row in rows)
 
 
 def file_digest(path: Path) -> str:
