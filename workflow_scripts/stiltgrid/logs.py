@@ -1,0 +1,40 @@
+"""One way to log: a line a stage on the terminal, everything with times in the rule's log file."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+QUIET = (
+    "transformers",
+    "datasets",
+    "huggingface_hub",
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "filelock",
+    "fsspec",
+    "matplotlib",
+)
+
+
+def configure(path: str | os.PathLike[str] | None, label: str) -> None:
+    """Send records to `path` (truncated first) and, headed by `label`, to stderr; warnings go to the file alone."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+    root.setLevel(logging.INFO)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    terminal.addFilter(lambda record: record.name != "py.warnings")
+    root.addHandler(terminal)
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(file)
+    warnings.simplefilter("default")
+    logging.captureWarnings(True)
