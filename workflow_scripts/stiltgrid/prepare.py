@@ -1,7 +1,8 @@
 """Canonical rows: what a task is trained and scored on, free of any model, one parquet file a purpose.
 
 The schema's metadata carries provenance under the key `stiltgrid`: source, resolved commits or file digests,
-row counts by language and split, notes, and the tag inventory where the data define it (`labels_from_data`).
+row counts by language and split, notes. Where `labels_from_data` leaves the tag inventory to the data, it stands
+beside it under `labels` (read back by `families.common.with_labels`).
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from stiltgrid import adapters
 from stiltgrid.cards import Evaluation, TaskCard
 from stiltgrid.errors import RowError, SourceError, nearest
 from stiltgrid.families import family
+from stiltgrid.families.common import put_labels
 from stiltgrid.files import atomic_path
 from stiltgrid.rows import RawRow
 from stiltgrid.sources.base import Source
@@ -44,20 +46,20 @@ def prepare_train(
     `origins` holds the cards that `rows:` names (more do no harm). Raises SourceError where a split has no rows
     left and RowError for a row that the card does not describe or an id that comes twice.
     """
-    train_languages = [code for code in languages if adapters.has_rows(card, "train", code, source, origins)]
+    train_languages = [code for code in languages if adapters.has_rows(card, "train", code, source, True, origins)]
     if not train_languages:
-        raise SourceError(_nothing(card, "train", languages, source, origins))
+        raise SourceError(_nothing(card, "train", languages, source, True, origins))
     if card.options.get("labels_from_data"):
         card = replace(card, labels=_inventory(card, origins, train_languages, source))
-    train = _collect(card, origins, [(code, "train") for code in train_languages], source)
-    dev_keys = [(code, "dev") for code in languages if adapters.has_rows(card, "dev", code, source, origins)]
+    train = _collect(card, origins, [(code, "train") for code in train_languages], source, training=True)
+    dev_keys = [(code, "dev") for code in languages if adapters.has_rows(card, "dev", code, source, True, origins)]
     if dev_keys:
-        dev = _collect(card, origins, dev_keys, source)
+        dev = _collect(card, origins, dev_keys, source, training=True)
     elif (held_out := getattr(card, "dev_from_train", None)) is not None:
         train, dev = _hold_out(card, train, held_out)
     else:
         raise SourceError(
-            f"{_nothing(card, 'dev', languages, source, origins)}; training needs development rows "
+            f"{_nothing(card, 'dev', languages, source, True, origins)}; training needs development rows "
             "(or `dev_from_train` in the card)"
         )
     provenance = source.provenance()
@@ -81,11 +83,11 @@ def prepare_eval(
     card = replace(card, languages=tuple(languages))
     keys: list[tuple[str, str]] = []
     for language in languages:
-        present = [split for split in splits if adapters.has_rows(card, split, language, source, origins)]
+        present = [split for split in splits if adapters.has_rows(card, split, language, source, False, origins)]
         if not present:
-            raise SourceError(_nothing(card, " or ".join(splits), [language], source, origins))
+            raise SourceError(_nothing(card, " or ".join(splits), [language], source, False, origins))
         keys += [(language, split) for split in present]
-    table = _collect(card, origins, keys, source)
+    table = _collect(card, origins, keys, source, training=False)
     if evaluation.examples is not None:
         table = family(card.family).subsample(table, evaluation.examples)
     _write(card, table, source, source.provenance(), path)
@@ -97,40 +99,43 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return dict(json.loads(metadata.get(METADATA, b"{}")))
 
 
-def with_labels(card: TaskCard, rows_path: Path) -> TaskCard:
-    """The card, with the tag inventory of its prepared rows where `labels_from_data` leaves that to the data."""
-    if not card.options.get("labels_from_data"):
-        return card
-    return replace(card, labels=tuple(read_provenance(rows_path)["labels"]))
-
-
 def _nothing(
-    card: TaskCard, split: str, languages: Sequence[str], source: Source, origins: Mapping[str, TaskCard]
+    card: TaskCard,
+    split: str,
+    languages: Sequence[str],
+    source: Source,
+    training: bool,
+    origins: Mapping[str, TaskCard],
 ) -> str:
     names = split.split(" or ")
     missing = [
         problem
         for language in languages
         for name in names
-        for problem in adapters.missing_rows(card, name, language, source, origins)
+        for problem in adapters.missing_rows(card, name, language, source, training, origins)
     ]
     where = f"task '{card.name}': no {split} rows in {', '.join(languages)} (source {source.kind})"
     return f"{where}: {'; '.join(dict.fromkeys(missing))}" if missing else where
 
 
 def _collect(
-    card: TaskCard, origins: Mapping[str, TaskCard], keys: Sequence[tuple[str, str]], source: Source
+    card: TaskCard,
+    origins: Mapping[str, TaskCard],
+    keys: Sequence[tuple[str, str]],
+    source: Source,
+    training: bool,
 ) -> pa.Table:
     """Canonical rows of several languages and splits, checked; groups stay together."""
     kind = family(card.family)
+    _refuse_absent_origins(card, origins, keys, source, training)
     tables = []
     for language, split in keys:
-        parts = [
-            _origin_rows(card, origin, language, split, source, several=len(card.origins(split)) > 1)
-            for origin in adapters.origin_cards(card, split, origins)
-            if adapters.has_rows(origin, split, language, source)
+        there = [
+            origin
+            for origin in adapters.origin_cards(card, split, training, origins)
+            if adapters.has_rows(origin, split, language, source, training, origins)
         ]
-        table = pa.concat_tables(parts)
+        table = pa.concat_tables(_origin_rows(card, origin, language, split, source, training) for origin in there)
         if table.num_rows == 0:
             problem = "every row was left out (see drop_labels and the adapter)"
             raise SourceError(f"task '{card.name}': no {split} rows in {language}: {problem}")
@@ -140,11 +145,27 @@ def _collect(
     return pa.concat_tables(tables).cast(kind.schema)
 
 
+def _refuse_absent_origins(
+    card: TaskCard,
+    origins: Mapping[str, TaskCard],
+    keys: Sequence[tuple[str, str]],
+    source: Source,
+    training: bool,
+) -> None:
+    """A split made of several cards' rows must have some of each: a silent third would be another task."""
+    for split in dict.fromkeys(split for _, split in keys):
+        languages = [language for language, its_split in keys if its_split == split]
+        for origin in adapters.origin_cards(card, split, training, origins):
+            if not any(adapters.has_rows(origin, split, code, source, training, origins) for code in languages):
+                problem = _nothing(origin, split, languages, source, training, origins)
+                raise SourceError(f"task '{card.name}' takes its {split} rows from '{origin.name}': {problem}")
+
+
 def _origin_rows(
-    card: TaskCard, origin: TaskCard, language: str, split: str, source: Source, several: bool
+    card: TaskCard, origin: TaskCard, language: str, split: str, source: Source, training: bool
 ) -> pa.Table:
     """Canonical rows that one card contributes; ids carry its name when it is one of several."""
-    rows = adapters.source_rows(origin, split, language, source)
+    rows = adapters.source_rows(origin, split, language, source, training)
     reader = card if card.name == origin.name or card.adapter else _as_origin(card, origin)
     rows = adapters.reshaped_rows(reader, rows, language, split)
     if card.options.get("labels_from_data"):
@@ -153,7 +174,7 @@ def _origin_rows(
     table = pa.Table.from_pylist(kind.examples(reader, rows, language, split), schema=kind.schema)
     if reader.labels != card.labels:
         table = _relabelled(table, reader, card)
-    if several:
+    if len(card.origins(split)) > 1:
         ids = pc.binary_join_element_wise(origin.name, table.column("id"), "/")
         table = table.set_column(table.schema.get_field_index("id"), kind.schema.field("id"), ids)
     return table
@@ -215,9 +236,9 @@ def _inventory(
     """Every tag of the training rows, sorted, and one more that stands for tags they do not have."""
     column = card.fields["tags"]
     rows = chain.from_iterable(
-        adapters.reshaped_rows(card, adapters.source_rows(origin, "train", language, source), language, "train")
+        adapters.reshaped_rows(card, adapters.source_rows(origin, "train", language, source, True), language, "train")
         for language in languages
-        for origin in adapters.origin_cards(card, "train", origins)
+        for origin in adapters.origin_cards(card, "train", True, origins)
     )
     tags: set[str] = set()
     for row in rows:
@@ -249,8 +270,8 @@ def _write(card: TaskCard, table: pa.Table, source: Source, provenance: Mapping[
     if note is not None and (said := note(card, source)):
         facts["note"] = said
         logger.warning("%s: %s", card.name, said)
+    schema = table.schema.with_metadata({METADATA: json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()})
     if card.options.get("labels_from_data"):
-        facts["labels"] = list(card.labels)
-    metadata = {METADATA: json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()}
+        schema = put_labels(schema, card.labels)
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(table.cast(schema), temporary, compression="zstd")

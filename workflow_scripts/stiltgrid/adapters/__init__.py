@@ -1,13 +1,15 @@
 """How the rows of one card are found and reshaped, where `fields` cannot say it.
 
 A module adapters/<name>.py may define any of
-    rows(card, split, language, source) -> Iterator[RawRow]       instead of source.read
-    has(card, split, language, source) -> bool                    instead of source.has
-    missing(card, split, language, source) -> list[str]           instead of source.missing
-    files(card, split, language, source) -> list[str]             instead of source.files
-    example(card, row, language, split) -> RawRow | None          one row in the columns that `fields` describe
-    note(card, source) -> str | None                              what a reader of the scores must know
-The functions below ask the adapter first and the source otherwise. Adapters are imported by name, so a
+    rows(card, split, language, source, training) -> Iterator[RawRow]     instead of source.read
+    has(card, split, language, source, training) -> bool                  instead of source.has
+    missing(card, split, language, source, training) -> list[str]         instead of source.missing
+    files(card, split, language, source, training) -> list[str]           instead of source.files
+    example(card, row, language, split) -> RawRow | None                  one row in the columns that `fields` describe
+    note(card, source) -> str | None                                      what a reader of the scores must know
+The functions below ask the adapter first and the source otherwise. `training` says what for: rows of training
+and early stopping, or rows to be scored; a retrieval task's are different (pairs, or queries and candidates).
+A card with an adapter reshapes other cards' rows (`rows:`) for training only. Adapters are imported by name, so a
 job's code digest covers only its own task's. Nothing here is heavy: the parse of the workflow calls it.
 """
 
@@ -30,12 +32,12 @@ def _hook(card: TaskCard, name: str) -> Any:
     return getattr(adapter_of(card), name, None)
 
 
-def source_rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
+def source_rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
     """A card's own rows, before any reshaping."""
     hook = _hook(card, "rows")
     if hook is None:
         return source.read(card, split, language)
-    rows: Iterator[RawRow] = hook(card, split, language, source)
+    rows: Iterator[RawRow] = hook(card, split, language, source, training)
     return rows
 
 
@@ -48,38 +50,41 @@ def reshaped_rows(card: TaskCard, rows: Iterator[RawRow], language: str, split: 
 
 
 def has_rows(
-    card: TaskCard, split: str, language: str, source: Source, origins: Mapping[str, TaskCard] | None = None
+    card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> bool:
     """Whether a card has rows of a split in a language, in itself or in the cards that `rows:` names."""
-    for origin in origin_cards(card, split, origins):
+    for origin in origin_cards(card, split, training, origins):
         hook = _hook(origin, "has")
-        if hook(origin, split, language, source) if hook else source.has(origin, split, language):
+        if hook(origin, split, language, source, training) if hook else source.has(origin, split, language):
             return True
     return False
 
 
 def missing_rows(
-    card: TaskCard, split: str, language: str, source: Source, origins: Mapping[str, TaskCard] | None = None
+    card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> list[str]:
     """A sentence for everything that a split lacks at its source."""
     problems: list[str] = []
-    for origin in origin_cards(card, split, origins):
+    for origin in origin_cards(card, split, training, origins):
         hook = _hook(origin, "missing")
-        problems += hook(origin, split, language, source) if hook else source.missing(origin, split, language)
+        found = hook(origin, split, language, source, training) if hook else source.missing(origin, split, language)
+        problems += found
     return list(dict.fromkeys(problems))
 
 
 def row_files(
-    card: TaskCard, split: str, language: str, source: Source, origins: Mapping[str, TaskCard] | None = None
+    card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> list[str]:
     """Paths whose change must rerun the preparation of a split in a language."""
     paths: list[str] = []
-    for origin in origin_cards(card, split, origins):
+    for origin in origin_cards(card, split, training, origins):
         hook = _hook(origin, "files")
-        paths += hook(origin, split, language, source) if hook else source.files(origin, split, language)
+        paths += hook(origin, split, language, source, training) if hook else source.files(origin, split, language)
     return list(dict.fromkeys(paths))
 
 
-def origin_cards(card: TaskCard, split: str, origins: Mapping[str, TaskCard] | None) -> list[TaskCard]:
-    """The cards whose own rows make up a split; `origins` may hold the whole catalogue."""
-    return [card if name == card.name else (origins or {})[name] for name in card.origins(split)]
+def origin_cards(card: TaskCard, split: str, training: bool, origins: Mapping[str, TaskCard]) -> list[TaskCard]:
+    """The cards whose own rows make up a split; `origins` may be the whole catalogue."""
+    if not training and card.adapter:
+        return [card]
+    return [card if name == card.name else origins[name] for name in card.origins(split)]

@@ -22,27 +22,31 @@ def note(card: TaskCard, source: Source) -> str | None:
     return None if all(source.parts(card, split) for split in splits) else PAIRS_ONLY
 
 
-def files(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    """Both pools and the gold pairs."""
+def _tables(card: TaskCard, split: str, language: str, source: Source) -> list[tuple[str, ...]]:
+    """(language, part) of everything that is read for a language; (language,) where there are no parts."""
     if not source.parts(card, split):
-        return source.files(card, split, language)
-    return list(dict.fromkeys([*source.files(card, split, language), *source.files(card, split, "en")]))
+        return [(language,)]
+    return [(language, "gold"), (language, "pool"), ("en", "pool")]
 
 
-def missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    """The language's files, and the English pool where there are pools."""
-    problems = source.missing(card, split, language)
-    if source.parts(card, split) and not any("pool.en" in path for path in source.files(card, split, "en")):
-        problems += [problem for problem in source.missing(card, split, "en") if "pool.en" in problem]
-    return problems
+def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
+    """Whether the language's side is there."""
+    return source.has(card, split, *_tables(card, split, language, source)[0])
 
 
-def has(card: TaskCard, split: str, language: str, source: Source) -> bool:
-    """Whether the language's side is there; the English pool alone is not enough."""
-    return language != "en" and source.has(card, split, language)
+def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
+    """Both pools and the gold pairs."""
+    tables = _tables(card, split, language, source)
+    return [path for table in tables for path in source.files(card, split, *table)]
 
 
-def rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
+def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
+    """What is not there of both pools and the gold pairs."""
+    tables = _tables(card, split, language, source)
+    return [problem for table in tables for problem in source.missing(card, split, *table)]
+
+
+def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
     """Retrieval rows: queries, then candidates."""
     if source.parts(card, split):
         return _mined(card, split, language, source)

@@ -17,11 +17,7 @@ from stiltgrid.sources.local import split_names
 from stiltgrid.sources.rowfiles import read_lines
 
 SECTIONS = {"train": [f"{number:02d}" for number in range(2, 22)], "dev": ["00"], "test": ["23"]}
-HOW_TO_GET = (
-    "CCGbank is licensed: get LDC2005T13 from the Linguistic Data Consortium and put its folder at {folder}, "
-    "so that {folder}/data/AUTO/02/wsj_0201.auto exists; or put JSON Lines of tokens and supertags "
-    "(columns tokens, tags) at {file}"
-)
+HOW_TO_GET = "CCGbank is licensed: get LDC2005T13 from the Linguistic Data Consortium"
 # PTB writes brackets as words; the text that a backbone was pretrained on has the characters.
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 _LEAF = re.compile(r"\(<L (?P<category>\S+) \S+ \S+ (?P<word>\S+) \S+>\s*\)")
@@ -80,32 +76,33 @@ def _derivation_files(card: TaskCard, split: str, language: str, source: Source)
     return section_files(folder, ((card.local or {}).get("sections") or SECTIONS).get(split, []))
 
 
-def has(card: TaskCard, split: str, language: str, source: Source) -> bool:
+def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
     """Whether rows or derivations of the split are there."""
     return source.has(card, split, language) or bool(_derivation_files(card, split, language, source))
 
 
-def files(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
+def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """The rows' files, or the derivations'."""
     return source.files(card, split, language) or [
         str(path) for path in _derivation_files(card, split, language, source)
     ]
 
 
-def missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
+def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """What to get and where to put it, when there is neither."""
-    if has(card, split, language, source):
+    if has(card, split, language, source, training):
         return []
     folder = source.folder(card) or Path("{data_dir}") / (card.local or {}).get("folder", card.name)
     names = split_names(card.local, split) or [split]
-    return [HOW_TO_GET.format(folder=folder, file=f"{folder}/{names[0]}.{language}.jsonl")]
+    looked = f"looked for {folder}/{names[0]}.{language}.jsonl and {folder}/data/AUTO/*/*.auto"
+    return [f"{getattr(card, 'obtain', None) or HOW_TO_GET}; {looked}"]
 
 
-def rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
+def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
     """Rows of tokens and tags, from JSON Lines or else from derivations."""
     if source.has(card, split, language):
         return source.read(card, split, language)
-    problems = missing(card, split, language, source)
+    problems = missing(card, split, language, source, training)
     if problems:
         raise SourceError(f"task '{card.name}': {problems[0]}")
     return _derivations(_derivation_files(card, split, language, source))

@@ -27,11 +27,11 @@ def note(card: TaskCard, source: Source) -> str | None:
     return None if source.kind == "minilab" or all(source.parts(card, split) for split in evaluated) else CUT_BY_RULE
 
 
-def rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
+def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
     """Evaluation rows: questions and candidates of one language (or SQuAD rows where a split is plain)."""
     if not source.parts(card, split):
         plain = source.read(card, split, language)
-        yield from plain if split == "train" else retrieval_rows(plain, language)
+        yield from plain if training else retrieval_rows(plain, language)
         return
     for row in source.read(card, split, language, part="questions"):
         gold = list(_value(row, "answer_candidate_ids"))

@@ -19,10 +19,13 @@ POOL_LANGUAGE = "en"  # one file for all languages; a mirror files it under Engl
 _BRACES = re.compile(r"\{(.*?)\}")
 
 
-def rows(card: TaskCard, split: str, language: str, source: Source) -> Iterator[RawRow]:
-    """Queries of one language, and with the first language the shared pool of candidates."""
+def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
+    """Training pairs; or the queries of one language, and with the first language the shared candidates."""
     if not source.parts(card, split):
         yield from source.read(card, split, language)
+        return
+    if training:
+        yield from source.read(card, split, language, part="pairs")
         return
     for row in source.read(card, split, language, part="mentions"):
         yield from _queries(row)
@@ -49,30 +52,28 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
     return RawRow(values, row.place)
 
 
-def has(card: TaskCard, split: str, language: str, source: Source) -> bool:
-    """Whether the language has mentions; the pool belongs to no language."""
-    if not source.parts(card, split) or language != POOL_LANGUAGE:
-        return source.has(card, split, language)
-    return source.has(card, split, language) and not _mentions_missing(card, split, language, source)
-
-
-def files(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    """The language's mentions and the shared pool."""
-    pool = source.files(card, split, POOL_LANGUAGE) if source.parts(card, split) else []
-    return [*source.files(card, split, language), *pool]
-
-
-def missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    """The language's mentions, and the shared pool, where the source lacks them."""
+def _tables(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
+    """(language, part) of everything that is read for a language; (language,) where there are no parts."""
     if not source.parts(card, split):
-        return source.missing(card, split, language)
-    mentions = _mentions_missing(card, split, language, source)
-    pool = [problem for problem in source.missing(card, split, POOL_LANGUAGE) if "candidate" in problem.split()[0]]
-    return mentions + pool
+        return [(language,)]
+    return [(language, "pairs")] if training else [(language, "mentions"), (POOL_LANGUAGE, "candidates")]
 
 
-def _mentions_missing(card: TaskCard, split: str, language: str, source: Source) -> list[str]:
-    return [problem for problem in source.missing(card, split, language) if "candidate" not in problem.split()[0]]
+def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
+    """Whether the language has training pairs, or mentions."""
+    return source.has(card, split, *_tables(card, split, language, source, training)[0])
+
+
+def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
+    """The training pairs; or the language's mentions and the shared pool."""
+    tables = _tables(card, split, language, source, training)
+    return [path for table in tables for path in source.files(card, split, *table)]
+
+
+def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
+    """What is not there of the training pairs, or of the mentions and the shared pool."""
+    tables = _tables(card, split, language, source, training)
+    return [problem for table in tables for problem in source.missing(card, split, *table)]
 
 
 def _queries(row: RawRow) -> Iterator[RawRow]:

@@ -24,7 +24,7 @@ class Source(ABC):
         """Rows in the source's order; SourceError names the file or repository that cannot be read."""
 
     @abstractmethod
-    def has(self, card: TaskCard, split: str, language: str) -> bool:
+    def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
         """Whether `read` would find rows, told without network or heavy work (used at parse)."""
 
     def parts(self, card: TaskCard, split: str) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class Source(ABC):
         """The user's own folder for a card, for adapters of licensed data in another form; None without one."""
         return None
 
-    def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
+    def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """What `read` would look for and not find, one sentence each, told as cheaply as `has`."""
         return []
 
@@ -44,7 +44,7 @@ class Source(ABC):
     def text(self, language: str) -> Iterator[str]:
         """Raw documents for language modelling, one string each, in a fixed order."""
 
-    def files(self, card: TaskCard, split: str, language: str) -> list[str]:
+    def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """Paths whose change must rerun what reads them; empty where the source has none."""
         return []
 

@@ -96,22 +96,22 @@ class LocalSource(Source):
         if not found:
             raise SourceError(f"{shown}: expected rows from position {name.start} on, found fewer")
 
-    def has(self, card: TaskCard, split: str, language: str) -> bool:
+    def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
         """Whether any file of the split exists; `read` then insists on all of them."""
         if language in ((card.local or {}).get("missing") or {}).get(split, ()):
             return False
-        return any(self._find(name.stem, language) for name in self.names(card, split))
+        return any(self._find(name.stem, language) for name in self.names(card, split, part))
 
-    def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
+    def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """A sentence for every file of the split that does not exist, where the card says that it should."""
         if language in ((card.local or {}).get("missing") or {}).get(split, ()):
             return []
-        stems = dict.fromkeys(name.stem for name in self.names(card, split))
+        stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
         return [self._missing(stem, language) for stem in stems if self._find(stem, language) is None]
 
-    def files(self, card: TaskCard, split: str, language: str) -> list[str]:
+    def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """The split's existing files."""
-        stems = dict.fromkeys(name.stem for name in self.names(card, split))
+        stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
         return [str(path) for stem in stems if (path := self._find(stem, language))]
 
     def text_file(self, language: str) -> Path | None:
