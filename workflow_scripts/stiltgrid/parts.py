@@ -1,0 +1,42 @@
+"""The part of a card that a stage reads: what is not in the part cannot rerun the stage."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from stiltgrid.cards import TaskCard, as_params, from_params
+
+# Read by decoding and measuring alone, so that a change of theirs prepares and encodes nothing again.
+SCORING_OPTIONS = frozenset({"cutoff", "macro", "max_answer_length", "mining", "n_best", "neighbours", "normalization"})
+READS: Mapping[str, tuple[str, ...]] = {
+    "prepare": (
+        "family", "fields", "labels", "label_values", "drop_labels", "rows", "adapter", "options", "dev_from_train",
+    ),
+    "encode": ("family", "labels", "options"),
+    "train": ("family", "labels", "options", "metric"),
+    "score": ("family", "labels", "options", "metric", "headline_split", "languages"),
+}  # fmt: skip
+REQUIRED: Mapping[str, Any] = {
+    "about": "", "citation": "", "languages": (), "metric": "", "max_length": 0,
+}  # fmt: skip
+
+
+def card_part(card: TaskCard, stage: str, source: str | None = None) -> dict[str, Any]:
+    """Plain containers with what `stage` (a key of READS) reads of a card, and its section for `source`.
+
+    Fields at their default are left out, so that a field added to TaskCard reruns nothing that does not use it.
+    """
+    defaults = TaskCard("", "", "", "", (), "", 0)
+    known = {field.name for field in fields(TaskCard)}
+    names = [name for name in (*READS[stage], *([source] if source else [])) if name in known]
+    part = {name: getattr(card, name) for name in names if getattr(card, name) != getattr(defaults, name)}
+    if stage in ("prepare", "encode") and "options" in part:
+        part["options"] = {key: value for key, value in part["options"].items() if key not in SCORING_OPTIONS}
+    plain: dict[str, Any] = as_params({"name": card.name, **part})
+    return plain
+
+
+def card_from_part(part: Mapping[str, Any]) -> TaskCard:
+    """A card that holds just what its part does; the rest is empty."""
+    card: TaskCard = from_params(TaskCard, {**REQUIRED, **part})
+    return card
