@@ -49,6 +49,7 @@ class Family(ABC):
     schema: pa.Schema  # of canonical rows, KEYS first
     reads_all_layers = False  # True: `predict` gets every layer's hidden states
     splits_batches = True  # False: a step's examples must share one forward pass (in-batch negatives)
+    splits_examples = False  # True: the loss is a sum over sequences, so those of one example may part
     pooling_setting = "pooling"  # the field of `Model` that says how `Batch.pool` pools
 
     @abstractmethod

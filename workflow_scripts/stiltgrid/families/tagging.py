@@ -1,0 +1,165 @@
+"""Sequence tagging: one tag for every word; long sentences are split between words, never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from stiltgrid import fields
+from stiltgrid.cards import TaskCard
+from stiltgrid.errors import RowError
+from stiltgrid.families.base import KEYS, Family, Measurement
+from stiltgrid.families.common import by_language_and_split, example_groups, in_chunks, predictions_table
+from stiltgrid.metrics.accuracy import accuracy, macro_f1
+from stiltgrid.metrics.chunks import chunk_scores
+from stiltgrid.rows import RawRow
+from stiltgrid.tokenization import SubwordTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from stiltgrid.batching import Batch
+
+CONTINUED = -100  # in the encoded column `tag`: special tokens and all but the first piece of a word
+DROPOUT = 0.1
+
+
+class Tagging(Family):
+    """Fields: tokens, tags. Options: scheme.
+
+    Both schemes measure accuracy of words and chunk F1; `scheme: plain` (the default) adds macro F1 of words,
+    `scheme: bio` (named entities) has precision and recall of chunks instead.
+    """
+
+    name = "tagging"
+    splits_examples = True
+    schema = pa.schema([*KEYS, ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.int32()))])
+
+    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+        """See Family.examples. Tokens may be any text, even an empty one: each has its tag."""
+        numbers: dict[Any, int] = {}
+        found = []
+        for number, row in enumerate(rows):
+            words = fields.texts(row, card.fields["tokens"], "tokens")
+            raw_tags = fields.resolve(row, card.fields["tags"], "tags")
+            if not words or len(words) != len(raw_tags):
+                raise RowError(row.place, f"tokens and tags must be of one length above 0, "
+                                          f"found {len(words)} tokens and {len(raw_tags)} tags")
+            for tag in raw_tags:
+                if tag not in numbers:
+                    numbers[tag] = fields.label_index(card, tag, row.place)
+            identifier = fields.identifier(card, row, language, split, number)
+            found.append({
+                "id": identifier, "language": language, "split": split,
+                "tokens": words, "tags": [numbers[tag] for tag in raw_tags],
+            })
+        return found
+
+    def encode(
+        self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
+    ) -> dict[str, list]:
+        """One sequence a piece of a sentence. Column `tag`: the tag on each word's first sub-token, else CONTINUED."""
+        sentences: list[list[str]] = rows.column("tokens").to_pylist()
+        room = max_length - tokenizer.special_count(1)
+        before, after = [CONTINUED] * len(tokenizer.prefix), [CONTINUED] * len(tokenizer.suffix)
+        columns: dict[str, list] = {"input_ids": [], "example": [], "tag": []}
+        tokenised = in_chunks(tokenizer.word_ids, sentences)
+        for example, (encoded, tags) in enumerate(zip(tokenised, rows.column("tags").to_pylist(), strict=True)):
+            words = _words(*encoded, count=len(tags), stand_in=tokenizer.unknown, room=room)
+            for piece in _pieces(words, room):
+                columns["input_ids"].append(tokenizer.join([token for place in piece for token in words[place]]))
+                columns["example"].append(example)
+                inner = [label for place in piece for label in
+                         (tags[place], *[CONTINUED] * (len(words[place]) - 1))]
+                columns["tag"].append([*before, *inner, *after])
+        return columns
+
+    def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
+        """Dropout and one linear layer over the card's labels, as in XLM-R's token classification."""
+        from stiltgrid.heads import TokenHead
+
+        return TokenHead(hidden_size, len(card.labels), DROPOUT)
+
+    def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Summed cross-entropy of the words' tags."""
+        from torch.nn.functional import cross_entropy
+
+        tags = batch.tokens["tag"]
+        marked = tags != CONTINUED
+        return cross_entropy(head(batch.flat(hidden)[marked]).float(), tags[marked], reduction="sum")
+
+    def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
+        """One term a word."""
+        return float((np.asarray(tokens["tag"]) != CONTINUED).sum())
+
+    def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
+        """The most probable tag's index for each word of the piece, (words,)."""
+        import torch
+
+        assert head is not None, "tagging needs a head"
+        marked = batch.tokens["tag"] != CONTINUED
+        predicted = head(batch.flat(hidden)[marked]).argmax(-1).cpu().numpy().astype(np.int32)
+        owners = torch.repeat_interleave(torch.arange(len(batch), device=marked.device), batch.lengths)[marked]
+        words = torch.bincount(owners, minlength=len(batch)).cpu().numpy()
+        return np.split(predicted, np.cumsum(words)[:-1])
+
+    def decode(
+        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        options: Mapping[str, Any],
+    ) -> pa.Table:
+        """Tags joined by blanks; the score is the share of words that are right."""
+        tags = rows.column("tags").to_pylist()
+        indices, golds, predicted, scores = [], [], [], []
+        for example, pieces in example_groups(columns["example"]):
+            gold, guess = np.asarray(tags[example]), np.concatenate(outputs[pieces])
+            if len(gold) != len(guess):
+                raise AssertionError(f"{len(guess)} predictions for the {len(gold)} words of example {example}")
+            indices.append(example)
+            golds.append(" ".join(card.labels[tag] for tag in gold))
+            predicted.append(" ".join(card.labels[tag] for tag in guess))
+            scores.append(float((gold == guess).mean()))
+        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores})
+
+    def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
+        """`accuracy` of words, chunk `f1`; `macro_f1` of words (plain) or chunk `precision` and `recall` (bio).
+
+        `n` counts sentences. XTREME's POS score is the chunk F1 over bare tags (see metrics.chunks).
+        """
+        found = []
+        bio = card.options.get("scheme", "plain") == "bio"
+        for language, split, table in by_language_and_split(predictions):
+            golds = [text.split(" ") for text in table.column("gold").to_pylist()]
+            predicted = [text.split(" ") for text in table.column("prediction").to_pylist()]
+            gold_words = [tag for tags in golds for tag in tags]
+            predicted_words = [tag for tags in predicted for tag in tags]
+            values = {"accuracy": accuracy(gold_words, predicted_words), **chunk_scores(golds, predicted)}
+            if not bio:
+                values = {"f1": values["f1"], "accuracy": values["accuracy"],
+                          "macro_f1": macro_f1(gold_words, predicted_words)}
+            found += [Measurement(language, split, name, value, len(golds)) for name, value in values.items()]
+        return found
+
+
+def _words(ids: list[int], word_ids: list[int], count: int, stand_in: int, room: int) -> list[list[int]]:
+    """Sub-tokens of each word, at most `room` of them (its first one carries the tag), at least a stand-in."""
+    words: list[list[int]] = [[] for _ in range(count)]
+    for token, word in zip(ids, word_ids, strict=True):
+        words[word].append(token)
+    return [word[:room] or [stand_in] for word in words]
+
+
+def _pieces(words: Sequence[Sequence[int]], room: int) -> Iterator[range]:
+    """Ranges of whole words whose sub-tokens fit `room`, filled greedily as XTREME's scripts do."""
+    start = used = 0
+    for place, word in enumerate(words):
+        if used + len(word) > room:
+            yield range(start, place)
+            start, used = place, 0
+        used += len(word)
+    yield range(start, len(words))
+
+
+FAMILY = Tagging()
