@@ -143,6 +143,12 @@ class Transfer:
         self.cells = {(cell.model, cell.intermediate, cell.column.target): cell for cell in cells}
         self.missing = tuple(missing)
 
+    @property
+    def expected(self) -> int:
+        """How many scores the layout asks for: cells times seeds."""
+        layout = self.layout
+        return len(layout.models) * len(layout.intermediates) * len(layout.columns) * len(layout.seeds)
+
     def cell(self, model: str, intermediate: str, target: str) -> Cell | None:
         """A cell, None where it is missing."""
         return self.cells.get((model, intermediate, target))

@@ -1,0 +1,98 @@
+"""The last words of a run: what moved most, what the numbers do not say, where everything is."""
+
+import os
+from collections.abc import Iterator, Mapping
+
+from stiltgrid.cards import NONE
+from stiltgrid.files import atomic_path
+from stiltgrid.layout import Column, Layout
+from stiltgrid.tables import Cell, Transfer, read_transfer
+
+MISSING_SHOWN = 3
+
+
+def write_summary(
+    scores_path: str | os.PathLike[str], layout: Layout, places: Mapping[str, str], out: str | os.PathLike[str]
+) -> None:
+    """Write the summary of a score table; `places` maps what a reader looks for ("matrix") to its path."""
+    text = summary_text(read_transfer(scores_path, layout), places)
+    with atomic_path(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def summary_text(transfer: Transfer, places: Mapping[str, str]) -> str:
+    """The summary: a line per model and target with its best row, remarks, places."""
+    layout = transfer.layout
+    present = transfer.expected - len(transfer.missing)
+    size = ", ".join([
+        _count(len(layout.models), "model"),
+        _count(len(layout.intermediates), "intermediate"),
+        _count(len(layout.columns), "target"),
+        _count(len(layout.seeds), "seed"),
+    ])  # fmt: skip
+    lines = [f"Transfer grid: {size}; {present} of {transfer.expected} scores are in."]
+    for model in layout.models:
+        lines += ["", f"{model}: best row of each target (scores from 0 to 100, gain over none)"]
+        lines += _aligned(_best_line(transfer, model, column) for column in layout.columns)
+    lines += ["", *(f"Note: {remark}" for remark in _remarks(transfer)), ""]
+    width = max((len(name) for name in places), default=0)
+    lines += [f"{name.ljust(width)}  {place}" for name, place in places.items()]
+    return "\n".join(lines) + "\n"
+
+
+def best_row(transfer: Transfer, model: str, column: Column) -> Cell | None:
+    """The cell with the highest score among the intermediates; the first of the layout wins a tie."""
+    cells = [transfer.cell(model, row, column.target) for row in transfer.layout.rows]
+    return max((cell for cell in cells if cell), key=lambda cell: cell.score.value, default=None)
+
+
+def languages_moved(transfer: Transfer, cell: Cell) -> tuple[int, int]:
+    """How many languages score higher and lower than with `none`."""
+    gains = [transfer.gain(cell, language) for language in cell.column.languages]
+    values = [gain.value for gain in gains if gain]
+    return sum(value > 0 for value in values), sum(value < 0 for value in values)
+
+
+def _best_line(transfer: Transfer, model: str, column: Column) -> tuple[str, ...]:
+    best, baseline = best_row(transfer, model, column), transfer.cell(model, NONE, column.target)
+    if best is None:
+        score = f"none {baseline.score.value:.1f}" if baseline else "no score"
+        return (column.target, f"{column.metric} ({column.split})", score, "no other row has a score", "", "")
+    gain = transfer.gain(best)
+    better, worse = languages_moved(transfer, best)
+    moved = f"{better} of {_count(len(column.languages), 'language')} better, {worse} worse"
+    if gain and gain.value <= 0:
+        moved += "; no row helps"
+    return (
+        column.target,
+        f"{column.metric} ({column.split})",
+        f"none {baseline.score.value:.1f}" if baseline else "none missing",
+        f"{best.intermediate} {best.score.value:.1f}",
+        f"{gain.value:+.1f}" + (f" ± {gain.sd:.1f}" if gain.sd is not None else "") if gain else "",
+        moved if gain else "",
+    )
+
+
+def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
+    table = list(rows)
+    widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))] if table else []
+    return [
+        "  " + "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)).rstrip() for row in table
+    ]
+
+
+def _remarks(transfer: Transfer) -> Iterator[str]:
+    layout = transfer.layout
+    if layout.synthetic:
+        yield "the data is synthetic (mini-lab); these numbers say nothing about real languages."
+    if len(layout.seeds) == 1:
+        yield "one seed, so the variance of training is unseen; small gains may be chance."
+    yield "the best row is picked on the scores that are shown, which flatters it."
+    if transfer.missing:
+        shown = "; ".join(transfer.missing[:MISSING_SHOWN])
+        more = len(transfer.missing) - MISSING_SHOWN
+        yield f"missing: {shown}" + (f"; and {more} more." if more > 0 else ".")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
