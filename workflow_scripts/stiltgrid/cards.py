@@ -30,10 +30,12 @@ class TaskCard:
     train: tuple[str, ...] = ()
     train_languages: tuple[str, ...] = ("en",)
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dev_from_train: int | None = None
     adapter: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     benchmarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     headline_split: str | None = None
+    obtain: str | None = None
     hub: Mapping[str, Any] | None = None
     local: Mapping[str, Any] | None = None
     minilab: Mapping[str, Any] | None = None
@@ -51,6 +53,28 @@ class TaskCard:
     def origins(self, split: str) -> tuple[str, ...]:
         """Names of the cards whose source rows make up a split (mostly just this card)."""
         return tuple(self.rows.get(split, (self.name,)))
+
+    def splits(self, kind: str) -> tuple[str, ...]:
+        """Our names of the splits that a kind of source has of this card itself.
+
+        The mini-lab makes the splits of the real data set unless the card's `minilab` section lists others.
+        """
+        section = self.source(kind)
+        if kind == "minilab" and not (section and "splits" in section):
+            section = self.hub or self.local
+        return tuple(split for split in SPLITS if split in ((section or {}).get("splits") or ()))
+
+    def scored_splits(self, kind: str) -> tuple[str, ...]:
+        """The splits that are scored when this card is a target: development and test rows of its own.
+
+        Rows borrowed from other cards count only without an adapter; with one they are training pairs.
+        """
+        own = {*self.splits(kind), *(() if self.adapter else self.rows)}
+        return tuple(split for split in ("dev", "test") if split in own)
+
+    def headline(self, kind: str) -> str:
+        """The split whose scores head the tables: the card's wish, or test, or dev where there is no test."""
+        return self.headline_split or ("test" if "test" in self.scored_splits(kind) else "dev")
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,23 @@ class Grid:
         """Evaluation settings of a target: the common keys, then the target's own under `tasks`."""
         common = {key: value for key, value in self.evaluation.items() if key != "tasks"}
         return Evaluation(**{**common, **self.evaluation.get("tasks", {}).get(target, {})})
+
+    def languages(self, task: str) -> tuple[str, ...]:
+        """Languages that a task is scored in under this grid's source."""
+        return self.cards[task].languages
+
+    def eval_splits(self, target: str) -> tuple[str, ...]:
+        """Splits that are scored of a target."""
+        return self.cards[target].scored_splits(self.source)
+
+    def headline_split(self, target: str) -> str:
+        """The split of a target whose scores head the tables."""
+        return self.cards[target].headline(self.source)
+
+    def origin_cards(self, task: str) -> dict[str, TaskCard]:
+        """The cards whose rows a task borrows, by name; what `prepare` needs beside the task's own."""
+        names = sorted({name for origins in self.cards[task].rows.values() for name in origins} - {task})
+        return {name: self.cards[name] for name in names}
 
     def trained_tasks(self) -> tuple[str, ...]:
         """Every task whose training rows some stage of this grid reads, sorted."""
