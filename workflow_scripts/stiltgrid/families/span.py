@@ -150,7 +150,6 @@ class _Columns:
 
     def __init__(self, card: TaskCard, tokenizer: SubwordTokenizer, training: bool) -> None:
         self.stride = card.options.get("doc_stride", DOC_STRIDE)
-        self.overlap = card.options.get("max_answer_length", MAX_ANSWER_LENGTH)
         self.tokenizer = tokenizer
         self.training = training
         names = ["input_ids", "example", "start", "end"]
@@ -164,7 +163,7 @@ class _Columns:
     ) -> None:
         """All windows of one question; `room` is in tokens without the special ones."""
         shift = len(self.tokenizer.prefix) + len(question) + len(self.tokenizer.middle)
-        cut = windows(len(context), room - len(question), self.stride, self.overlap)
+        cut = windows(len(context), room - len(question), self.stride, MAX_ANSWER_LENGTH)
         for window, may_start in zip(cut, most_context(cut, len(context)), strict=True):
             inside = answer is not None and window.start <= answer[0] and answer[1] < window.stop
             start, end = (place - window.start + shift for place in answer) if inside and answer else (NULL, NULL)

@@ -25,13 +25,20 @@ if TYPE_CHECKING:
 
 CONTINUED = -100  # in the encoded column `tag`: special tokens and all but the first piece of a word
 DROPOUT = 0.1
+METRICS = {
+    "bio": ("f1", "precision", "recall", "accuracy"),
+    "plain": ("f1", "accuracy", "macro_f1"),
+    "open": ("accuracy", "macro_f1"),
+}
 
 
 class Tagging(Family):
-    """Fields: tokens, tags. Options: scheme.
+    """Fields: tokens, tags. Options: scheme, labels_from_data.
 
-    Both schemes measure accuracy of words and chunk F1; `scheme: plain` (the default) adds macro F1 of words,
-    `scheme: bio` (named entities) has precision and recall of chunks instead.
+    `scheme` says which metrics are meant (METRICS): `bio` for named entities, `plain` (the default) for tags
+    of single words, with XTREME's chunk F1 over bare tags beside accuracy; it means nothing where
+    `labels_from_data` gathers an open set of tags. Words whose tag is among the card's `drop_labels` are left
+    out of their sentence.
     """
 
     name = "tagging"
@@ -40,7 +47,7 @@ class Tagging(Family):
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """See Family.examples. Tokens may be any text, even an empty one: each has its tag."""
-        numbers: dict[Any, int] = {}
+        numbers: dict[Any, int | None] = {}
         found = []
         for number, row in enumerate(rows):
             words = fields.texts(row, card.fields["tokens"], "tokens")
@@ -50,12 +57,14 @@ class Tagging(Family):
                                           f"found {len(words)} tokens and {len(raw_tags)} tags")
             for tag in raw_tags:
                 if tag not in numbers:
-                    numbers[tag] = fields.label_index(card, tag, row.place)
-            identifier = fields.identifier(card, row, language, split, number)
-            found.append({
-                "id": identifier, "language": language, "split": split,
-                "tokens": words, "tags": [numbers[tag] for tag in raw_tags],
-            })
+                    numbers[tag] = None if fields.dropped(card, tag) else fields.label_index(card, tag, row.place)
+            pairs = zip(words, (numbers[tag] for tag in raw_tags), strict=True)
+            tagged = [(word, tag) for word, tag in pairs if tag is not None]
+            if tagged:
+                found.append({
+                    "id": fields.identifier(card, row, language, split, number), "language": language, "split": split,
+                    "tokens": [word for word, _ in tagged], "tags": [tag for _, tag in tagged],
+                })
         return found
 
     def encode(
@@ -124,22 +133,18 @@ class Tagging(Family):
         return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores})
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
-        """`accuracy` of words, chunk `f1`; `macro_f1` of words (plain) or chunk `precision` and `recall` (bio).
-
-        `n` counts sentences. XTREME's POS score is the chunk F1 over bare tags (see metrics.chunks).
-        """
+        """The metrics of the card's scheme (METRICS); `n` counts sentences. See metrics.chunks for chunk F1."""
         found = []
-        bio = card.options.get("scheme", "plain") == "bio"
+        names = METRICS["open" if card.options.get("labels_from_data") else card.options.get("scheme", "plain")]
         for language, split, table in by_language_and_split(predictions):
             golds = [text.split(" ") for text in table.column("gold").to_pylist()]
             predicted = [text.split(" ") for text in table.column("prediction").to_pylist()]
             gold_words = [tag for tags in golds for tag in tags]
             predicted_words = [tag for tags in predicted for tag in tags]
-            values = {"accuracy": accuracy(gold_words, predicted_words), **chunk_scores(golds, predicted)}
-            if not bio:
-                values = {"f1": values["f1"], "accuracy": values["accuracy"],
-                          "macro_f1": macro_f1(gold_words, predicted_words)}
-            found += [Measurement(language, split, name, value, len(golds)) for name, value in values.items()]
+            values = chunk_scores(golds, predicted) if "f1" in names else {}
+            values["accuracy"] = accuracy(gold_words, predicted_words)
+            values["macro_f1"] = macro_f1(gold_words, predicted_words)
+            found += [Measurement(language, split, name, values[name], len(golds)) for name in names]
         return found
 
 
