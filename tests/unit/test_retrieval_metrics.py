@@ -1,7 +1,6 @@
 """Ranks to measures, by hand."""
 
 import pytest
-
 from stiltgrid.metrics.retrieval import average_precision, precision_recall_f1, recall, reciprocal_rank
 
 
