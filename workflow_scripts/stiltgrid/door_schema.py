@@ -109,10 +109,9 @@ def place_of(path: Sequence[Any]) -> str:
 def _found(value: Any) -> str:
     if value is None:
         return "nothing"
-    kinds = {bool: "boolean", str: "string", int: "integer", float: "number"}
-    if type(value) in kinds:
-        return f"{_TYPES[kinds[type(value)]].removeprefix('a ')} {value!r}" if not isinstance(value, bool) else repr(value)
-    return "a mapping" if isinstance(value, Mapping) else "a list"
+    if isinstance(value, str):
+        return f"the text '{value}'"
+    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, Sequence) else str(value)
 
 
 def _type(error: Any) -> str:

@@ -36,11 +36,11 @@ class _Loader(_Base):  # type: ignore[misc]
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
-            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            key, line, text = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1, key_node.value
             if key in seen:
                 self.problems.append(f"line {line}: key '{key}' is given twice (first in line {seen[key]})")
             elif not isinstance(key, str):
-                self.problems.append(f"line {line}: key {key_node.value} is read as {key!r}; write \"{key_node.value}\"")
+                self.problems.append(f"line {line}: key {text} is read as {key!r}; write \"{text}\"")
             seen.setdefault(key, line)
         return dict(super().construct_mapping(node, deep=deep))
 

@@ -1,0 +1,178 @@
+"""The door: config and catalogue become a Grid, or one ConfigError that lists everything that is wrong.
+
+Called when Snakemake parses, so nothing here imports torch, transformers or pyarrow, and each card is read once.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.cards import Grid, Model, Recipe, TaskCard
+from stiltgrid.door_checks import card_problems, grid_problems, remarks
+from stiltgrid.door_data import data_problems, world_languages
+from stiltgrid.door_schema import Schemas, place_of, prune
+from stiltgrid.door_yaml import read_yaml, scan_yaml
+from stiltgrid.errors import ConfigError, nearest
+
+__all__ = ["load_grid", "merge", "read_yaml"]
+
+log = logging.getLogger(__name__)
+CONFIG = "config"
+
+
+def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path] = ()) -> Grid:
+    """The experiment that a configuration describes, checked whole.
+
+    `config` is Snakemake's merged mapping, `root` the folder that holds tasks/ and schemas/ (and that relative paths
+    start from), `files` the configuration files it was read from: they are read again, strictly, because Snakemake's
+    own reader keeps the last of two equal keys in silence. Raises ConfigError with all problems in one list.
+    """
+    root = Path(root)
+    schemas = Schemas(root / "schemas")
+    problems = [problem for file in files for problem in _file_problems(Path(file), root)]
+    checked, found = _checked_config(config, schemas)
+    # A trap in a file is reported with its line; saying it again for the merged mapping helps nobody.
+    problems += [problem for problem in found if not problems or not _says_trap(problem)]
+    cards, names, found = _read_cards(checked, root, schemas)
+    problems += found
+    grid = _grid(checked, cards)
+    problems += [problem for card in grid.cards.values() for problem in card_problems(card, grid.cards, names)]
+    problems += grid_problems(grid, names, root)
+    if not any(problem.startswith(f"{CONFIG}: data_dir") for problem in problems):
+        problems += data_problems(grid, root)
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    for remark in remarks(grid):
+        log.warning(remark)
+    return grid
+
+
+def merge(base: Any, overlay: Any) -> Any:
+    """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
+    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
+        return overlay
+    merged = dict(base)
+    for key, value in overlay.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return {key: _without_nulls(value) for key, value in merged.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Nulls of an overlay on keys that the card does not have."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def _file_problems(path: Path, root: Path) -> list[str]:
+    path = path if path.is_absolute() else root / path
+    shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return scan_yaml(path, shown)[1] if path.suffix in (".yaml", ".yml") else []
+
+
+def _says_trap(problem: str) -> bool:
+    return " is read as " in problem or "YAML reads an unquoted" in problem
+
+
+def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> tuple[dict[str, Any], list[str]]:
+    """The configuration as the schema wants it, without what is wrong in it, and what was wrong."""
+    plain, problems = _text_keys(config, ())
+    plain = schemas.coerce("config.schema.yaml", plain)
+    # Overlays are parts of cards, so a card's schema says what `--config` texts in them stand for.
+    if isinstance(plain.get("tasks"), Mapping):
+        plain["tasks"] = {name: schemas.coerce("card.schema.yaml", part) for name, part in plain["tasks"].items()}
+    errors = schemas.errors("config.schema.yaml", plain)
+    problems += [f"{CONFIG}: {error.sentence}" for error in errors]
+    return prune(plain, [path for error in errors for path in error.blamed]), problems
+
+
+def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:
+    """A mapping whose keys are all text (YAML reads an unquoted `no:` as False), and the keys that were not."""
+    if isinstance(value, Mapping):
+        result, problems = {}, []
+        for key, item in value.items():
+            if not isinstance(key, str):
+                word = {False: "no", True: "yes"}[key] if isinstance(key, bool) else str(key)
+                place = place_of(path) or "top level"
+                problems.append(f'{CONFIG}: {place}: a key is {key!r}, not text; write "{word}" in quotes')
+            result[str(key)], found = _text_keys(item, (*path, str(key)))
+            problems += found
+        return result, problems
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        pairs = [_text_keys(item, (*path, number)) for number, item in enumerate(value)]
+        return [item for item, _ in pairs], [problem for _, found in pairs for problem in found]
+    return value, []
+
+
+def _read_cards(
+    config: Mapping[str, Any], root: Path, schemas: Schemas
+) -> tuple[dict[str, TaskCard], tuple[str, ...], list[str]]:
+    """The sound cards, the names of all cards, and what is wrong with the others."""
+    overlays = config.get("tasks", {})
+    languages = world_languages(config.get("world", {})) if config.get("source") == "minilab" else None
+    cards: dict[str, TaskCard] = {}
+    paths = sorted((root / "tasks").glob("*.yaml"))
+    names = tuple(path.stem for path in paths)
+    unknown = [name for name in overlays if name not in names]
+    problems = [f"{CONFIG}: tasks.{name}: no such task, {nearest(name, names)}" for name in unknown]
+    if not paths:
+        problems.append(f"{root / 'tasks'}: expected a card for every task, found none")
+    for path in paths:
+        shown = f"tasks/{path.name}"
+        content, found = scan_yaml(path, shown)
+        problems += found
+        if found or not isinstance(content, Mapping):
+            problems += [] if found else [f"{shown}: expected a card, a mapping of keys; found nothing of that kind"]
+            continue
+        if languages is not None:
+            content = {**content, "languages": _world_languages_of(content, languages)}
+        if path.stem in overlays:
+            content, shown = merge(content, overlays[path.stem]), f"{shown} with the config's tasks.{path.stem}"
+        errors = schemas.errors("card.schema.yaml", content)
+        problems += dict.fromkeys(f"{shown}: {error.sentence}" for error in errors)
+        if not errors:
+            cards[path.stem] = card_from(path.stem, content)
+    return cards, names, problems
+
+
+def _world_languages_of(content: Mapping[str, Any], languages: Sequence[str]) -> list[str]:
+    """The world's languages; without English for retrieval of translations, where English is the other side."""
+    bilingual = content.get("family") == "embedding"
+    return [language for language in languages if not (bilingual and language == "en")]
+
+
+def card_from(name: str, content: Mapping[str, Any]) -> TaskCard:
+    """A card from a mapping that its schema has passed."""
+    known = {item.name for item in fields(TaskCard)}
+    values: dict[str, Any] = {"fields": {}}
+    for key in known & content.keys():
+        values[key] = tuple(content[key]) if isinstance(content[key], list) else content[key]
+    for key in ("rows", "benchmarks"):
+        values[key] = {part: tuple(items) for part, items in content.get(key, {}).items()}
+    return TaskCard(name=name, **values)
+
+
+def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard]) -> Grid:
+    recipes = {
+        name: Recipe(**{**recipe, "name": name, "tasks": tuple(recipe.get("tasks", ()))})
+        for name, recipe in config.get("recipes", {}).items()
+    }
+    return Grid(
+        source=config.get("source", ""),
+        data_dir=config.get("data_dir"),
+        world=config.get("world", {}),
+        models={name: Model(name=name, **model) for name, model in config.get("models", {}).items()},
+        intermediates=tuple(dict.fromkeys(config.get("intermediates", ()))),
+        targets=tuple(dict.fromkeys(config.get("targets", ()))),
+        seeds=tuple(config.get("seeds", ())),
+        recipes=recipes,
+        cards=cards,
+        training=config.get("training", {}),
+        evaluation=config.get("evaluation", {}),
+        keep_tuned=config.get("keep_tuned", True),
+    )
