@@ -1,7 +1,8 @@
 """Batches of encoded sequences: the one place that knows how tokens lie in memory.
 
 Heads see hidden states through `Batch.pool`, `Batch.flat` and `Batch.padded`, so a change of layout
-(padding, packing) touches this module alone.
+(padding, packing) touches this module alone. The plan of a step (which examples, cut into which
+micro-batches) is numpy only; the tensors are made at the end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ class Batch:
 
     `scalars` are (sequences,) tensors and `tokens` (total tokens,) tensors in sequence order, one a
     column of the encoded file; `input_ids` and `attention_mask` are (sequences, longest).
+    `places` are the positions of the real tokens in the flattened (sequences * longest) layout.
     """
 
     input_ids: torch.Tensor
@@ -31,10 +33,26 @@ class Batch:
     scalars: dict[str, torch.Tensor]
     tokens: dict[str, torch.Tensor]
     indices: np.ndarray
-    pooling: str = "cls"
+    pooling: str
+    places: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def real_tokens(self) -> int:
+        """Tokens that are not padding."""
+        return len(self.places)
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens that the backbone computes, padding included."""
+        return self.attention_mask.numel()
+
+    @property
+    def model_mask(self) -> torch.Tensor | None:
+        """The attention mask, or None where nothing is padded: attention then takes its faster kernel."""
+        return None if self.real_tokens == self.computed_tokens else self.attention_mask
 
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
         """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token."""
@@ -48,37 +66,45 @@ class Batch:
 
     def flat(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, …): the states of real tokens, in sequence order."""
-        return hidden[self.attention_mask.bool()]
+        return hidden.reshape(-1, *hidden.shape[2:])[self.places]
 
     def padded(self, values: torch.Tensor, fill: float) -> torch.Tensor:
         """(sequences, longest, …) from (total tokens, …); `fill` stands beyond each sequence's end."""
-        shape = (*self.attention_mask.shape, *values.shape[1:])
-        result = values.new_full(shape, fill)
-        result[self.attention_mask.bool()] = values
-        return result
+        result = values.new_full((self.computed_tokens, *values.shape[1:]), fill)
+        result = result.index_copy(0, self.places, values)
+        return result.reshape(*self.attention_mask.shape, *values.shape[1:])
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device (asynchronously where memory is pinned)."""
+        """The same batch on a device (asynchronously, from pinned memory, where that is a GPU)."""
+        if device.type == "cpu":
+            return self
 
         def move(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True)
+            return tensor.pin_memory().to(device, non_blocking=True)
 
         return Batch(
             move(self.input_ids), move(self.attention_mask), move(self.content_mask), move(self.lengths),
             {name: move(value) for name, value in self.scalars.items()},
             {name: move(value) for name, value in self.tokens.items()},
-            self.indices, self.pooling,
+            self.indices, self.pooling, move(self.places),
         )
 
 
+def token_positions(encoded: Encoded, rows: np.ndarray) -> np.ndarray:
+    """Positions in the encoded token columns of all tokens of some sequences, in sequence order."""
+    lengths = encoded.lengths[rows]
+    before = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(encoded.offsets[rows] - before, lengths)
+
+
 def make_batch(
-    encoded: Encoded, indices: Sequence[int], pad: int, special: Sequence[int] = (), pooling: str = "cls"
+    encoded: Encoded, indices: Sequence[int] | np.ndarray, pad: int, special: Sequence[int] = (), pooling: str = "cls"
 ) -> Batch:
     """Gather sequences by index. `special` are the ids that mean-pooling leaves out."""
     rows = np.asarray(indices, dtype=np.int64)
     lengths = encoded.lengths[rows]
     mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
-    positions = np.concatenate([np.arange(encoded.offsets[row], encoded.offsets[row + 1]) for row in rows])
+    positions = token_positions(encoded, rows)
     input_ids = np.full(mask.shape, pad, dtype=np.int64)
     input_ids[mask] = encoded.tokens["input_ids"][positions]
     content = mask & ~np.isin(input_ids, np.asarray([*special], dtype=np.int64))
@@ -86,9 +112,112 @@ def make_batch(
         torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(content),
         torch.from_numpy(lengths.astype(np.int64)),
         _tensors(encoded.scalars, rows, skip=""), _tensors(encoded.tokens, positions, skip="input_ids"),
-        rows, pooling,
+        rows, pooling, torch.from_numpy(np.flatnonzero(mask)),
     )
 
 
 def _tensors(columns: Mapping[str, Any], at: np.ndarray, skip: str) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.asarray(column)[at].astype(np.int64)) for name, column in columns.items() if name != skip}
+    return {
+        name: torch.from_numpy(np.asarray(column)[at].astype(np.int64))
+        for name, column in columns.items()
+        if name != skip
+    }
+
+
+class ExampleOrder:
+    """An endless seeded stream of example numbers: a fresh shuffle each epoch, none twice in a step.
+
+    A step that reaches over the end of an epoch takes from the next shuffle only examples that it does
+    not hold yet (in-batch negatives need that), except where the step is larger than the pool.
+    """
+
+    def __init__(self, pool: np.ndarray, seed: int) -> None:
+        self.pool = np.asarray(pool, dtype=np.int64)
+        if not len(self.pool):
+            raise ValueError("no examples to draw from")
+        self.seed = seed
+        self.epoch = 0
+        self.order = self._shuffle()
+        self.used = 0
+
+    def _shuffle(self) -> np.ndarray:
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.pool)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` example numbers."""
+        taken = self.order[self.used : self.used + count]
+        self.used += len(taken)
+        while len(taken) < count:
+            self.epoch += 1
+            fresh = self._shuffle()
+            repeats = np.isin(fresh, taken) if len(self.pool) >= count else np.zeros(len(fresh), dtype=bool)
+            drawn = np.flatnonzero(~repeats)[: count - len(taken)]
+            taken = np.concatenate([taken, fresh[drawn]])
+            self.order, self.used = np.delete(fresh, drawn), 0
+        return taken
+
+
+def cut_by_length(
+    lengths: np.ndarray, counts: np.ndarray, max_tokens: int, overhead: int
+) -> list[np.ndarray]:
+    """Cut units into micro-batches so that computed tokens plus `overhead` a micro-batch are fewest.
+
+    `lengths` is each unit's longest sequence, `counts` its number of sequences. Units are sorted by
+    length, so a dynamic programme over cut points is exact: a micro-batch costs its sequences times
+    its longest. None exceeds `max_tokens`, unless one unit alone does. Longest first, so that a step's
+    peak of memory comes at once. Returns unit numbers, one array a micro-batch.
+    """
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    longest = lengths[order].astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(counts[order])]).astype(np.int64)
+    best = np.zeros(len(order) + 1, dtype=np.int64)
+    cut = np.zeros(len(order) + 1, dtype=np.int64)
+    for end in range(1, len(order) + 1):
+        tokens = longest[:end] * (before[end] - before[:end])
+        fits = tokens <= max_tokens
+        fits[end - 1] = True
+        costs = np.where(fits, best[:end] + tokens + overhead, np.iinfo(np.int64).max)
+        cut[end] = int(costs.argmin())
+        best[end] = costs[cut[end]]
+    pieces = []
+    end = len(order)
+    while end:
+        pieces.append(order[cut[end] : end])
+        end = int(cut[end])
+    return pieces[::-1]
+
+
+def plan_step(
+    encoded: Encoded, example_offsets: np.ndarray, examples: np.ndarray, max_tokens: int, overhead: int,
+    splits_batches: bool = True, splits_examples: bool = False,
+) -> list[np.ndarray]:
+    """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
+
+    `splits_batches` False keeps the step in one forward pass; `splits_examples` True lets sequences of
+    one example part, which saves padding where the loss is a sum over sequences.
+    """
+    starts, stops = example_offsets[examples], example_offsets[examples + 1]
+    counts = stops - starts
+    rows = np.arange(int(counts.sum())) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    if not splits_batches:
+        return [rows]
+    lengths = encoded.lengths[rows]
+    if splits_examples:
+        return [rows[piece] for piece in cut_by_length(lengths, np.ones_like(lengths), max_tokens, overhead)]
+    first = np.cumsum(counts) - counts
+    longest = np.maximum.reduceat(lengths, first)
+    groups = np.split(rows, first[1:])
+    pieces = cut_by_length(longest, counts, max_tokens, overhead)
+    return [np.concatenate([groups[unit] for unit in piece]) for piece in pieces]
+
+
+def length_sorted(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """All sequences, longest first, in batches of at most `max_tokens` computed tokens (at least one sequence)."""
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    batches = []
+    start = 0
+    while start < len(order):
+        size = max(1, int(max_tokens // max(1, int(lengths[order[start]]))))
+        batches.append(order[start : start + size])
+        start += size
+    return batches

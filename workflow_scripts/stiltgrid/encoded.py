@@ -6,6 +6,7 @@ Integer columns hold one number a sequence; list columns hold one number a token
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,13 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def take_examples(self, examples: np.ndarray) -> "Encoded":
+        """The sequences of some example numbers (ascending), which become 0, 1, 2, …."""
+        rows = np.flatnonzero(np.isin(self.examples, examples))
+        table = self.table.take(pa.array(rows))
+        numbers = pa.array(np.searchsorted(examples, self.examples[rows]).astype(np.int32))
+        return Encoded(table.set_column(table.column_names.index("example"), "example", numbers))
+
     @property
     def example_offsets(self) -> np.ndarray:
         """(examples + 1,): sequences of example number k are [offsets[k], offsets[k + 1])."""
@@ -46,13 +54,18 @@ class Encoded:
         return np.concatenate([[0], changes, [len(self)]]) if len(self) else np.zeros(1, dtype=np.int64)
 
 
-def write_encoded(columns: dict[str, list], path: str | os.PathLike[str]) -> None:
-    """Write columns (lists of int, or lists of lists of int) as an uncompressed Arrow file, atomically."""
+def to_table(columns: Mapping[str, list]) -> pa.Table:
+    """Columns (lists of int, or lists of lists of int) as one Arrow table."""
     arrays = {}
     for name, values in columns.items():
-        nested = bool(values) and not isinstance(values[0], (int, np.integer))
+        nested = len(values) > 0 and not np.isscalar(values[0])
         arrays[name] = pa.array(values, type=pa.large_list(pa.int32()) if nested or name == "input_ids" else pa.int32())
-    table = pa.table(arrays)
+    return pa.table(arrays)
+
+
+def write_encoded(columns: Mapping[str, list] | pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write columns (or a table of them) as an uncompressed Arrow file of one chunk, atomically."""
+    table = (columns if isinstance(columns, pa.Table) else to_table(columns)).combine_chunks()
     with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(1, table.num_rows))

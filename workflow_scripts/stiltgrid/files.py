@@ -19,7 +19,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if temporary.is_dir() and final.is_dir():
             shutil.rmtree(final)
-        os.replace(temporary, final)
+        temporary.replace(final)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

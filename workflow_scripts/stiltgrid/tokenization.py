@@ -8,6 +8,7 @@ the ids around one segment (prefix A suffix) or two (prefix A middle B suffix).
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from tokenizers import Tokenizer
 
@@ -24,6 +25,32 @@ class Pieces:
     ends: list[int]
 
 
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of padding and mask, and the ids that stand around segments."""
+
+    pad: int
+    mask: int | None
+    prefix: list[int]
+    middle: list[int]
+    suffix: list[int]
+
+    @property
+    def around(self) -> tuple[int, ...]:
+        """Ids that mean-pooling leaves out."""
+        return tuple(sorted({*self.prefix, *self.middle, *self.suffix}))
+
+
+def read_special_tokens(folder: str | os.PathLike[str]) -> SpecialTokens:
+    """A model's special tokens, without loading its (large) vocabulary; raises SourceError."""
+    path = Path(folder) / "special_tokens.json"
+    try:
+        layout = read_json(path)
+        return SpecialTokens(*(layout[key] for key in ("pad", "mask", "prefix", "middle", "suffix")))
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(f"{path}: not a layout of special tokens ({error})") from error
+
+
 class SubwordTokenizer:
     """Encodes texts, words and pairs for one model. Truncation is the caller's, and always explicit."""
 
@@ -31,21 +58,28 @@ class SubwordTokenizer:
         path = Path(folder)
         try:
             self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-            layout = read_json(path / "special_tokens.json")
         except Exception as error:  # tokenizers raises a bare Exception for unreadable files
             raise SourceError(f"{path}: no readable tokenizer ({error})") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.pad: int = layout["pad"]
-        self.mask: int | None = layout["mask"]
-        self.prefix: list[int] = layout["prefix"]
-        self.middle: list[int] = layout["middle"]
-        self.suffix: list[int] = layout["suffix"]
+        self.special = read_special_tokens(path)
+        self.pad: int = self.special.pad
+        self.mask: int | None = self.special.mask
+        self.prefix: list[int] = self.special.prefix
+        self.middle: list[int] = self.special.middle
+        self.suffix: list[int] = self.special.suffix
 
     @property
     def vocabulary_size(self) -> int:
         """Number of pieces, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def unknown(self) -> int:
+        """A stand-in for a word that yields no id: the unknown token, or where there is none, padding's id."""
+        names = ("<unk>", "[UNK]", "<|endoftext|>", "<|unk|>")
+        ids = (self._tokenizer.token_to_id(name) for name in names)
+        return next((number for number in ids if number is not None), self.pad)
 
     def special_count(self, segments: int) -> int:
         """Special tokens around one or two segments."""
@@ -66,7 +100,8 @@ class SubwordTokenizer:
     def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
         """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id."""
         encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
-        return [(item.ids, list(item.word_ids)) for item in encodings]
+        # Without special tokens every id has a word, so none of these is None.
+        return [(item.ids, cast(list[int], item.word_ids)) for item in encodings]
 
     def join(self, first: list[int], second: list[int] | None = None) -> list[int]:
         """One sequence with special tokens: prefix A suffix, or prefix A middle B suffix."""

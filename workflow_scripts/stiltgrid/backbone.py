@@ -1,0 +1,121 @@
+"""A pretrained model as this project uses it: token ids in, hidden states out, one interface for all kinds."""
+
+import inspect
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.utils import logging as transformers_logging
+
+from stiltgrid.batching import Batch
+from stiltgrid.errors import SourceError
+from stiltgrid.positions import position_limit
+
+transformers_logging.disable_progress_bar()
+
+
+class Backbone(torch.nn.Module):
+    """Hidden states of a Hugging Face model. Encoder-decoders are read by their encoder alone."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        self.hidden_layers: int = config.num_hidden_layers
+        self.hidden_size: int = getattr(config, "hidden_size", None) or config.d_model
+        self.vocabulary_size: int = config.vocab_size
+        self.max_length: int | None = position_limit(config.to_dict())
+        if config.is_encoder_decoder:
+            # Frozen, so that no optimiser state is kept for what never runs.
+            encoder = model.get_encoder()
+            kept = {id(parameter) for parameter in encoder.parameters()}
+            for parameter in model.parameters():
+                parameter.requires_grad_(id(parameter) in kept)
+        accepts = inspect.signature(self._reader.forward).parameters
+        self._options = {"use_cache": False} if "use_cache" in accepts else {}
+
+    @property
+    def _reader(self) -> Any:
+        return self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """(sequences, longest, hidden): the last layer's states."""
+        result = self._reader(batch.input_ids, attention_mask=batch.model_mask, **self._options)
+        return result.last_hidden_state
+
+    def all_layers(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """States of every layer, embeddings first: layers + 1 tensors of (sequences, longest, hidden)."""
+        result = self._reader(
+            batch.input_ids, attention_mask=batch.model_mask, output_hidden_states=True, **self._options
+        )
+        return tuple(result.hidden_states)
+
+    def checkpoint_gradients(self) -> None:
+        """Recompute activations in the backward pass: less memory, about a third more time."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+def model_class(config: Any) -> Any:
+    """The headless architecture of a configuration, as `AutoModel` would choose it."""
+    kind = MODEL_MAPPING[type(config)]
+    return kind[0] if isinstance(kind, (list, tuple)) else kind
+
+
+def model_options(config: Any) -> dict[str, Any]:
+    """Constructor arguments that leave out an unused pooling layer where the architecture allows it."""
+    kind = model_class(config)
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+
+
+def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32) -> Backbone:
+    """The backbone of a Hugging Face folder (`config.json`, `model.safetensors`), never from the network.
+
+    Raises SourceError when a file is missing, truncated, or would need remote code.
+    """
+    path = Path(folder)
+    config = _config(path)
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
+        raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
+    try:
+        model, report = AutoModel.from_pretrained(
+            path, config=config, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False,
+            output_loading_info=True, **model_options(config),
+        )
+    except Exception as error:  # safetensors and transformers raise many kinds for a damaged file
+        raise SourceError(f"{weights}: cannot be loaded ({type(error).__name__}: {error})") from error
+    _refuse_gaps(report["missing_keys"], weights)
+    return Backbone(model)
+
+
+def build_backbone(
+    folder: str | os.PathLike[str], state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32
+) -> Backbone:
+    """A backbone from a folder's `config.json` and weights that are already in memory (a tuned model's)."""
+    config = _config(Path(folder))
+    model, report = model_class(config).from_pretrained(
+        None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **model_options(config)
+    )
+    _refuse_gaps(report["missing_keys"], Path(folder) / "model.safetensors")
+    return Backbone(model)
+
+
+def _config(path: Path) -> Any:
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise SourceError(f"{path / 'config.json'}: not a readable model configuration ({error})") from error
+
+
+def _refuse_gaps(missing: set[str] | list[str], weights: Path) -> None:
+    """A pooler may be absent; any other missing weight would be random without a word."""
+    gaps = sorted(key for key in missing if "pooler" not in key)
+    if gaps:
+        raise SourceError(f"{weights}: {len(gaps)} weights are missing, among them {', '.join(gaps[:3])}")

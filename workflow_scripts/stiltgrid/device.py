@@ -1,0 +1,43 @@
+"""Which device and precision a job computes in."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+import torch
+
+# What one more forward and backward pass costs beside its tokens, in tokens: launches on a GPU, Python on a CPU.
+PASS_OVERHEAD = {"cpu": 96, "cuda": 1024}
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the dtype that matrix products run and weights are stored in."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Mixed precision where the dtype asks for it, else nothing."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    @property
+    def pass_overhead(self) -> int:
+        """Cost of one more micro-batch, in tokens."""
+        return PASS_OVERHEAD.get(self.device.type, 1024)
+
+
+def prepare_compute(precision: str = "auto", threads: int | None = None) -> Compute:
+    """Set threads and deterministic kernels; `auto` is bfloat16 on GPUs that have it, else float32."""
+    if threads:
+        torch.set_num_threads(threads)
+    if not torch.cuda.is_available():
+        return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bfloat16" else torch.float32)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    half = precision == "bfloat16" or (precision == "auto" and torch.cuda.is_bf16_supported())
+    return Compute(torch.device("cuda"), torch.bfloat16 if half else torch.float32)

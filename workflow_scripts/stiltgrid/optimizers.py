@@ -1,0 +1,94 @@
+"""Optimisers and the learning-rate schedule. Every parameter group keeps its peak rate under `peak`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def decay_groups(parameters: Iterable[torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups: matrices decay; biases, norms and scalars (fewer than two dimensions) do not."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    return [
+        {"params": [item for item in trained if item.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [item for item in trained if item.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def adamw(
+    groups: Sequence[dict[str, Any]], learning_rate: float, epsilon: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.AdamW:
+    """Fused AdamW (Loshchilov & Hutter 2019)."""
+    filled = [group for group in groups if group["params"]]
+    optimizer = torch.optim.AdamW(filled, lr=learning_rate, eps=epsilon, betas=betas, fused=True)
+    for group in optimizer.param_groups:
+        group["peak"] = learning_rate
+    return optimizer
+
+
+def linear_schedule(step: int, steps: int, warmup_share: float) -> float:
+    """Share of the peak rate at step 0, 1, …: up over the warm-up, then down, never quite 0 at a step taken."""
+    warmup = round(steps * warmup_share)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (steps - step) / max(1, steps - warmup)
+
+
+def set_rate(optimizers: Iterable[torch.optim.Optimizer], share: float, scale: float = 1.0) -> None:
+    """Put every group at `share` of its peak rate, times `scale` (a task's rate relative to the stage's)."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * share * scale
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalised by Newton-Schulz (Jordan et al. 2024), for the matrices of hidden layers.
+
+    Matrices of one shape are stacked and iterated together in float32: on small models that is several
+    times faster than one by one. Updates are scaled by sqrt(max(1, rows / columns)).
+    """
+
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentum: float = 0.95,
+        weight_decay: float = 0.0, iterations: int = 5,
+    ) -> None:
+        shapes: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
+        for parameter in parameters:
+            shapes.setdefault(tuple(parameter.shape), []).append(parameter)
+        groups = [{"params": members, "peak": learning_rate} for _, members in sorted(shapes.items())]
+        super().__init__(
+            groups, {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "iterations": iterations}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One update; every parameter must have a gradient."""
+        for group in self.param_groups:
+            members = group["params"]
+            gradients = torch.stack([member.grad for member in members]).float()
+            state = self.state[members[0]]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(gradients)
+            buffer = state["momentum"].lerp_(gradients, 1 - group["momentum"])
+            update = orthogonalise(gradients.lerp(buffer, group["momentum"]), group["iterations"])
+            rows, columns = update.shape[-2:]
+            torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
+            scaled = update.to(members[0].dtype).mul_(-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            torch._foreach_add_(members, list(scaled.unbind()))
+
+
+def orthogonalise(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """(n, rows, columns): the nearest semi-orthogonal matrices, nearly (singular values in about 0.7 to 1.2).
+
+    Quintic Newton-Schulz iteration with the coefficients of Jordan et al. 2024.
+    """
+    a, b, c = NEWTON_SCHULZ
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(a * x, torch.baddbmm(b * gram, gram, gram, beta=1, alpha=c), x)
+    return x.mT if tall else x

@@ -1,0 +1,117 @@
+"""Models of our own: raw text, a tokenizer trained on it, and the way to the language model. Imports no torch."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from stiltgrid.errors import SourceError
+from stiltgrid.files import atomic_path, write_json
+from stiltgrid.sources.base import Source
+
+LOG = logging.getLogger(__name__)
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+SCHEMA = pa.schema([("language", pa.string()), ("text", pa.string())])
+TEXTS_AT_ONCE = 2000
+
+
+def prepare_text(
+    source: Source, languages: Sequence[str], characters: int | None, path: str | os.PathLike[str]
+) -> None:
+    """Write documents (columns language, text), at most `characters` a language; SourceError where there are none."""
+    with atomic_path(path) as temporary, pq.ParquetWriter(str(temporary), SCHEMA) as writer:
+        for language in languages:
+            texts = list(_up_to(source.text(language), characters))
+            if not texts:
+                raise SourceError(f"no raw text for language '{language}'; leave it out of `pretrain: languages`")
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                part = texts[start : start + TEXTS_AT_ONCE]
+                writer.write_table(pa.table({"language": [language] * len(part), "text": part}, schema=SCHEMA))
+            LOG.info("text of '%s': %d documents, %d characters", language, len(texts), sum(map(len, texts)))
+
+
+def _up_to(texts: Iterator[str], characters: int | None) -> Iterator[str]:
+    left = float("inf") if characters is None else characters
+    for text in texts:
+        left -= len(text)
+        if left < 0:
+            return
+        yield text
+
+
+def read_texts(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """(language, text) of every document, in file order."""
+    for batch in pq.ParquetFile(str(path)).iter_batches(TEXTS_AT_ONCE):
+        yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)
+
+
+def train_tokenizer(
+    text_path: str | os.PathLike[str], settings: Mapping[str, Any], folder: str | os.PathLike[str]
+) -> None:
+    """Train on a text parquet and write `tokenizer.json` and `special_tokens.json` into `folder`.
+
+    `settings`: algorithm (bpe, unigram), vocabulary (pieces, special ones included), pre_tokenizer:
+    metaspace (words keep their leading blank, as in SentencePiece, so CJK text stays whole) or scripts
+    (blanks, changes of script and punctuation separate words). Pairs are laid out as XLM-R's.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads would make ties fall as they like
+    vocabulary = int(settings["vocabulary"])
+    tokenizer = _untrained(str(settings["algorithm"]), str(settings["pre_tokenizer"]))
+    tokenizer.train_from_iterator(
+        (text for _, text in read_texts(text_path)), _trainer(str(settings["algorithm"]), vocabulary)
+    )
+    bos, eos = SPECIAL[0], SPECIAL[2]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A {eos}", pair=f"{bos} $A {eos} {eos} $B {eos}",
+        special_tokens=[(bos, tokenizer.token_to_id(bos)), (eos, tokenizer.token_to_id(eos))],
+    )
+    start, pad, end, _, mask = (tokenizer.token_to_id(token) for token in SPECIAL)
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        tokenizer.save(str(temporary / "tokenizer.json"))
+        layout = {"pad": pad, "mask": mask, "prefix": [start], "middle": [end, end], "suffix": [end]}
+        write_json(layout, temporary / "special_tokens.json")
+    LOG.info("tokenizer of %d pieces written to %s", tokenizer.get_vocab_size(), Path(folder))
+
+
+def pretrain_backbone(
+    text_path: str | os.PathLike[str], tokenizer_dir: str | os.PathLike[str], pretrain: Mapping[str, Any],
+    out_dir: str | os.PathLike[str], threads: int, provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Train a language model on a text parquet; see `language_modelling.train_language_model`."""
+    from stiltgrid.language_modelling import train_language_model
+
+    train_language_model(text_path, tokenizer_dir, pretrain, out_dir, threads, provenance)
+
+
+def _untrained(algorithm: str, pre_tokenizer: str) -> Tokenizer:
+    kinds = {"bpe": lambda: models.BPE(unk_token="<unk>"), "unigram": lambda: models.Unigram()}
+    tokenizer = Tokenizer(kinds[algorithm]())
+    tokenizer.normalizer = normalizers.NFKC()
+    if pre_tokenizer == "metaspace":
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(prepend_scheme="always"), pre_tokenizers.Punctuation("isolated")]
+        )
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.UnicodeScripts(), pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+        )
+    return tokenizer
+
+
+def _trainer(algorithm: str, vocabulary: int) -> Any:
+    if algorithm == "unigram":
+        return trainers.UnigramTrainer(
+            vocab_size=vocabulary, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False
+        )
+    # A third of the pieces at most are single characters: rare Han characters must not eat the vocabulary.
+    characters = max(256, vocabulary // 3)
+    return trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False, limit_alphabet=characters
+    )

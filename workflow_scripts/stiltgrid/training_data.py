@@ -1,0 +1,158 @@
+"""What a training stage reads: its tasks' encoded examples, their dev sets, and how tasks are mixed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stiltgrid.batching import token_positions
+from stiltgrid.cards import Recipe, TaskCard, TrainingSettings, from_params
+from stiltgrid.encoded import Encoded, read_encoded
+from stiltgrid.errors import SourceError
+from stiltgrid.families import family
+from stiltgrid.families.base import Family
+from stiltgrid.families.common import with_labels
+from stiltgrid.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """Rows that early stopping is judged on, and their sequences."""
+
+    encoded: Encoded
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class StageTask:
+    """One task of a stage. `pool` holds the example numbers that may be drawn."""
+
+    card: TaskCard
+    family: Family
+    settings: TrainingSettings
+    train: Encoded
+    offsets: np.ndarray
+    pool: np.ndarray
+    dev: DevSet | None
+    rows_path: str | None
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all epochs, `max_steps` at most."""
+        return steps_for(len(self.pool), self.settings)
+
+    def example_ids(self, examples: np.ndarray) -> list[str]:
+        """Ids of examples, or their row numbers where the rows are not at hand."""
+        numbers = self.train.examples[self.offsets[examples]]
+        if self.rows_path is None or not Path(self.rows_path).is_file():
+            return [f"row {number + 1}" for number in numbers]
+        ids = pq.read_table(self.rows_path, columns=["id"]).column("id")
+        return [ids[int(number)].as_py() for number in numbers]
+
+
+def steps_for(examples: int, settings: TrainingSettings) -> int:
+    """Optimiser steps that see `examples` for the settings' epochs; at least one, at most `max_steps`."""
+    steps = max(1, int(np.ceil(settings.epochs * examples / settings.batch_size - 1e-9)))
+    return steps if settings.max_steps is None else min(steps, settings.max_steps)
+
+
+def load_stage_task(task: Mapping[str, Any], seed: int, limit: int | None = None) -> StageTask:
+    """Open one task of a stage from its params: card, settings, and the paths train, dev and dev_rows.
+
+    `train_rows` (a path) is optional and only names examples in errors. `limit` is the backbone's
+    longest sequence. Raises SourceError for empty data or sequences that the backbone cannot read.
+    """
+    settings: TrainingSettings = from_params(TrainingSettings, task["settings"])
+    train = read_encoded(task["train"])
+    card = with_labels(from_params(TaskCard, task["card"]), train.table.schema)
+    if not len(train):
+        raise SourceError(f"{task['train']}: no training sequences for task '{card.name}'")
+    check_lengths(train, limit, task["train"])
+    offsets = train.example_offsets
+    pool = draw_examples(len(offsets) - 1, settings.examples, derive_seed(seed, "examples", card.name))
+    kind = family(card.family)
+    dev = _load_dev(kind, task, settings.dev_examples, limit) if task.get("dev") else None
+    return StageTask(card, kind, settings, train, offsets, pool, dev, task.get("train_rows"))
+
+
+def check_lengths(encoded: Encoded, limit: int | None, path: Any) -> None:
+    """Refuse sequences that the backbone has no positions for."""
+    longest = int(encoded.lengths.max(initial=0))
+    if limit is not None and longest > limit:
+        raise SourceError(f"{path}: a sequence of {longest} tokens, but the model reads {limit}; lower max_length")
+
+
+def draw_examples(count: int, wanted: int | None, seed: int) -> np.ndarray:
+    """`wanted` example numbers (all where None or too many), drawn by seed, ascending."""
+    if wanted is None or wanted >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).permutation(count)[:wanted])
+
+
+def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: int | None) -> DevSet | None:
+    rows = pq.read_table(task["dev_rows"])
+    encoded = read_encoded(task["dev"])
+    check_lengths(encoded, limit, task["dev"])
+    numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
+    english = numbered.filter(pc.equal(numbered.column("language"), "en"))
+    numbered = english if english.num_rows else numbered
+    if wanted is not None:
+        numbered = kind.subsample(numbered, wanted)
+    chosen = numbered.column("row").to_numpy()
+    if not len(chosen):
+        return None
+    return DevSet(encoded.take_examples(chosen), rows.take(pa.array(chosen)))
+
+
+def mixing_weights(sizes: Sequence[int], recipe: Recipe) -> np.ndarray:
+    """Chance of each task at each step, summing to 1 (Raffel et al. 2020, section 3.5.2)."""
+    counts = np.asarray(sizes, dtype=np.float64)
+    if recipe.cap is not None:
+        counts = np.minimum(counts, recipe.cap)
+    exponents = {"proportional": 1.0, "temperature": 1.0 / recipe.temperature, "uniform": 0.0}
+    weights = counts ** exponents[recipe.sampling]
+    return weights / weights.sum()
+
+
+def share_budget(sizes: Sequence[int], recipe: Recipe) -> list[int]:
+    """Examples of each task under the recipe's budget `examples` over all tasks, by mixing weight.
+
+    No task gives more than it has; what it cannot give goes to the others.
+    """
+    if recipe.examples is None or recipe.examples >= sum(sizes):
+        return list(sizes)
+    weights, given = mixing_weights(sizes, recipe), np.zeros(len(sizes), dtype=np.int64)
+    room = np.asarray(sizes, dtype=np.int64)
+    while given.sum() < recipe.examples:
+        open_weights = np.where(given < room, weights, 0.0)
+        left = recipe.examples - int(given.sum())
+        wish = left * open_weights / open_weights.sum()
+        extra = np.minimum(np.floor(wish).astype(np.int64), room - given)
+        if not extra.any():
+            extra[np.argsort(-(wish * (given < room)), kind="stable")[:left]] = 1
+            extra = np.minimum(extra, room - given)
+        given += extra
+    return [int(number) for number in given]
+
+
+def token_columns(encoded: Encoded, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(scalars, tokens) columns of some sequences, token ids left out: what `loss_weight` counts."""
+    positions = token_positions(encoded, rows)
+    scalars = {name: column[rows] for name, column in encoded.scalars.items()}
+    return scalars, {name: column[positions] for name, column in encoded.tokens.items() if name != "input_ids"}
+
+
+def draw_schedule(tasks: Sequence[StageTask], recipe: Recipe, max_steps: int | None, seed: int) -> np.ndarray:
+    """(steps,): which task each optimiser step trains, drawn by the recipe's mixing weights."""
+    cap = recipe.cap if recipe.cap is not None else np.inf
+    steps = sum(steps_for(int(min(len(task.pool), cap)), task.settings) for task in tasks)
+    steps = steps if max_steps is None else min(steps, max_steps)
+    if len(tasks) == 1:
+        return np.zeros(steps, dtype=np.int64)
+    weights = mixing_weights([len(task.pool) for task in tasks], recipe)
+    return np.random.default_rng(seed).choice(len(tasks), size=steps, p=weights)
