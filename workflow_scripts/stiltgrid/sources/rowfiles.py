@@ -1,13 +1,14 @@
-"""Files of rows, read lazily: JSON Lines (plain or gzip) and parquet, each row with its place.
+"""Files of rows, read lazily: JSON Lines (plain, gzip, or in a tar archive) and parquet, each row with its place.
 
 Shared by the local mirror and the hub's downloads. pyarrow is imported only when a parquet file is read.
 """
 
 import gzip
 import json
+import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stiltgrid.errors import RowError, SourceError
@@ -25,6 +26,8 @@ def read_table(path: Path, shown: str) -> Iterator[RawRow]:
     """
     if path.name.endswith(".parquet"):
         rows = _parquet_rows(path, shown)
+    elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        rows = _archived_rows(path, shown)
     elif path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
         rows = _json_rows(path, shown)
     else:
@@ -59,6 +62,32 @@ def _json_rows(path: Path, shown: str) -> Iterator[RawRow]:
     for number, line in read_lines(path, shown):
         place = f"{shown} line {number}"
         yield RawRow(parse_object(line, place), place)
+
+
+def _archived_rows(path: Path, shown: str) -> Iterator[RawRow]:
+    """Rows of the JSON Lines files in an archive, read in place: nothing is unpacked onto the disk."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                _refuse_climbing(member, shown)
+                file = archive.extractfile(member) if member.name.endswith((".jsonl", ".json")) else None
+                for number, line in enumerate(file or (), 1):
+                    place = f"{shown} {member.name} line {number}"
+                    if line.strip():
+                        yield RawRow(parse_object(line.decode("utf-8"), place), place)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise SourceError(f"{shown}: not a whole tar archive ({error}); copy or fetch it again") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{shown}: expected UTF-8 text, found other bytes ({error})") from error
+
+
+def _refuse_climbing(member: tarfile.TarInfo, shown: str) -> None:
+    """An archive that names files outside its own folder, or links, is not one that we want to read at all."""
+    parts = PurePosixPath(member.name.replace("\\", "/")).parts
+    if ".." in parts or member.name.startswith(("/", "\\")) or ":" in (parts[0] if parts else ""):
+        raise SourceError(f"{shown}: refused, its member '{member.name}' climbs out of the archive's folder")
+    if not (member.isfile() or member.isdir()):
+        raise SourceError(f"{shown}: refused, its member '{member.name}' is a link or a device, not a file")
 
 
 def parse_object(line: str, place: str) -> dict[str, Any]:

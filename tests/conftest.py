@@ -1,0 +1,41 @@
+"""No test reaches the network: HF_ENDPOINT is a stand-in hub on loopback, its cache a folder of this run.
+
+The client libraries read these variables when they are imported, so they are set before any test module is.
+"""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stand_in_hub import StandInHub  # noqa: E402
+
+_HUB = StandInHub().start()
+_HOME = tempfile.mkdtemp(prefix="stiltgrid-hub-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ.update({
+    "HF_ENDPOINT": _HUB.url,
+    "HF_HOME": _HOME,
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_XET": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+})
+for _name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_DATASETS_CACHE", "HF_HUB_CACHE", "TRANSFORMERS_OFFLINE"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture
+def hub() -> Iterator[StandInHub]:
+    """The stand-in hub, empty, and nothing in the client's cache."""
+    _HUB.reset()
+    shutil.rmtree(Path(_HOME) / "hub", ignore_errors=True)
+    yield _HUB
+    _HUB.reset()

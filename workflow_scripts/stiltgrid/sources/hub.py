@@ -1,0 +1,204 @@
+"""Rows from the Hugging Face hub at a pinned revision, checked against the card before the first is used.
+
+A section is read in one of three ways: `data_files` names files; the branch refs/convert/parquet has one
+folder a configuration and split; any other revision is understood by the `datasets` library, whose reading of
+the repository's README says which files make up a configuration's split. Only that split's files are fetched.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.cards import TaskCard
+from stiltgrid.errors import SourceError, nearest
+from stiltgrid.rows import RawRow
+from stiltgrid.sources.base import Source
+from stiltgrid.sources.client import HubClient, Repository
+from stiltgrid.sources.columns import ColumnCheck
+from stiltgrid.sources.local import LocalSource, parse_name, renamed, split_names
+from stiltgrid.sources.rowfiles import read_table
+
+logger = logging.getLogger(__name__)
+CONVERTED = "refs/convert/parquet"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What one entry of `splits` stands for: files of a repository, and the features its README declares."""
+
+    repository: Repository
+    paths: tuple[str, ...]
+    features: Any = None
+
+
+class HubSource(Source):
+    """Reads cards' `hub` sections. Cards without one fall back on `data_dir` (licensed data of one's own)."""
+
+    kind = "hub"
+
+    def __init__(self, data_dir: str | Path | None = None, client: HubClient | None = None) -> None:
+        self.client = client or HubClient()
+        self.local = LocalSource(data_dir) if data_dir is not None else None
+        self._builders: dict[tuple[str, str, str | None], Any] = {}
+
+    def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
+        """See `Source.read`. Raises SourceError for columns or label names that are not the card's."""
+        if card.hub is None:
+            yield from self._own(card).read(card, split, language, part)
+            return
+        section = section_for(card, language)
+        names = split_names(section, split, part)
+        if not names:
+            raise SourceError(f"task '{card.name}': its `hub` section has no split '{split}'")
+        for name in names:
+            wanted = parse_name(name, "")
+            stem = wanted.stem.removeprefix("/")
+            for config in _configs(section, card, language):
+                table = self._table(section, card, language, config, stem)
+                rows = _of_language(self._rows(card, section, table), section, language)
+                yield from islice(rows, wanted.start, wanted.stop)
+
+    def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
+        """What the card says; the hub is not asked."""
+        if card.hub is None:
+            return self.local is not None and self.local.has(card, split, language, part)
+        section = section_for(card, language)
+        if language in (section.get("missing") or {}).get(split, ()):
+            return False
+        if "prefix" in section and language not in section["prefix"]["values"]:
+            return False
+        # A stage may hold only the part of a card that it reads, without the languages.
+        known = not card.languages or language in card.languages or language in card.train_languages
+        return known and bool(split_names(section, split, part))
+
+    def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
+        """Only for cards that are not on the hub: what `data_dir` lacks, or that it is not set."""
+        if card.hub is not None:
+            return []
+        if self.local is None:
+            how = getattr(card, "obtain", None)
+            problem = f"task '{card.name}' is not on the hub: set `data_dir` to a folder that holds it"
+            return [f"{problem}. {how}" if how else problem]
+        return self.local.missing(card, split, language, part)
+
+    def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
+        """Files of one's own; the hub's are pinned by the card."""
+        if card.hub is not None or self.local is None:
+            return []
+        return self.local.files(card, split, language, part)
+
+    def parts(self, card: TaskCard, split: str) -> tuple[str, ...]:
+        """See `Source.parts`."""
+        return super().parts(card, split) if card.hub is not None or self.local is None else self.local.parts(card, split)
+
+    def folder(self, card: TaskCard) -> Path | None:
+        """The card's folder in `data_dir`, if that is set."""
+        return self.local.folder(card) if self.local is not None else None
+
+    def text(self, language: str) -> Iterator[str]:
+        """Raw text stands in `data_dir`; the cards name none on the hub."""
+        if self.local is None:
+            raise SourceError(f"raw text of '{language}': set `data_dir` to a folder that holds text/{language}.txt.gz")
+        return self.local.text(language)
+
+    def provenance(self) -> dict[str, Any]:
+        """Every repository read, the revision asked for and the commit that it was."""
+        own = {"files": self.local.provenance()["files"]} if self.local is not None else {}
+        return {"source": self.kind, "commits": self.client.provenance(), **own}
+
+    def _own(self, card: TaskCard) -> LocalSource:
+        if self.local is None:
+            raise SourceError(self.missing(card, "train", "en")[0])
+        return self.local
+
+    def _rows(self, card: TaskCard, section: Mapping[str, Any], table: Table) -> Iterator[RawRow]:
+        for path in table.paths:
+            shown = f"{table.repository} {path}"
+            file = self.client.download(table.repository, path)
+            check = ColumnCheck.of(card, section.get("columns") or {}, shown, table.features, file)
+            yield from check.mapped(renamed(read_table(file, shown), section.get("columns")))
+
+    def _table(
+        self, section: Mapping[str, Any], card: TaskCard, language: str, config: str | None, split: str
+    ) -> Table:
+        repository = self.client.repository(section["path"], section["revision"])
+        named = (section.get("data_files") or {}).get(split)
+        if named is not None:
+            return Table(repository, (_filled(named, section, language),))
+        if section["revision"] == CONVERTED:
+            return self._converted(repository, config or "default", split)
+        return self._declared(repository, config, split)
+
+    def _converted(self, repository: Repository, config: str, split: str) -> Table:
+        files = self.client.files(repository, config)
+        if not files:
+            configs = {path.split("/")[0] for path in self.client.files(repository) if "/" in path}
+            raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, configs)}")
+        paths = tuple(sorted(path for path in files if path.startswith(f"{config}/{split}/")))
+        if not paths:
+            splits = {path.split("/")[1] for path in files if path.count("/") > 1}
+            if f"partial-{split}" in splits:
+                raise SourceError(f"{repository} {config}: only part of '{split}' was converted (partial-{split})")
+            raise SourceError(f"{repository} {config}: no split '{split}'; {nearest(split, splits)}")
+        return Table(repository, paths)
+
+    def _declared(self, repository: Repository, config: str | None, split: str) -> Table:
+        builder = self._builder(repository, config)
+        files = {str(name): list(paths) for name, paths in (builder.config.data_files or {}).items()}
+        if split not in files:
+            raise SourceError(f"{repository} {config or ''}: no split '{split}'; {nearest(split, files)}")
+        marker = f"@{repository.commit}/"
+        paths = tuple(str(path).partition(marker)[2] for path in files[split])
+        return Table(repository, paths, builder.info.features)
+
+    def _builder(self, repository: Repository, config: str | None) -> Any:
+        key = (repository.name, repository.commit, config)
+        if key not in self._builders:
+            import datasets
+
+            # `datasets` reads the README out of this cache, and gives up at the first 503; the client does not.
+            self.client.download_if_any(repository, "README.md")
+            where = {"path": repository.name, "revision": repository.commit}
+            what = f"configuration '{config}' of {repository}"
+            configs = self.client.ask(
+                what, lambda: datasets.get_dataset_config_names(**where), repository.name, repository.kind
+            )
+            if config is not None and config not in configs:
+                raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, configs)}")
+            self._builders[key] = self.client.ask(
+                what, lambda: datasets.load_dataset_builder(**where, name=config), repository.name, repository.kind
+            )
+        return self._builders[key]
+
+
+def section_for(card: TaskCard, language: str) -> Mapping[str, Any]:
+    """The card's `hub` section as it holds for a language: its override, where it has one."""
+    section: Mapping[str, Any] = card.hub or {}
+    for override in section.get("overrides") or ():
+        if language in override["languages"]:
+            return {**section, **override}
+    return section
+
+
+def _filled(template: str, section: Mapping[str, Any], language: str) -> str:
+    return template.format(language=language, code=(section.get("codes") or {}).get(language, language))
+
+
+def _configs(section: Mapping[str, Any], card: TaskCard, language: str) -> list[str | None]:
+    """The configurations of a language, in the order in which their rows are read."""
+    configs = section.get("config")
+    if configs is None:
+        return [None]
+    return [_filled(item, section, language) for item in ([configs] if isinstance(configs, str) else configs)]
+
+
+def _of_language(rows: Iterator[RawRow], section: Mapping[str, Any], language: str) -> Iterator[RawRow]:
+    """The rows of one language out of a mixed table (`prefix`)."""
+    prefix = section.get("prefix")
+    if prefix is None:
+        return rows
+    start = f"{prefix['values'][language]}-"
+    return (row for row in rows if str(row.values.get(prefix["column"], "")).startswith(start))
