@@ -1,0 +1,278 @@
+"""Sentence pairs: inference (MNLI, SNLI, ANLI, XNLI), duplicate questions (QQP) and paraphrases (PAWS-X).
+
+The second sentence is drawn first and in the same way for every label; only the first one is changed to
+make the label true. A classifier that reads the second sentence alone is therefore at chance.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from stiltgrid.sources.minilab.realise import Grammar
+from stiltgrid.sources.minilab.settings import Stream
+from stiltgrid.sources.minilab.tasks import (
+    Item,
+    Row,
+    TaskBuilder,
+    balanced,
+    change,
+    fronted,
+    in_pool,
+    other,
+    reworded,
+    swapped,
+    without,
+)
+from stiltgrid.sources.minilab.world import Clause, Manner, Phrase, World
+
+ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
+
+
+class Inference(TaskBuilder):
+    """MNLI's columns. `synonyms` is how often a word is exchanged, `distractors` adds a second sentence."""
+
+    skill = "inference"
+
+    def __init__(
+        self, name: str, splits: Sequence[str], synonyms: float = 0.3, distractors: bool = False,
+        adjuncts: float = 0.6,
+    ) -> None:
+        self.name, self.synonyms, self.distractors, self.adjuncts = name, synonyms, distractors, adjuncts
+        self.parts = {split: () for split in splits}
+
+    def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
+        """See `TaskBuilder.items`."""
+        result = []
+        for label in balanced(stream, 3, count):
+            item = None
+            while item is None:
+                item = self._item(world, stream, split, label)
+            result.append(item)
+        return result
+
+    def _item(self, world: World, stream: Stream, pool: str, label: int) -> Item | None:
+        hypothesis = self._hypothesis(world, stream, pool)
+        premise = hypothesis and self._premise(world, stream, pool, hypothesis, label)
+        if hypothesis is None or premise is None:
+            return None
+        premises = [premise]
+        if self.distractors:
+            premises.insert(stream.below(2), self._distractor(world, stream, pool, premise, hypothesis))
+        return Item((*premises, hypothesis), label)
+
+    def _hypothesis(self, world: World, stream: Stream, pool: str) -> Clause | None:
+        clause = world.certain_event(stream, pool, manner=Manner(self.adjuncts, 0.4, 0.4))
+        if stream.chance(0.3):
+            return clause._replace(negated=True)
+        if clause.object and clause.object.head in world.category and stream.chance(0.15):
+            kind = world.category[clause.object.head]
+            place = clause.place or world.adjunct_place(clause.object.head, stream)
+            clause = clause._replace(object=Phrase(kind), place=place)
+            return clause if in_pool(clause, pool) else None
+        return clause
+
+    def _premise(self, world: World, stream: Stream, pool: str, hypothesis: Clause, label: int) -> Clause | None:
+        general = hypothesis.object is not None and hypothesis.object.head.startswith("class:")
+        premise: Clause | None = hypothesis
+        if general:
+            premise = self._specific(world, stream, pool, hypothesis)
+        if premise is None:
+            return None
+        dropped = ""
+        if label == NEUTRAL:
+            premise, dropped = _unproven(world, stream, pool, premise, hypothesis.negated)
+        elif label == CONTRADICTION:
+            premise = _denied(world, stream, pool, premise, hypothesis, general)
+        if premise is None:
+            return None
+        if not premise.negated:
+            premise = _enriched(world, stream, premise, dropped)
+        return fronted(stream, reworded(world, stream, premise, self.synonyms), 0.2)
+
+    def _specific(self, world: World, stream: Stream, pool: str, hypothesis: Clause) -> Clause | None:
+        assert hypothesis.object is not None
+        kind = hypothesis.object.head.partition(":")[2]
+        for noun in stream.shuffled(world.nouns[kind]):
+            premise = hypothesis._replace(object=Phrase(noun))
+            if in_pool(premise, pool):
+                return premise
+        return None
+
+    def _distractor(self, world: World, stream: Stream, pool: str, premise: Clause, hypothesis: Clause) -> Clause:
+        taken = {premise.subject.head, hypothesis.subject.head}
+        while True:
+            clause = world.certain_event(stream, pool)
+            if clause.subject.head not in taken and clause.verb not in (premise.verb, hypothesis.verb):
+                return clause
+
+    def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
+        """See `TaskBuilder.rows`."""
+        for index, item in enumerate(items):
+            row: Row = {"premise": grammar.say(*item.clauses[:-1]), "hypothesis": grammar.say(item.clauses[-1])}
+            if self.name == "anli":
+                row = {"uid": f"{split}-{index}", **row}
+            row["label"] = item.label
+            if self.name == "anli":
+                row["reason"] = ""
+            if self.name == "mnli":
+                row["idx"] = index
+            yield row
+
+
+def _unproven(world: World, stream: Stream, pool: str, premise: Clause, negated: bool) -> tuple[Clause | None, str]:
+    """A premise that leaves the hypothesis open: another event, or a modifier fewer; and which one was dropped."""
+    modifiers = [slot for slot in ("place", "time") if getattr(premise, slot) and premise.object is not None]
+    if premise.object is not None and premise.object.adjective:
+        modifiers.append("adjective")
+    if modifiers and not negated and stream.chance(0.5):
+        slot = stream.pick(modifiers)
+        if slot == "adjective":
+            assert premise.object is not None
+            return premise._replace(object=premise.object._replace(adjective="", adjective_form=0)), slot
+        return without(premise, slot), slot
+    slot = stream.pick(("subject", "verb", "object") if premise.object else ("subject", "verb"))
+    return change(world, stream, pool, premise, slot), ""
+
+
+def _denied(
+    world: World, stream: Stream, pool: str, premise: Clause, hypothesis: Clause, general: bool
+) -> Clause | None:
+    """A premise that cannot be true together with the hypothesis."""
+    if hypothesis.negated:
+        return premise._replace(negated=False)
+    options = [slot for slot in ("place", "time") if getattr(premise, slot) and premise.object is not None]
+    if premise.object is not None and premise.object.adjective:
+        options.append("adjective")
+    if not general:
+        options.append("negation")
+    if not options:
+        return None
+    slot = stream.pick(options)
+    if slot == "negation":
+        return premise._replace(negated=True)
+    if slot == "adjective":
+        assert premise.object is not None
+        adjective = world.opposite[premise.object.adjective]
+        return premise._replace(object=premise.object._replace(adjective=adjective, adjective_form=0))
+    return change(world, stream, pool, premise, slot)
+
+
+def _enriched(world: World, stream: Stream, premise: Clause, dropped: str) -> Clause:
+    """More said about a positive event than the hypothesis says: nothing of it becomes untrue."""
+    thing = premise.object
+    if thing is not None:
+        if premise.place is None and dropped != "place" and stream.chance(0.4):
+            premise = premise._replace(place=world.adjunct_place(thing.head, stream))
+        adjectives = world.person_adjectives if thing.head in world.folk else world.thing_adjectives
+        named = thing.head in world.names
+        if not thing.adjective and not named and dropped != "adjective" and stream.chance(0.3):
+            premise = premise._replace(object=thing._replace(adjective=stream.pick(adjectives)))
+    if not premise.time and dropped != "time" and stream.chance(0.3):
+        premise = premise._replace(time=stream.pick(world.days))
+    return premise
+
+
+class DuplicateQuestions(TaskBuilder):
+    """QQP: whether two questions ask the same."""
+
+    name = "qqp"
+    skill = "paraphrase"
+
+    def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
+        """See `TaskBuilder.items`."""
+        result = []
+        for label in balanced(stream, 2, count):
+            item = None
+            while item is None:
+                item = self._item(world, stream, split, label)
+            result.append(item)
+        return result
+
+    def _item(self, world: World, stream: Stream, pool: str, label: int) -> Item | None:
+        second = _paraphrasable(world, stream, pool)
+        asked = stream.pick([slot for slot in ("subject", "object", "place", "time") if getattr(second, slot)])
+        first, first_asked = second, asked
+        if label == 0:
+            kinds = ["role", "slot", "slot"] + ["swap"] * (2 * _swappable(world, second))
+            kind = stream.pick(kinds)
+            if kind == "role":
+                roles = [slot for slot in ("subject", "object", "place", "time") if getattr(second, slot)]
+                first_asked = other(stream, roles, asked)
+            elif kind == "swap":
+                first = swapped(second)
+            else:
+                said = [slot for slot in ("subject", "verb", "object", "place", "time") if slot != asked]
+                changed = change(world, stream, pool, second, stream.pick(said))
+                if changed is None:
+                    return None
+                first = changed
+        elif stream.chance(0.4):
+            spare = [slot for slot in ("place", "time") if getattr(first, slot) and slot != asked]
+            if spare:
+                slot = stream.pick(spare)
+                first = without(first, slot)
+        first = reworded(world, stream, first, 0.4)
+        if first == second and first_asked == asked:
+            return None
+        return Item((first, second), label, (first_asked, asked))
+
+    def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
+        """See `TaskBuilder.rows`."""
+        for index, item in enumerate(items):
+            questions = [
+                grammar.text(grammar.question(clause, asked)).text
+                for clause, asked in zip(item.clauses, item.detail, strict=True)
+            ]
+            yield {"question1": questions[0], "question2": questions[1], "label": item.label, "idx": index}
+
+
+class Paraphrases(TaskBuilder):
+    """PAWS-X: much the same words, the same meaning or not."""
+
+    name = "pawsx"
+    share = 0.5
+    parts = {"train": (), "dev": (), "test": ()}
+    skill = "paraphrase"
+
+    def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
+        """See `TaskBuilder.items`."""
+        result = []
+        for label in balanced(stream, 2, count):
+            first = None
+            while first is None:
+                second = fronted(stream, _paraphrasable(world, stream, split), 0.3)
+                first = self._first(world, stream, split, second, label)
+            result.append(Item((first, second), label))
+        return result
+
+    def _first(self, world: World, stream: Stream, pool: str, second: Clause, label: int) -> Clause | None:
+        first: Clause | None = second
+        if label == 0:
+            if _swappable(world, second) and stream.chance(0.6):
+                first = swapped(second)
+            else:
+                first = change(world, stream, pool, second, stream.pick(("subject", "verb", "object", "place", "time")))
+        if first is None:
+            return None
+        first = fronted(stream, reworded(world, stream, first._replace(front=""), 0.4), 0.4)
+        return None if first == second else first
+
+    def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
+        """See `TaskBuilder.rows`."""
+        for index, item in enumerate(items):
+            first, second = (grammar.say(clause) for clause in item.clauses)
+            yield {"id": index, "sentence1": first, "sentence2": second, "label": item.label}
+
+
+def _paraphrasable(world: World, stream: Stream, pool: str) -> Clause:
+    """An event with an object, a place and a time; every third one between two people."""
+    people = stream.chance(0.35)
+    while True:
+        verb = stream.pick([verb for verb in world.verbs if (world.object_class(verb) == "person") == people])
+        if not world.objects(verb):
+            continue
+        clause = world.event(stream, pool, None, verb, manner=Manner(1.0, 1.0))
+        if clause is not None:
+            return clause
+
+
+def _swappable(world: World, clause: Clause) -> bool:
+    return world.object_class(clause.verb) == "person"
