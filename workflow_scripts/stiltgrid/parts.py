@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from stiltgrid.cards import TaskCard, as_params, from_params
+from stiltgrid.cards import Model, TaskCard, as_params, from_params
 
 # Read by decoding and measuring alone, so that a change of theirs prepares and encodes nothing again.
-SCORING_OPTIONS = frozenset({"cutoff", "macro", "max_answer_length", "mining", "n_best", "neighbours", "normalization"})
+SCORING_OPTIONS = frozenset({
+    "cutoff", "macro", "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "normalization",
+    "null_threshold", "positive",
+})  # fmt: skip
 READS: Mapping[str, tuple[str, ...]] = {
     "prepare": (
         "family", "fields", "labels", "label_values", "drop_labels", "rows", "adapter", "options", "dev_from_train",
@@ -16,9 +19,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "train": ("family", "labels", "options", "metric"),
     "score": ("family", "labels", "options", "metric", "headline_split", "languages"),
 }  # fmt: skip
-REQUIRED: Mapping[str, Any] = {
-    "about": "", "citation": "", "languages": (), "metric": "", "max_length": 0,
-}  # fmt: skip
+EMPTY: Mapping[str, Any] = {"about": "", "citation": "", "languages": (), "metric": "", "max_length": 0}
 
 
 def card_part(card: TaskCard, stage: str, source: str | None = None) -> dict[str, Any]:
@@ -32,11 +33,17 @@ def card_part(card: TaskCard, stage: str, source: str | None = None) -> dict[str
     part = {name: getattr(card, name) for name in names if getattr(card, name) != getattr(defaults, name)}
     if stage in ("prepare", "encode") and "options" in part:
         part["options"] = {key: value for key, value in part["options"].items() if key not in SCORING_OPTIONS}
-    plain: dict[str, Any] = as_params({"name": card.name, **part})
+    plain: dict[str, Any] = as_params({**EMPTY, "name": card.name, **part})
     return plain
+
+
+def model_part(model: Model, stage: str) -> dict[str, Any]:
+    """Plain containers with what `stage` (train or score) reads of a model's settings."""
+    names = ("name", "pooling") if stage == "train" else ("name", "pooling", "retrieval_pooling", "retrieval_layer")
+    return {name: getattr(model, name) for name in names}
 
 
 def card_from_part(part: Mapping[str, Any]) -> TaskCard:
     """A card that holds just what its part does; the rest is empty."""
-    card: TaskCard = from_params(TaskCard, {**REQUIRED, **part})
+    card: TaskCard = from_params(TaskCard, part)
     return card

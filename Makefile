@@ -1,0 +1,55 @@
+# What people type. `make run` needs Python 3.11 or newer and a package index, nothing else.
+
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+CODE := workflow_scripts tests benchmarks
+
+.PHONY: run venv venv-dev test lint format report mirror clean
+
+run: venv
+	$(BIN)/snakemake --cores $(CORES)
+
+venv: $(READY)
+
+$(READY): requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+venv-dev: $(READY_DEV)
+
+$(READY_DEV): $(READY) requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+test: venv-dev
+	$(BIN)/python -m pytest
+
+lint: venv-dev
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/codespell
+
+format: venv-dev
+	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+report: venv
+	$(BIN)/snakemake --report report.html
+
+# Fills the folder DIR from the hub with the tasks and models of the configuration: for machines without internet.
+mirror: venv
+	$(BIN)/snakemake --cores 1 mirror --config mirror_dir=$(or $(DIR),mirror)
+
+clean:
+	rm -rf results/* logs .snakemake report.html

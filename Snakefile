@@ -1,0 +1,35 @@
+"""The transfer grid: models × intermediates × targets × seeds, from rows of data to a transfer matrix."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/prepare.smk"
+include: "rules/train.smk"
+include: "rules/score.smk"
+include: "rules/analyse.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.summarise.output,
+        rules.plot_transfer_matrix.output,
+        rules.plot_english_and_zero_shot.output,
+        expand(rules.plot_languages.output, target=GRID.targets),
+
+
+onstart:
+    warm.start(workflow, WARM)
+
+
+onsuccess:
+    print_summary(rules.summarise.output[0])

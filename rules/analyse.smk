@@ -1,0 +1,122 @@
+"""From the cells' scores to one tidy table, and from that to tables and pictures."""
+
+
+rule collect_scores:
+    input:
+        [cell.metrics for cell in grid_paths.cells(GRID)],
+    output:
+        "results/tables/scores.parquet",
+    log:
+        "logs/tables/scores.log",
+    params:
+        code=lambda wildcards: CODE.plain("collect_scores"),
+    script:
+        "../workflow_scripts/collect_scores.py"
+
+
+rule compare_rows:
+    input:
+        rules.collect_scores.output,
+    output:
+        transfer=report(
+            "results/tables/transfer.tsv",
+            caption="../report/transfer.rst",
+            category="Transfer",
+            labels={"table": "scores and gains", "by": "cell"},
+        ),
+        by_language=report(
+            "results/tables/transfer_by_language.tsv",
+            caption="../report/transfer_by_language.rst",
+            category="Transfer",
+            labels={"table": "scores and gains", "by": "language"},
+        ),
+    log:
+        "logs/tables/transfer.log",
+    params:
+        layout=as_params(LAYOUT),
+        code=lambda wildcards: CODE.plain("compare_rows"),
+    script:
+        "../workflow_scripts/compare_rows.py"
+
+
+rule plot_transfer_matrix:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/plots/transfer_matrix.svg",
+            caption="../report/transfer_matrix.rst",
+            category="Transfer",
+            labels={"plot": "transfer matrix", "by": "cell"},
+        ),
+        "results/plots/transfer_matrix.png",
+    log:
+        "logs/plots/transfer_matrix.log",
+    params:
+        layout=as_params(LAYOUT),
+        code=lambda wildcards: CODE.plain("plot_transfer_matrix"),
+    script:
+        "../workflow_scripts/plot_transfer_matrix.py"
+
+
+rule plot_languages:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/plots/languages/{target}.svg",
+            caption="../report/languages.rst",
+            category="Languages",
+            labels={"plot": "languages × intermediates", "target": "{target}"},
+        ),
+        "results/plots/languages/{target}.png",
+    log:
+        "logs/plots/languages/{target}.log",
+    params:
+        layout=lambda wildcards: as_params(LAYOUT.part(wildcards.target)),
+        code=lambda wildcards: CODE.plain("plot_languages"),
+    script:
+        "../workflow_scripts/plot_languages.py"
+
+
+rule plot_english_and_zero_shot:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/plots/english_and_zero_shot.svg",
+            caption="../report/english_and_zero_shot.rst",
+            category="Transfer",
+            labels={"plot": "English against zero-shot", "by": "target"},
+        ),
+        "results/plots/english_and_zero_shot.png",
+    log:
+        "logs/plots/english_and_zero_shot.log",
+    params:
+        layout=as_params(LAYOUT),
+        code=lambda wildcards: CODE.plain("plot_english_and_zero_shot"),
+    script:
+        "../workflow_scripts/plot_english_and_zero_shot.py"
+
+
+rule summarise:
+    input:
+        scores=rules.collect_scores.output,
+        tables=rules.compare_rows.output,
+        matrix=rules.plot_transfer_matrix.output,
+        languages=expand(rules.plot_languages.output, target=GRID.targets),
+        english=rules.plot_english_and_zero_shot.output,
+    output:
+        report(
+            "results/tables/summary.txt",
+            caption="../report/summary.rst",
+            category="Transfer",
+            labels={"table": "summary", "by": "target"},
+        ),
+    log:
+        "logs/tables/summary.log",
+    params:
+        layout=as_params(LAYOUT),
+        code=lambda wildcards: CODE.plain("summarise"),
+    script:
+        "../workflow_scripts/summarise.py"

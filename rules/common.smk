@@ -1,0 +1,212 @@
+"""Loads and checks the grid once, and answers the rules' questions about it."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.append(f"{workflow.basedir}/workflow_scripts")
+
+from stiltgrid import adapters, grid_paths, warm
+from stiltgrid.cards import NONE, as_params
+from stiltgrid.door import load_grid
+from stiltgrid.errors import StiltgridError
+from stiltgrid.layout import grid_layout
+from stiltgrid.parts import card_part, model_part
+from stiltgrid.sources import open_source
+
+
+def data_folder(data_dir):
+    """The mirror's folder as jobs see it: a relative one stands beside the Snakefile, wherever the run is."""
+    if data_dir is None:
+        return None
+    folder = Path(data_dir).expanduser()
+    return (
+        str(folder)
+        if folder.is_absolute()
+        else os.path.relpath(Path(workflow.basedir, folder))
+    )
+
+
+try:
+    GRID = load_grid(config, Path(workflow.basedir), workflow.configfiles)
+except StiltgridError as error:
+    raise WorkflowError(str(error)) from None
+
+CODE = grid_paths.Digests(GRID, Path(workflow.basedir, "workflow_scripts"))
+LAYOUT = grid_layout(GRID, lambda card: card.headline(GRID.source))
+DATA_DIR = data_folder(GRID.data_dir)
+SOURCE = open_source(GRID.source, DATA_DIR, GRID.world)
+TOKENIZER = multiext(
+    "results/models/{model}/tokenizer/", "tokenizer.json", "special_tokens.json"
+)
+FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]
+PRETRAINED = [name for name, model in GRID.models.items() if model.pretrain]
+# What a forking parent imports for each rule's jobs; rules that are not named start as plain processes.
+WARM = {
+    **dict.fromkeys(
+        ["prepare_train", "prepare_eval", "prepare_text", "train_tokenizer"], "data"
+    ),
+    **dict.fromkeys(["encode_train", "encode_eval", "collect_scores"], "data"),
+    **dict.fromkeys(
+        ["pretrain_backbone", "train_intermediate", "train_target", "score_target"],
+        "torch",
+    ),
+    **dict.fromkeys(["compare_rows", "summarise", "plot_transfer_matrix"], "tables"),
+    **dict.fromkeys(["plot_languages", "plot_english_and_zero_shot"], "tables"),
+}
+
+
+wildcard_constraints:
+    model=grid_paths.pattern(list(GRID.models)),
+    task="[a-z0-9_]+",
+    intermediate="[a-z0-9_]+",
+    target=grid_paths.pattern(GRID.targets),
+    tuned=grid_paths.pattern(grid_paths.tuned_names(GRID)),
+    seed="[0-9]+",
+
+
+def source_params():
+    """What opens the source: for the mini-lab its settings, for a mirror its folder."""
+    if GRID.source == "minilab":
+        return {"kind": "minilab", "world": as_params(GRID.world)}
+    return {"kind": GRID.source, "data_dir": DATA_DIR}
+
+
+def origin_parts(task):
+    """Parts of the cards whose rows a task takes over."""
+    return {
+        name: card_part(card, "prepare", GRID.source)
+        for name, card in GRID.origin_cards(task).items()
+    }
+
+
+def training_files(model, tasks):
+    """What a training stage reads of its tasks: encoded rows, and canonical rows to measure on."""
+    encoded = [
+        f"results/encoded/{model}/{task}/{split}.arrow"
+        for task in tasks
+        for split in ("train", "dev")
+    ]
+    return encoded + [
+        f"results/data/{task}/{split}.parquet"
+        for task in tasks
+        for split in ("train", "dev")
+    ]
+
+
+def training_params(stage, model, tasks):
+    """Cards, settings and files of a stage's tasks."""
+    return [
+        {
+            "card": card_part(GRID.cards[task], "train"),
+            "settings": as_params(GRID.training_for(stage, task)),
+            "train": f"results/encoded/{model}/{task}/train.arrow",
+            "train_rows": f"results/data/{task}/train.parquet",
+            "dev": f"results/encoded/{model}/{task}/dev.arrow",
+            "dev_rows": f"results/data/{task}/dev.parquet",
+        }
+        for task in tasks
+    ]
+
+
+def recipe_settings(intermediate):
+    """Settings of a row that mixes tasks are its own; a single task's come with the task."""
+    if len(GRID.recipe(intermediate).tasks) == 1:
+        return None
+    return as_params(GRID.training_for("intermediate", intermediate))
+
+
+def scored_card(target):
+    """What scoring reads of a target's card, with the split that heads the tables under this source."""
+    return {
+        **card_part(GRID.cards[target], "score"),
+        "headline_split": GRID.headline_split(target),
+    }
+
+
+def head_card(target):
+    """The card whose head is scored: that of the last training stage; None where there is no head."""
+    train = GRID.cards[target].train
+    return card_part(GRID.cards[train[-1]], "train") if train else None
+
+
+def scoring_precision(target):
+    """Scores are computed as the target was trained."""
+    train = GRID.cards[target].train
+    return GRID.training_for("target", train[-1] if train else target).precision
+
+
+def origin_of_model(model):
+    """Where a model's weights come from."""
+    chosen = GRID.models[model]
+    return {"hub": chosen.hub, "revision": chosen.revision, "path": chosen.path}
+
+
+def encoding_files(wildcards):
+    """The tokenizer; of a fetched model also the configuration, for its longest sequence."""
+    folder = f"results/models/{wildcards.model}"
+    files = [
+        f"{folder}/tokenizer/tokenizer.json",
+        f"{folder}/tokenizer/special_tokens.json",
+    ]
+    return (
+        files
+        if GRID.models[wildcards.model].pretrain
+        else [*files, f"{folder}/backbone/config.json"]
+    )
+
+
+def pretrain_params(model):
+    """What pretraining reads of a model's `pretrain:` section: not what made the text and the tokenizer."""
+    section = as_params(GRID.models[model].pretrain)
+    return {
+        key: value
+        for key, value in section.items()
+        if key not in ("languages", "characters", "tokenizer")
+    }
+
+
+def text_files(model):
+    """Files of raw text that a model is pretrained on, where the source is a mirror."""
+    if GRID.source != "local":
+        return []
+    files = (
+        SOURCE.text_file(language)
+        for language in GRID.models[model].pretrain["languages"]
+    )
+    return [str(file) for file in files if file]
+
+
+def row_files(task, training):
+    """Files of a mirror whose change must prepare a task again; the hub and the mini-lab have none."""
+    if GRID.source != "local":
+        return []
+    card, origins = GRID.cards[task], GRID.origin_cards(task)
+    splits = ("train", "dev") if training else GRID.eval_splits(task)
+    languages = card.train_languages if training else GRID.languages(task)
+    return sorted(
+        {
+            file
+            for split in splits
+            for code in languages
+            for file in adapters.row_files(card, split, code, SOURCE, training, origins)
+        }
+    )
+
+
+def compute_threads(wildcards):
+    """One thread for the small models that are pretrained here: two are slower. Profiles may set more."""
+    return 1 if GRID.models[wildcards.model].pretrain else 4
+
+
+def kept(path):
+    """A tuned model's file, temporary where the configuration does not keep them."""
+    return path if GRID.keep_tuned else temp(path)
+
+
+def print_summary(path):
+    """The lines that a run ends with."""
+    if Path(path).is_file():
+        sys.stderr.write(Path(path).read_text(encoding="utf-8"))

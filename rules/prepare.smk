@@ -1,0 +1,161 @@
+"""From a source's rows to token ids, and from nothing or the hub to backbones."""
+
+
+rule prepare_train:
+    input:
+        lambda wildcards: row_files(wildcards.task, training=True),
+    output:
+        train="results/data/{task}/train.parquet",
+        dev="results/data/{task}/dev.parquet",
+    log:
+        "logs/data/{task}/train.log",
+    params:
+        card=lambda wildcards: card_part(
+            GRID.cards[wildcards.task], "prepare", GRID.source
+        ),
+        origins=lambda wildcards: origin_parts(wildcards.task),
+        languages=lambda wildcards: list(GRID.cards[wildcards.task].train_languages),
+        source=source_params(),
+        code=lambda wildcards: CODE.prepare("prepare_train", wildcards.task),
+    script:
+        "../workflow_scripts/prepare_train.py"
+
+
+rule prepare_eval:
+    input:
+        lambda wildcards: row_files(wildcards.target, training=False),
+    output:
+        "results/data/{target}/eval.parquet",
+    log:
+        "logs/data/{target}/eval.log",
+    params:
+        card=lambda wildcards: card_part(
+            GRID.cards[wildcards.target], "prepare", GRID.source
+        ),
+        origins=lambda wildcards: origin_parts(wildcards.target),
+        languages=lambda wildcards: list(GRID.languages(wildcards.target)),
+        splits=lambda wildcards: list(GRID.eval_splits(wildcards.target)),
+        examples=lambda wildcards: GRID.evaluation_for(wildcards.target).examples,
+        source=source_params(),
+        code=lambda wildcards: CODE.prepare("prepare_eval", wildcards.target),
+    script:
+        "../workflow_scripts/prepare_eval.py"
+
+
+rule prepare_text:
+    input:
+        lambda wildcards: text_files(wildcards.model),
+    output:
+        "results/text/{model}.parquet",
+    log:
+        "logs/text/{model}.log",
+    wildcard_constraints:
+        model=grid_paths.pattern(PRETRAINED),
+    params:
+        languages=lambda wildcards: list(
+            GRID.models[wildcards.model].pretrain["languages"]
+        ),
+        characters=lambda wildcards: GRID.models[wildcards.model].pretrain.get(
+            "characters"
+        ),
+        source=source_params(),
+        code=lambda wildcards: CODE.text("prepare_text"),
+    script:
+        "../workflow_scripts/prepare_text.py"
+
+
+rule fetch_model:
+    output:
+        tokenizer=TOKENIZER,
+        backbone=multiext("results/models/{model}/backbone/", *grid_paths.CHECKPOINT),
+    log:
+        "logs/models/{model}/fetch.log",
+    wildcard_constraints:
+        model=grid_paths.pattern(FETCHED),
+    params:
+        model=lambda wildcards: origin_of_model(wildcards.model),
+        code=lambda wildcards: CODE.plain("fetch_model"),
+    script:
+        "../workflow_scripts/fetch_model.py"
+
+
+rule train_tokenizer:
+    input:
+        rules.prepare_text.output,
+    output:
+        TOKENIZER,
+    log:
+        "logs/models/{model}/tokenizer.log",
+    wildcard_constraints:
+        model=grid_paths.pattern(PRETRAINED),
+    params:
+        tokenizer=lambda wildcards: as_params(
+            GRID.models[wildcards.model].pretrain["tokenizer"]
+        ),
+        code=lambda wildcards: CODE.plain("train_tokenizer"),
+    script:
+        "../workflow_scripts/train_tokenizer.py"
+
+
+rule pretrain_backbone:
+    input:
+        text=rules.prepare_text.output,
+        tokenizer=TOKENIZER,
+    output:
+        multiext("results/models/{model}/backbone/", *grid_paths.CHECKPOINT),
+        lm_head="results/models/{model}/backbone/lm_head.safetensors",
+        record=multiext(
+            "results/models/{model}/backbone/", "pretraining.json", "log.jsonl"
+        ),
+    log:
+        "logs/models/{model}/backbone.log",
+    benchmark:
+        "results/benchmarks/pretrain_backbone/{model}.tsv"
+    wildcard_constraints:
+        model=grid_paths.pattern(PRETRAINED),
+    priority: 100
+    resources:
+        gpu=1,
+    params:
+        pretrain=lambda wildcards: pretrain_params(wildcards.model),
+        code=lambda wildcards: CODE.plain("pretrain_backbone"),
+    script:
+        "../workflow_scripts/pretrain_backbone.py"
+
+
+rule encode_train:
+    input:
+        train="results/data/{task}/train.parquet",
+        dev="results/data/{task}/dev.parquet",
+        model=encoding_files,
+    output:
+        train="results/encoded/{model}/{task}/train.arrow",
+        dev="results/encoded/{model}/{task}/dev.arrow",
+    log:
+        "logs/encoded/{model}/{task}/train.log",
+    params:
+        card=lambda wildcards: card_part(GRID.cards[wildcards.task], "encode"),
+        max_length=lambda wildcards: grid_paths.sequence_length(
+            GRID, GRID.models[wildcards.model], wildcards.task
+        ),
+        code=lambda wildcards: CODE.families("encode_train", [wildcards.task]),
+    script:
+        "../workflow_scripts/encode_train.py"
+
+
+rule encode_eval:
+    input:
+        rows="results/data/{target}/eval.parquet",
+        model=encoding_files,
+    output:
+        "results/encoded/{model}/{target}/eval.arrow",
+    log:
+        "logs/encoded/{model}/{target}/eval.log",
+    params:
+        card=lambda wildcards: card_part(GRID.cards[wildcards.target], "encode"),
+        max_length=lambda wildcards: grid_paths.sequence_length(
+            GRID, GRID.models[wildcards.model], wildcards.target
+        ),
+        code=lambda wildcards: CODE.families("encode_eval", [wildcards.target]),
+    script:
+        "../workflow_scripts/encode_eval.py"

@@ -1,0 +1,42 @@
+"""Zero-shot scores: all languages and splits of a target in one job."""
+
+
+rule score_target:
+    input:
+        checkpoint=lambda wildcards: grid_paths.checkpoint(
+            grid_paths.scored_folder(
+                GRID,
+                wildcards.model,
+                wildcards.intermediate,
+                wildcards.target,
+                wildcards.seed,
+            )
+        ),
+        tokenizer=TOKENIZER,
+        encoded=rules.encode_eval.output,
+        rows=rules.prepare_eval.output,
+    output:
+        metrics="results/scores/{model}/{intermediate}/{target}/seed{seed}/metrics.json",
+        predictions="results/scores/{model}/{intermediate}/{target}/seed{seed}/predictions.parquet",
+    log:
+        "logs/scores/{model}/{intermediate}/{target}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/score_target/{model}/{intermediate}/{target}/seed{seed}.tsv"
+    threads: compute_threads
+    resources:
+        gpu=1,
+    params:
+        model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
+        target=lambda wildcards: scored_card(wildcards.target),
+        head=lambda wildcards: head_card(wildcards.target),
+        batch_tokens=lambda wildcards: GRID.evaluation_for(
+            wildcards.target
+        ).batch_tokens,
+        precision=lambda wildcards: scoring_precision(wildcards.target),
+        origin=lambda wildcards: origin_of_model(wildcards.model),
+        code=lambda wildcards: CODE.families(
+            "score_target",
+            [wildcards.target, *GRID.cards[wildcards.target].train[-1:]],
+        ),
+    script:
+        "../workflow_scripts/score_target.py"

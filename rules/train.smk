@@ -1,0 +1,76 @@
+"""Fine-tuning: first on a row's recipe, then on a target's training tasks."""
+
+
+rule train_intermediate:
+    input:
+        backbone=lambda wildcards: grid_paths.checkpoint(
+            grid_paths.backbone_folder(wildcards.model)
+        ),
+        tokenizer=TOKENIZER,
+        data=lambda wildcards: training_files(
+            wildcards.model, GRID.recipe(wildcards.intermediate).tasks
+        ),
+    output:
+        multiext(
+            "results/intermediate/{model}/{intermediate}/seed{seed}/",
+            *grid_paths.TRAINED,
+        ),
+    log:
+        "logs/intermediate/{model}/{intermediate}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train_intermediate/{model}/{intermediate}/seed{seed}.tsv"
+    wildcard_constraints:
+        intermediate=grid_paths.pattern(
+            [name for name in GRID.intermediates if name != NONE]
+        ),
+    priority: 50
+    threads: compute_threads
+    resources:
+        gpu=1,
+    params:
+        model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
+        recipe=lambda wildcards: as_params(GRID.recipe(wildcards.intermediate)),
+        tasks=lambda wildcards: training_params(
+            "intermediate", wildcards.model, GRID.recipe(wildcards.intermediate).tasks
+        ),
+        settings=lambda wildcards: recipe_settings(wildcards.intermediate),
+        code=lambda wildcards: CODE.families(
+            "train_intermediate", GRID.recipe(wildcards.intermediate).tasks
+        ),
+    script:
+        "../workflow_scripts/train_intermediate.py"
+
+
+rule train_target:
+    input:
+        checkpoint=lambda wildcards: grid_paths.checkpoint(
+            grid_paths.intermediate_folder(
+                wildcards.model, wildcards.intermediate, wildcards.seed
+            )
+        ),
+        tokenizer=TOKENIZER,
+        data=lambda wildcards: training_files(
+            wildcards.model, wildcards.tuned.split("+")
+        ),
+    output:
+        [
+            kept(
+                f"results/tuned/{{model}}/{{intermediate}}/{{tuned}}/seed{{seed}}/{name}"
+            )
+            for name in grid_paths.TRAINED
+        ],
+    log:
+        "logs/tuned/{model}/{intermediate}/{tuned}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train_target/{model}/{intermediate}/{tuned}/seed{seed}.tsv"
+    threads: compute_threads
+    resources:
+        gpu=1,
+    params:
+        model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
+        tasks=lambda wildcards: training_params(
+            "target", wildcards.model, wildcards.tuned.split("+")
+        ),
+        code=lambda wildcards: CODE.families("train_target", wildcards.tuned.split("+")),
+    script:
+        "../workflow_scripts/train_target.py"

@@ -1,0 +1,12 @@
+"""Every cell's numbers as one tidy table."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.tables import collect_scores
+
+    collect_scores(snakemake.input, snakemake.output[0])
+
+
+run(main, snakemake)  # noqa: F821

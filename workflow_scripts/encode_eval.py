@@ -1,0 +1,18 @@
+"""Token ids of the rows that a target is scored on, under one model."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from pathlib import Path
+
+    from stiltgrid.encode import encode_file
+    from stiltgrid.parts import card_from_part
+
+    card, source = card_from_part(snakemake.params.card), snakemake.input
+    tokenizer = Path(source.model[0]).parent
+    backbone = Path(source.model[2]).parent if len(source.model) > 2 else None
+    encode_file(card, source.rows, tokenizer, snakemake.output[0], snakemake.params.max_length, False, backbone)
+
+
+run(main, snakemake)  # noqa: F821

@@ -1,0 +1,24 @@
+"""Rows that a target is scored on, in all its languages, free of any model."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.cards import Evaluation
+    from stiltgrid.parts import card_from_part
+    from stiltgrid.prepare import prepare_eval
+    from stiltgrid.sources import open_source
+
+    params = snakemake.params
+    prepare_eval(
+        card_from_part(params.card),
+        {name: card_from_part(part) for name, part in params.origins.items()},
+        params.languages,
+        params.splits,
+        open_source(**params.source),
+        Evaluation(examples=params.examples),
+        snakemake.output[0],
+    )
+
+
+run(main, snakemake, network=True)  # noqa: F821

@@ -1,0 +1,22 @@
+"""Training and development rows of a task, free of any model."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.parts import card_from_part
+    from stiltgrid.prepare import prepare_train
+    from stiltgrid.sources import open_source
+
+    params = snakemake.params
+    prepare_train(
+        card_from_part(params.card),
+        {name: card_from_part(part) for name, part in params.origins.items()},
+        params.languages,
+        open_source(**params.source),
+        snakemake.output.train,
+        snakemake.output.dev,
+    )
+
+
+run(main, snakemake, network=True)  # noqa: F821

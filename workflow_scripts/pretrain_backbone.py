@@ -1,0 +1,16 @@
+"""A language model trained on raw text from random weights."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from pathlib import Path
+
+    from stiltgrid.pretraining import pretrain_backbone
+
+    tokenizer, out = Path(snakemake.input.tokenizer[0]).parent, Path(snakemake.output[0]).parent
+    params = snakemake.params
+    pretrain_backbone(snakemake.input.text[0], tokenizer, params.pretrain, out, snakemake.threads, {"code": params.code})
+
+
+run(main, snakemake)  # noqa: F821

@@ -1,0 +1,124 @@
+"""How the grid's jobs hang together: where each file is, what a job reads, which code it runs. Pure.
+
+The rules call these functions while the workflow is parsed and once a job, so nothing here is heavy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stiltgrid.cards import NONE, Grid, Model
+from stiltgrid.code import code_digest
+from stiltgrid.positions import position_limit
+
+RESULTS = "results"
+CHECKPOINT = ("config.json", "model.safetensors")
+TRAINED = (*CHECKPOINT, "training.json", "log.jsonl")
+NEVER = "(?!)"  # a pattern that nothing matches
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job of the grid's scoring."""
+
+    model: str
+    intermediate: str
+    target: str
+    seed: int
+
+    @property
+    def metrics(self) -> str:
+        """Path of the cell's scores."""
+        return f"{RESULTS}/scores/{self.model}/{self.intermediate}/{self.target}/seed{self.seed}/metrics.json"
+
+
+def cells(grid: Grid) -> list[Cell]:
+    """Every cell of the grid, in the order of the configuration."""
+    return [
+        Cell(model, intermediate, target, seed)
+        for model in grid.models
+        for intermediate in grid.intermediates
+        for target in grid.targets
+        for seed in grid.seeds
+    ]
+
+
+def backbone_folder(model: str) -> str:
+    """Where the weights of an untouched backbone are."""
+    return f"{RESULTS}/models/{model}/backbone"
+
+
+def intermediate_folder(model: str, intermediate: str, seed: int | str) -> str:
+    """The checkpoint of a row: the backbone itself for `none`, which has no job."""
+    if intermediate == NONE:
+        return backbone_folder(model)
+    return f"{RESULTS}/intermediate/{model}/{intermediate}/seed{seed}"
+
+
+def scored_folder(grid: Grid, model: str, intermediate: str, target: str, seed: int | str) -> str:
+    """The checkpoint that a target is scored from: its tuned model, or the row's where it has no training."""
+    tuned = grid.cards[target].tuned
+    if tuned is None:
+        return intermediate_folder(model, intermediate, seed)
+    return f"{RESULTS}/tuned/{model}/{intermediate}/{tuned}/seed{seed}"
+
+
+def checkpoint(folder: str) -> list[str]:
+    """The files of a checkpoint that a later stage reads."""
+    return [f"{folder}/{name}" for name in CHECKPOINT]
+
+
+def pattern(names: Sequence[str]) -> str:
+    """A wildcard constraint that matches just these names."""
+    return "|".join(sorted(name.replace("+", r"\+").replace(".", r"\.") for name in names)) or NEVER
+
+
+def tuned_names(grid: Grid) -> list[str]:
+    """Names of the tuned models of each row, each once."""
+    return sorted({tuned for name in grid.targets if (tuned := grid.cards[name].tuned)})
+
+
+def sequence_length(grid: Grid, model: Model, task: str) -> int:
+    """Tokens that examples of a task are cut at: the configuration's, else the card's, at most the model's.
+
+    The limit of a fetched model is known only when it is here: encoding lowers the length to it then.
+    """
+    asked = (grid.training_for(stage, task).max_length for stage in ("intermediate", "target"))
+    length = max((number for number in asked if number), default=grid.cards[task].max_length)
+    if model.pretrain is None:
+        return length
+    return min(length, position_limit(model.pretrain["architecture"]) or model.pretrain["sequence_length"])
+
+
+class Digests:
+    """Code digests of the scripts, with the modules that each job of a grid loads by name."""
+
+    def __init__(self, grid: Grid, scripts: Path) -> None:
+        self.grid = grid
+        self.scripts = scripts
+
+    def plain(self, script: str) -> str:
+        """Digest of a script that loads nothing by name."""
+        return code_digest(self.scripts / f"{script}.py")
+
+    def prepare(self, script: str, task: str) -> str:
+        """Digest of preparing a task: its family, its adapter and those of its rows' cards, the source."""
+        card = self.grid.cards[task]
+        involved = [card, *self.grid.origin_cards(task).values()]
+        modules = [f"stiltgrid.adapters.{each.adapter}" for each in involved if each.adapter]
+        return self._digest(script, [*modules, self._source, f"stiltgrid.families.{card.family}"])
+
+    def text(self, script: str) -> str:
+        """Digest of reading raw text from the source."""
+        return self._digest(script, [self._source])
+
+    def families(self, script: str, tasks: Sequence[str]) -> str:
+        """Digest of a script that loads the families of these tasks."""
+        return self._digest(script, [f"stiltgrid.families.{self.grid.cards[task].family}" for task in tasks])
+
+    @property
+    def _source(self) -> str:
+        return f"stiltgrid.sources.{self.grid.source}"
+
+    def _digest(self, script: str, modules: Sequence[str]) -> str:
+        return code_digest(self.scripts / f"{script}.py", tuple(sorted(set(modules))))

@@ -1,0 +1,26 @@
+"""One row of the grid: a backbone fine-tuned on its recipe."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from pathlib import Path
+
+    from stiltgrid.training import train_intermediate
+
+    params = snakemake.params
+    train_intermediate(
+        Path(snakemake.input.backbone[0]).parent,
+        Path(snakemake.input.tokenizer[0]).parent,
+        params.recipe,
+        params.tasks,
+        params.model,
+        int(snakemake.wildcards.seed),
+        snakemake.threads,
+        Path(snakemake.output[0]).parent,
+        {"code": params.code},
+        params.settings,
+    )
+
+
+run(main, snakemake)  # noqa: F821
