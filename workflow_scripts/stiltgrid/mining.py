@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 ROW_BLOCK = 4096
 COLUMN_BLOCK = 4096
 SMALLEST_MEAN = 1e-6
+_MANTISSA = np.int32(0x7FFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -121,31 +122,48 @@ def _greedy(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> np
     return np.asarray(kept, dtype=np.int64)
 
 
+def _keys(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """One int64 a (score, column) that sorts by falling score, then rising column: ties need no care."""
+    bits = (0.0 - scores).astype(np.float32, copy=False).view(np.int32)
+    return ((bits ^ ((bits >> 31) & _MANTISSA)).astype(np.int64) << 32) | columns
+
+
+def _from_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The scores (float32) and columns (int64) of `_keys`."""
+    bits = (keys >> 32).astype(np.int32)
+    return 0.0 - (bits ^ ((bits >> 31) & _MANTISSA)).view(np.float32), keys & 0xFFFFFFFF
+
+
+def _first(keys: np.ndarray, k: int) -> np.ndarray:
+    """The k smallest keys of each row, sorted."""
+    if keys.shape[1] > k:
+        keys = np.partition(keys, k - 1, axis=1)[:, :k]
+    return np.sort(keys, axis=1)
+
+
 class _Running:
     """The k best so far of n rows, fed with blocks of columns in rising order."""
 
     def __init__(self, n: int, k: int) -> None:
-        self.scores = np.full((n, k), -np.inf, dtype=np.float32)
-        self.indices = np.full((n, k), -1, dtype=np.int64)
+        self.keys = np.full((n, k), np.iinfo(np.int64).max, dtype=np.int64)
+        self.worst = np.full(n, -np.inf, dtype=np.float32)
 
     def update(self, start: int, block: np.ndarray, first_column: int) -> None:
         """Read scores (rows, columns) of rows [start, start + rows) and columns from `first_column` on."""
-        k = self.scores.shape[1]
+        k = self.keys.shape[1]
         maxima, groups = _group_maxima(block, k)
         # Strictly better than the worst kept: of equals the earlier column stays.
-        rows = np.flatnonzero(maxima.max(axis=1) > self.scores[start : start + len(block), -1])
+        rows = np.flatnonzero(maxima.max(axis=1) > self.worst[start : start + len(block)])
         if not len(rows):
             return
-        scores, columns = _block_best(block, maxima[rows], groups, rows, min(k, block.shape[1]))
+        found = _block_best(block, np.ascontiguousarray(maxima[rows]), groups, rows, min(k, block.shape[1]))
         at = start + rows
-        scores = np.concatenate([self.scores[at], scores], axis=1)
-        indices = np.concatenate([self.indices[at], columns + first_column], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        self.scores[at] = np.take_along_axis(scores, order, axis=1)
-        self.indices[at] = np.take_along_axis(indices, order, axis=1)
+        self.keys[at] = _first(np.concatenate([self.keys[at], found + first_column], axis=1), k)
+        filled = self.keys[at, -1] != np.iinfo(np.int64).max
+        self.worst[at[filled]] = _from_keys(self.keys[at[filled], -1])[0]
 
     def neighbours(self) -> Neighbours:
-        return Neighbours(self.scores, self.indices)
+        return Neighbours(*_from_keys(self.keys))
 
 
 def _search(x: np.ndarray, y: np.ndarray, k: int, both: bool) -> tuple[Neighbours, Neighbours | None]:
@@ -179,25 +197,19 @@ def _group_maxima(block: np.ndarray, k: int) -> tuple[np.ndarray, int]:
     return maxima, groups
 
 
-def _block_best(
-    block: np.ndarray, maxima: np.ndarray, groups: int, rows: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and columns (len(rows), k) of the best in a block, of equals the lowest column first."""
+def _block_best(block: np.ndarray, maxima: np.ndarray, groups: int, rows: np.ndarray, k: int) -> np.ndarray:
+    """Keys (len(rows), k) of the best columns of some rows of a block, sorted; `maxima` are those rows'."""
     width = maxima.shape[1]
-    maxima = np.ascontiguousarray(maxima)
     chosen = np.argpartition(maxima, width - k, axis=1)[:, width - k :]
     columns = (chosen[:, :, None] + width * np.arange(groups)).reshape(len(rows), -1)
-    columns.sort(axis=1)
     scores = block[rows[:, None], np.minimum(columns, block.shape[1] - 1)]
     scores[columns >= block.shape[1]] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    scores, columns = np.take_along_axis(scores, order, axis=1), np.take_along_axis(columns, order, axis=1)
+    keys = _first(_keys(scores, columns), k)
     # A group left out may hold an equal of the last one kept, at a lower column: settle those rows one by one.
-    for number in np.flatnonzero((maxima >= scores[:, -1:]).sum(axis=1) > k):
+    worst, _ = _from_keys(keys[:, -1:])
+    for number in np.flatnonzero((maxima >= worst).sum(axis=1) > k):
         line = block[rows[number]]
-        above = np.flatnonzero(line > scores[number, -1])
-        above = above[np.argsort(-line[above], kind="stable")]
-        equal = np.flatnonzero(line == scores[number, -1])[: k - len(above)]
-        columns[number] = np.concatenate([above, equal])
-        scores[number] = line[columns[number]]
-    return scores, columns
+        equal = np.flatnonzero(line == worst[number, 0])[:k]
+        above = np.flatnonzero(line > worst[number, 0])
+        keys[number] = _first(_keys(line, np.arange(len(line)))[None, np.concatenate([above, equal])], k)[0]
+    return keys
