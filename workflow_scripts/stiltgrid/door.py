@@ -12,6 +12,7 @@ from typing import Any
 from stiltgrid.cards import Grid, Model, Recipe, TaskCard
 from stiltgrid.door_checks import card_problems, grid_problems, remarks
 from stiltgrid.door_data import data_problems, world_languages
+from stiltgrid.door_overlays import alone, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
@@ -31,8 +32,9 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     """
     root = Path(root)
     schemas = Schemas(root / "schemas")
-    problems = [problem for file in files for problem in _file_problems(Path(file), root)]
-    checked, found = _checked_config(config, schemas)
+    scanned = [_scan_config_file(Path(file), root) for file in files]
+    problems = [problem for _, found in scanned for problem in found]
+    checked, found = _checked_config(alone(config, [content for content, _ in scanned]), schemas)
     # A trap in a file is reported with its line; saying it again for the merged mapping helps nobody.
     problems += [problem for problem in found if not problems or not _says_trap(problem)]
     cards, names, found = _read_cards(checked, root, schemas)
@@ -49,30 +51,10 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     return grid
 
 
-def merge(base: Any, overlay: Any) -> Any:
-    """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
-    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
-        return overlay
-    merged = dict(base)
-    for key, value in overlay.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge(merged.get(key), value)
-    return {key: _without_nulls(value) for key, value in merged.items()}
-
-
-def _without_nulls(value: Any) -> Any:
-    """Nulls of an overlay on keys that the card does not have."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value
-
-
-def _file_problems(path: Path, root: Path) -> list[str]:
-    path = path if path.is_absolute() else root / path
-    shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-    return scan_yaml(path, shown)[1] if path.suffix in (".yaml", ".yml") else []
+def _scan_config_file(path: Path, root: Path) -> tuple[Any, list[str]]:
+    path = path if path.is_absolute() or path.exists() else root / path
+    inside = path.resolve().is_relative_to(root.resolve())
+    return scan_yaml(path, path.resolve().relative_to(root.resolve()).as_posix() if inside else str(path))
 
 
 def _says_trap(problem: str) -> bool:
@@ -82,6 +64,7 @@ def _says_trap(problem: str) -> bool:
 def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> tuple[dict[str, Any], list[str]]:
     """The configuration as the schema wants it, without what is wrong in it, and what was wrong."""
     plain, problems = _text_keys(config, ())
+    plain = without_null_entries(plain)
     plain = schemas.coerce("config.schema.yaml", plain)
     # Overlays are parts of cards, so a card's schema says what `--config` texts in them stand for.
     if isinstance(plain.get("tasks"), Mapping):
@@ -132,12 +115,22 @@ def _read_cards(
         if languages is not None:
             content = {**content, "languages": _world_languages_of(content, languages)}
         if path.stem in overlays:
+            problems += _foreign_languages(path.stem, overlays[path.stem], content, config.get("source"))
             content, shown = merge(content, overlays[path.stem]), f"{shown} with the config's tasks.{path.stem}"
         errors = schemas.errors("card.schema.yaml", content)
         problems += dict.fromkeys(f"{shown}: {error.sentence}" for error in errors)
         if not errors:
             cards[path.stem] = card_from(path.stem, content)
     return cards, names, problems
+
+
+def _foreign_languages(name: str, overlay: Mapping[str, Any], card: Mapping[str, Any], source: str | None) -> list[str]:
+    """Languages of an overlay that the data set does not have; of a mirror its files tell."""
+    asked, known = overlay.get("languages"), card.get("languages", ())
+    if source == "local" or (source == "hub" and "hub" in overlay) or not isinstance(asked, list):
+        return []
+    place = f"{CONFIG}: tasks.{name}.languages"
+    return [f"{place}: the task has no '{code}', {nearest(code, known)}" for code in asked if code not in known]
 
 
 def _world_languages_of(content: Mapping[str, Any], languages: Sequence[str]) -> list[str]:

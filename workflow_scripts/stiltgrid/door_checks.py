@@ -38,6 +38,23 @@ def _card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequenc
         there = [path.stem for path in (Path(__file__).parent / "adapters").glob("[a-z]*.py")]
         yield f"adapter: no such module '{card.adapter}' in stiltgrid/adapters, {nearest(card.adapter, there)}"
     yield from _stage_problems(card, cards)
+    yield from _hub_problems(card)
+
+
+def _hub_problems(card: TaskCard) -> Iterator[str]:
+    """Languages that the templates of the hub section cannot name."""
+    hub = card.hub or {}
+    elsewhere = {language for part in hub.get("overrides", ()) for language in part["languages"]}
+    parts = [("hub", hub, [language for language in card.languages if language not in elsewhere])]
+    parts += [(f"hub.overrides[{number}]", part, part["languages"]) for number, part in enumerate(hub.get("overrides", ()))]
+    for place, part, languages in parts:
+        templates = " ".join([str(part.get("config", "")), *part.get("data_files", {}).values()])
+        without = [language for language in languages if language not in hub.get("codes", {})]
+        if "{code}" in templates and without:
+            yield f"{place}: uses {{code}}, but hub.codes has none for {', '.join(without)}"
+    without = [language for language in card.languages if language not in hub.get("prefix", {}).get("values", {})]
+    if "prefix" in hub and without:
+        yield f"hub.prefix.values: expected one for every language, found none for {', '.join(without)}"
 
 
 def _stage_problems(card: TaskCard, cards: Mapping[str, TaskCard]) -> Iterator[str]:
@@ -143,9 +160,6 @@ _GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings)
 
 def remarks(grid: Grid) -> list[str]:
     """What is allowed but worth a sentence."""
-    said = []
-    if NONE not in grid.intermediates:
-        said.append("intermediates: 'none' is absent, so the tables show scores but no gains")
-    if len(grid.seeds) == 1:
-        said.append("seeds: one seed gives no uncertainty from training; differences between rows may be chance")
-    return said
+    if NONE in grid.intermediates:
+        return []
+    return ["intermediates: 'none' is absent, so the tables show scores but no gains"]

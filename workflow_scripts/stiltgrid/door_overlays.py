@@ -1,0 +1,73 @@
+"""How configurations lie on top of each other: overlays on cards, nulls that remove, files that stand alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def merge(base: Any, overlay: Any) -> Any:
+    """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
+    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
+        return overlay
+    merged = dict(base)
+    for key, value in overlay.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return {key: _without_nulls(value) for key, value in merged.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Nulls of an overlay on keys that the card does not have."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
+    """An overlay takes a section, or an entry of a section by name, out of the file below it with null."""
+    kept = {key: value for key, value in config.items() if value is not None}
+    for place in (("models",), ("recipes",), ("tasks",), ("training", "tasks"), ("evaluation", "tasks")):
+        holder = kept if len(place) == 1 else kept.get(place[0])
+        entries = holder.get(place[-1]) if isinstance(holder, Mapping) else None
+        if isinstance(holder, dict) and isinstance(entries, Mapping):
+            holder[place[-1]] = {name: entry for name, entry in entries.items() if entry is not None}
+    return kept
+
+
+def alone(config: Mapping[str, Any], contents: Sequence[Any]) -> dict[str, Any]:
+    """The configuration without what only the default file under a `standalone: true` overlay says.
+
+    Snakemake has merged the files already: `contents` are theirs, the overlays' first and the default's last. What
+    `--config` set on top differs from the default, and stays.
+    """
+    *overlays, default = [content if isinstance(content, Mapping) else {} for content in contents] or [{}]
+    if not any(overlay.get("standalone") is True for overlay in overlays):
+        return dict(config)
+    own: Any = {}
+    for overlay in overlays:
+        own = _joined(own, overlay)
+    return _subtracted(config, default, own)
+
+
+def _joined(base: Any, overlay: Any) -> Any:
+    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
+        return overlay
+    return {**base, **{key: _joined(base.get(key), value) for key, value in overlay.items()}}
+
+
+def _subtracted(merged: Mapping[str, Any], default: Any, own: Any) -> dict[str, Any]:
+    default = default if isinstance(default, Mapping) else {}
+    kept: dict[str, Any] = {}
+    for key, value in merged.items():
+        if key in own:
+            nested = isinstance(value, Mapping) and isinstance(own[key], Mapping)
+            kept[key] = _subtracted(value, default.get(key), own[key]) if nested else value
+        elif key not in default:
+            kept[key] = value
+        elif isinstance(value, Mapping) and isinstance(default[key], Mapping):
+            rest = _subtracted(value, default[key], {})
+            kept.update({key: rest} if rest else {})
+        elif value != default[key]:
+            kept[key] = value
+    return kept
