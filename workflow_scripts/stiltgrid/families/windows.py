@@ -44,13 +44,14 @@ class Window:
     stop: int
 
 
-def windows(length: int, room: int, stride: int, overlap: int) -> list[Window]:
+def windows(length: int, room: int, stride: int, longest_answer: int) -> list[Window]:
     """Windows of at most `room` tokens over `length`, each `stride` tokens after the one before.
 
-    Neighbours share at least `overlap` tokens (or half a window, where that is less), so that every answer
-    of up to `overlap` tokens lies whole in one of them; a longer stride than that leaves is shortened.
+    A stride that would let neighbours share fewer than 2 * `longest_answer` tokens is shortened (to half a
+    window at least): every answer up to that length then lies whole in the very window that shows its first
+    token in most context, the only one where it may start.
     """
-    step = min(stride, max(room - overlap, room // 2, 1))
+    step = min(stride, max(room - 2 * longest_answer, room // 2, 1))
     found = [Window(0, min(room, length))]
     while found[-1].stop < length:
         start = found[-1].start + step
@@ -61,15 +62,15 @@ def windows(length: int, room: int, stride: int, overlap: int) -> list[Window]:
 def most_context(cut: Sequence[Window], length: int) -> Iterator[np.ndarray]:
     """For each window, (its tokens,) of bool: whether no other window shows that token in more context.
 
-    A token's context in a window is the smaller of the numbers of tokens left and right of it, plus a
-    hundredth of the window's length (BERT's SQuAD script); ties go to the earlier window.
+    A token's context in a window is the smaller of the numbers of tokens left and right of it; ties go to
+    the earlier window. (BERT's SQuAD script adds a hundredth of the window's length, which at the short last
+    window may outweigh context and cut an answer off.)
     """
-    best = np.full(length, -1.0)
+    best = np.full(length, -1)
     owner = np.zeros(length, dtype=np.int64)
     for number, window in enumerate(cut):
-        size = window.stop - window.start
-        left = np.arange(size)
-        score = np.minimum(left, left[::-1]) + 0.01 * size
+        left = np.arange(window.stop - window.start)
+        score = np.minimum(left, left[::-1])
         here = slice(window.start, window.stop)
         better = score > best[here]
         owner[here][better] = number
