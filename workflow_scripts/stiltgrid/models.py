@@ -1,0 +1,192 @@
+"""Pretrained backbones from the hub or a folder, brought into the one form that the grid reads.
+
+Weights are read from safetensors only and no code of a repository is ever run. What is written holds the
+backbone alone, under Hugging Face's own keys: no task head, no pooler, no language-model head.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.cards import Model
+from stiltgrid.errors import SourceError
+from stiltgrid.files import atomic_path, read_json, write_json
+from stiltgrid.sources.client import HubClient, Repository
+
+logger = logging.getLogger(__name__)
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+)
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def fetch_model(model: Model, out_dir: str | os.PathLike[str], client: HubClient | None = None) -> None:
+    """Write {out_dir}/tokenizer, {out_dir}/backbone and {out_dir}/provenance.json for a hub id or a folder.
+
+    Raises SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing
+    or a tokenizer that is too large for the model.
+    """
+    folder, origin = model_folder(model, client or HubClient())
+    config = _checked_config(folder, model.name)
+    out = Path(out_dir)
+    _write_tokenizer(folder, out / "tokenizer", config, model.name)
+    _write_backbone(folder, out / "backbone", model.name)
+    write_json({"model": model.name, **origin}, out / "provenance.json")
+
+
+def model_folder(model: Model, client: HubClient) -> tuple[Path, dict[str, Any]]:
+    """A folder with a model's files, fetched if need be, and where they come from."""
+    if model.path is not None:
+        folder = Path(model.path)
+        if not folder.is_dir():
+            raise SourceError(f"model '{model.name}': expected a folder at {folder}, found none")
+        _weight_files({path.name for path in folder.iterdir()}, f"{folder}", lambda name: folder / name)
+        return folder, {"path": str(folder)}
+    if model.hub is None:
+        raise SourceError(f"model '{model.name}': neither `hub` nor `path` says where its weights are")
+    repository = client.repository(model.hub, model.revision or "main", kind="model")
+    return _downloaded(repository, client), {
+        "hub": repository.name,
+        "revision": repository.revision,
+        "commit": repository.commit,
+    }
+
+
+def _downloaded(repository: Repository, client: HubClient) -> Path:
+    """The cache's folder of this commit, with all that is needed and no pickle fetched."""
+    files = client.files(repository)
+    if "config.json" not in files:
+        raise SourceError(f"{repository}: no config.json, so this is not a transformers model")
+    config = client.download(repository, "config.json")
+    weights = _weight_files(set(files), str(repository), lambda name: client.download(repository, name))
+    for name in (*(name for name in TOKENIZER_FILES if name in files), *weights):
+        logger.info("%s: %s (%d bytes)", repository, name, files.get(name, 0))
+        client.download(repository, name)
+    return config.parent
+
+
+def _weight_files(names: set[str], shown: str, fetch: Any) -> list[str]:
+    """The safetensors files of a model, its index included; SourceError where there are none."""
+    if WEIGHTS in names:
+        return [WEIGHTS]
+    if INDEX in names:
+        shards = sorted(set(read_json(fetch(INDEX))["weight_map"].values()))
+        absent = [shard for shard in shards if shard not in names]
+        if absent:
+            raise SourceError(f"{shown}: {INDEX} names {absent[0]}, which is not there")
+        return [INDEX, *shards]
+    pickled = sorted(name for name in names if name.endswith(PICKLED))
+    found = f"only pickled ones ({', '.join(pickled[:3])})" if pickled else "none"
+    raise SourceError(
+        f"{shown}: expected weights in {WEIGHTS}, found {found}; a pickle can run any code when it is opened, so none is. "
+        "Name a revision that has safetensors (the hub's conversion bot offers them as refs/pr/…), or convert a copy"
+    )
+
+
+def _checked_config(folder: Path, name: str) -> Mapping[str, Any]:
+    try:
+        config: Mapping[str, Any] = read_json(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise SourceError(f"model '{name}': no readable config.json in {folder} ({error})") from error
+    for file in ("config.json", "tokenizer_config.json"):
+        settings = read_json(folder / file) if (folder / file).is_file() else {}
+        if settings.get("auto_map"):
+            raise SourceError(
+                f"model '{name}': {file} asks for code of the repository's own (auto_map: "
+                f"{', '.join(sorted(settings['auto_map']))}); no remote code is run. Choose a model that transformers knows"
+            )
+    return config
+
+
+def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: str) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # transformers raises many kinds, from a missing file to a missing package
+        raise SourceError(f"model '{name}': its tokenizer cannot be read from {folder} ({error})") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
+    size, places = len(tokenizer), config.get("vocab_size")
+    if places is not None and size > places:
+        raise SourceError(f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong")
+    layout = special_tokens(tokenizer)
+    with atomic_path(out) as temporary:
+        temporary.mkdir(parents=True)
+        tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
+        write_json(layout, temporary / "special_tokens.json")
+
+
+def special_tokens(tokenizer: Any) -> dict[str, Any]:
+    """How a tokenizer wraps one and two segments (see `tokenization`), found by wrapping two words.
+
+    A tokenizer that adds nothing (GPT-2, Qwen) gets its end-of-text token after each segment, so that a
+    sequence has a place to read. Padding is masked, so any id will do where there is no padding token.
+    """
+    first, second = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("one", "two"))
+    prefix, suffix = _around(tokenizer("one")["input_ids"], first)
+    both = tokenizer("one", "two")["input_ids"]
+    before, rest = _around(both, first)
+    middle, end = _around(rest, second)
+    if before != prefix or end != suffix:
+        raise SourceError(
+            f"its tokenizer wraps pairs ({before} … {end}) otherwise than single texts ({prefix} … {suffix}), "
+            "which no family here can follow"
+        )
+    if not (prefix or middle or suffix) and tokenizer.eos_token_id is not None:
+        middle = suffix = [tokenizer.eos_token_id]
+    pad = next((item for item in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if item is not None), 0)
+    return {"pad": pad, "mask": tokenizer.mask_token_id, "prefix": prefix, "middle": middle, "suffix": suffix}
+
+
+def _around(whole: Sequence[int], inner: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What stands before and after the first occurrence of `inner`."""
+    for start in range(len(whole) - len(inner) + 1):
+        if list(whole[start : start + len(inner)]) == list(inner):
+            return list(whole[:start]), list(whole[start + len(inner) :])
+    raise SourceError("its tokenizer cuts a text in context otherwise than alone, which no family here can follow")
+
+
+def _write_backbone(folder: Path, out: Path, name: str) -> None:
+    """config.json and one model.safetensors with the headless model's weights, in the dtype they came in."""
+    from transformers import AutoConfig, AutoModel
+
+    from stiltgrid.backbone import model_options
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    try:
+        model, report = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype="auto",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **model_options(config),
+        )
+    except Exception as error:  # a truncated or foreign file fails in many ways
+        raise SourceError(f"model '{name}': its weights cannot be read from {folder} ({error})") from error
+    gaps = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if gaps:
+        raise SourceError(f"model '{name}': {len(gaps)} backbone weights are missing, among them {', '.join(gaps[:3])}")
+    with atomic_path(out) as temporary:
+        temporary.mkdir(parents=True)
+        model.save_pretrained(temporary, max_shard_size="10TB")
+        for extra in temporary.iterdir():
+            if extra.name not in ("config.json", WEIGHTS):
+                shutil.rmtree(extra) if extra.is_dir() else extra.unlink()
