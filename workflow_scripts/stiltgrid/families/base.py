@@ -106,7 +106,8 @@ class Family(ABC):
 
     @abstractmethod
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table, options: Mapping[str, Any]
+        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        options: Mapping[str, Any],
     ) -> pa.Table:
         """Predictions (schema PREDICTIONS, more columns allowed) from one output a sequence.
 
