@@ -32,33 +32,33 @@ class MiniLabSource(Source):
         builder = BUILDERS.get(card.name)
         return builder.parts.get(split, ()) if builder else ()
 
-    def has(self, card: TaskCard, split: str, language: str) -> bool:
+    def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
         """See `Source.has`."""
         builder = BUILDERS.get(card.name)
         if builder is None or split not in builder.parts:
             return False
-        return language in builder.languages(split, self.settings.languages)
+        if part is not None and part not in builder.parts[split]:
+            return False
+        return language in builder.languages(self.settings.languages)
 
-    def missing(self, card: TaskCard, split: str, language: str) -> list[str]:
+    def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """See `Source.missing`."""
-        if self.has(card, split, language):
+        if self.has(card, split, language, part):
             return []
         if card.name not in BUILDERS:
             return [f"minilab: no task '{card.name}'; {nearest(card.name, BUILDERS)}"]
-        return [f"minilab: task '{card.name}' has no {split} rows in '{language}'"]
+        rows = f"{split} {part or 'rows'}"
+        return [f"minilab: task '{card.name}' has no {rows} in '{language}'"]
 
     def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
         """See `Source.read`."""
         from stiltgrid.sources.minilab.realise import grammars
         from stiltgrid.sources.minilab.registry import items_of
 
-        problems = self.missing(card, split, language)
+        problems = self.missing(card, split, language, part)
         if problems:
             raise SourceError(problems[0])
         builder = BUILDERS[card.name]
-        known = builder.parts[split]
-        if part is not None and part not in known:
-            raise SourceError(f"minilab: task '{card.name}' has no part '{part}' in {split}; {nearest(part, known)}")
         items = items_of(self.settings, card.name, split, "" if builder.parallel else language)
         place = f"minilab {card.name}/{split}.{language}{'/' + part if part else ''}"
         rows = builder.rows(grammars(self.settings)[language], items, split, part)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stiltgrid.sources.minilab.languages import ENGLISH
 from stiltgrid.sources.minilab.realise import Grammar
 from stiltgrid.sources.minilab.settings import Stream
 from stiltgrid.sources.minilab.world import Clause, Phrase, World, pool_of
@@ -46,9 +45,9 @@ class TaskBuilder(ABC):
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
         """The items in one language, in the data set's own columns."""
 
-    def languages(self, split: str, known: Sequence[str]) -> tuple[str, ...]:
-        """Languages that a split is read in: training and development in English, tests in all."""
-        return tuple(known) if split == "test" else tuple(code for code in known if code == ENGLISH)
+    def languages(self, known: Sequence[str]) -> tuple[str, ...]:
+        """Languages that the task is rendered in: mostly all (training rows elsewhere are exact translations)."""
+        return tuple(known)
 
     def count(self, world: World, split: str) -> int:
         """Number of items in a split."""

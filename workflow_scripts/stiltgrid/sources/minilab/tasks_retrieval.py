@@ -11,7 +11,7 @@ from stiltgrid.sources.minilab.languages import ENGLISH
 from stiltgrid.sources.minilab.realise import Grammar
 from stiltgrid.sources.minilab.settings import Stream
 from stiltgrid.sources.minilab.tasks import Item, Row, TaskBuilder, change
-from stiltgrid.sources.minilab.tasks_span import ask, context
+from stiltgrid.sources.minilab.tasks_span import Asked, ask, context
 from stiltgrid.sources.minilab.world import BE, Clause, Manner, Phrase, World
 
 POOL = ("pool", "gold")
@@ -44,7 +44,7 @@ class Translations(TaskBuilder):
     parts = {"test": ()}
     skill = "alignment"
 
-    def languages(self, split: str, known: Sequence[str]) -> tuple[str, ...]:
+    def languages(self, known: Sequence[str]) -> tuple[str, ...]:
         """See `TaskBuilder.languages`."""
         return tuple(code for code in known if code != ENGLISH)
 
@@ -69,10 +69,6 @@ class Mining(TaskBuilder):
     eval_share = 1.25
     parts = {"dev": POOL, "test": POOL}
     skill = "alignment"
-
-    def languages(self, split: str, known: Sequence[str]) -> tuple[str, ...]:
-        """See `TaskBuilder.languages`."""
-        return tuple(known)
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """Item.detail: "both", ENGLISH or "foreign": which pool the clause is in."""
@@ -132,7 +128,7 @@ class AnswerRetrieval(TaskBuilder):
         result: list[Item] = []
         while 2 * len(result) < count:
             events = [event._replace(time="") for event in context(world, stream, split, 4, named=False)]
-            questions = {}
+            questions: dict[int | None, Asked] = {}
             for _ in range(20):
                 question = ask(world, stream, split, events)
                 if question is not None:
@@ -168,7 +164,7 @@ class EntityLinking(TaskBuilder):
 
     name = "mewslix"
     share = 0.5
-    parts = {"train": (), "dev": (), "test": ("mentions", "candidates")}
+    parts = {"train": ("pairs",), "dev": ("pairs", "mentions", "candidates"), "test": ("mentions", "candidates")}
     skill = "entities"
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
@@ -196,7 +192,7 @@ class EntityLinking(TaskBuilder):
                 yield _entity(teller, entity, item)
                 continue
             context, mention = _mention(grammar, item, f"{grammar.code}-{split}-{index}")
-            if split == "test":
+            if part == "mentions":
                 yield {"context": context, "mentions": [mention]}
             else:
                 yield {"contextual_mention": {"context": context, "mention": mention},

@@ -95,10 +95,6 @@ class Reading(TaskBuilder):
         self.parts = {split: () for split in splits}
         self.parallel = not own_documents
 
-    def languages(self, split: str, known: Sequence[str]) -> tuple[str, ...]:
-        """See `TaskBuilder.languages`."""
-        return tuple(known) if split == "test" or not self.parallel else super().languages(split, known)
-
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """See `TaskBuilder.items`."""
         result: list[Item] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from stiltgrid.sources.minilab.languages import ENGLISH
 from stiltgrid.sources.minilab.realise import Grammar, Tokens
 from stiltgrid.sources.minilab.settings import Stream
 from stiltgrid.sources.minilab.tasks import Item, Row, TaskBuilder, fronted, in_pool
@@ -18,6 +19,10 @@ class Sentences(TaskBuilder):
     def __init__(self, name: str, column: str, attribute: str, share: float, splits: Sequence[str]) -> None:
         self.name, self.column, self.attribute, self.share = name, column, attribute, share
         self.parts = {split: () for split in splits}
+
+    def languages(self, known: Sequence[str]) -> tuple[str, ...]:
+        """CCG categories are English; parts of speech are everybody's."""
+        return tuple(code for code in known if code == ENGLISH or self.attribute != "category")
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """See `TaskBuilder.items`."""
