@@ -9,8 +9,8 @@ def main(snakemake):
     from stiltgrid.pretraining import pretrain_backbone
 
     tokenizer, out = Path(snakemake.input.tokenizer[0]).parent, Path(snakemake.output[0]).parent
-    params = snakemake.params
-    pretrain_backbone(snakemake.input.text[0], tokenizer, params.pretrain, out, snakemake.threads, {"code": params.code})
+    text, params = snakemake.input.text[0], snakemake.params
+    pretrain_backbone(text, tokenizer, params.pretrain, out, snakemake.threads, {"code": params.code})
 
 
 run(main, snakemake)  # noqa: F821

@@ -35,14 +35,21 @@ from stiltgrid import logs
 from stiltgrid.errors import StiltgridError
 
 SWITCH = "STILTGRID_WARM"
-COMMON = ("numpy", "pyarrow", "pyarrow.parquet", "snakemake.iocontainers", "snakemake.logging")
+# pandas is here because pyarrow loads it at the first conversion of Python values.
+COMMON = (
+    "numpy", "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "pandas", "snakemake.iocontainers",
+    "snakemake.io", "snakemake.logging",
+)  # fmt: skip
 PRELOAD: Mapping[str, tuple[str, ...]] = {
-    "data": (*COMMON, "tokenizers", "yaml"),
+    "data": (*COMMON, "tokenizers"),
     "torch": (
         *COMMON, "tokenizers", "torch", "torch._dynamo", "safetensors.torch",
         "transformers.models.auto.modeling_auto", "transformers.models.xlm_roberta.modeling_xlm_roberta",
     ),
-    "tables": (*COMMON, "pandas", "matplotlib.pyplot", "matplotlib.backends.backend_svg", "scipy.stats"),
+    "tables": (
+        *COMMON, "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+        "PIL.PngImagePlugin", "PIL.JpegImagePlugin",
+    ),
 }  # fmt: skip
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS")  # fmt: skip
@@ -179,7 +186,7 @@ def serve(kind: str, descriptor: str) -> NoReturn:
     """The nursery's own life: import, then fork a child for each socket that comes in, until the far end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C goes to the whole process group; the children obey it
     control = socket.socket(fileno=int(descriptor))
-    for name in PRELOAD[kind]:
+    for name in PRELOAD.get(kind, ()):
         with contextlib.suppress(Exception):  # a missing library is the job's to complain about
             importlib.import_module(name)
     gc.collect()
@@ -217,11 +224,12 @@ def _fork(channel: socket.socket, others: Sequence[socket.socket]) -> int:
     """Read a job's request, fork the process that runs it, tell the far side its id."""
     with channel.makefile("r") as requests:
         request = requests.readline()
+    nursery = os.getpid()
     pid = os.fork()
     if pid == 0:
         for other in (channel, *others):
             other.close()
-        _child(json.loads(request))
+        _child(json.loads(request), nursery)
     with contextlib.suppress(OSError):
         channel.sendall(f"{pid}\n".encode())
     return pid
@@ -247,14 +255,14 @@ def _end(children: Mapping[int, socket.socket]) -> NoReturn:
     os._exit(0)
 
 
-def _child(request: Mapping[str, Any]) -> NoReturn:
+def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
     """Become the job: take over its environment, run its script, leave as an interpreter would."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _die_with_parent()
+        _die_with(nursery)
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
@@ -275,13 +283,12 @@ def _child(request: Mapping[str, Any]) -> NoReturn:
     os._exit(status)
 
 
-def _die_with_parent() -> None:
+def _die_with(nursery: int) -> None:
     """Ask the kernel to end this process with the nursery, even if that is killed outright."""
     import ctypes
 
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != nursery:  # it went before the kernel was asked
         os._exit(1)
 
 
