@@ -58,7 +58,7 @@ def test_a_hub_model_becomes_backbone_tokenizer_and_provenance(hub: StandInHub, 
     from safetensors.torch import load_file
 
     commit = hub.repository("made/tiny", "model").commit(files_of(folder))
-    fetch_model(Model("tiny", hub="made/tiny", revision="main"), tmp_path, HubClient(0.01))
+    fetch_model(Model("tiny", hub="made/tiny", revision="main"), tmp_path, client=HubClient(0.01))
     weights = load_file(tmp_path / "backbone" / "model.safetensors")
     whole = load_file(folder / "model.safetensors")
     assert sorted(path.name for path in (tmp_path / "backbone").iterdir()) == ["config.json", "model.safetensors"]
@@ -103,7 +103,7 @@ def test_weights_in_shards_become_one_file(hub: StandInHub, folder: Path, tmp_pa
     weight_map = {key: file for file, keys in halves.items() for key in keys}
     files["model.safetensors.index.json"] = json.dumps({"metadata": {}, "weight_map": weight_map}).encode()
     hub.repository("made/tiny", "model").commit(files)
-    fetch_model(Model("tiny", hub="made/tiny", revision="main"), tmp_path / "out", HubClient(0.01))
+    fetch_model(Model("tiny", hub="made/tiny", revision="main"), tmp_path / "out", client=HubClient(0.01))
     assert (tmp_path / "out" / "backbone" / "model.safetensors").stat().st_size > 10_000
 
 
@@ -112,7 +112,7 @@ def test_pickled_weights_are_refused_and_never_fetched(hub: StandInHub, folder: 
     files["pytorch_model.bin"] = files.pop("model.safetensors")
     hub.repository("made/pickled", "model").commit(files)
     with pytest.raises(SourceError, match=r"only pickled ones \(pytorch_model.bin\)"):
-        fetch_model(Model("pickled", hub="made/pickled", revision="main"), tmp_path, HubClient(0.01))
+        fetch_model(Model("pickled", hub="made/pickled", revision="main"), tmp_path, client=HubClient(0.01))
     assert hub.count("pytorch_model.bin") == 0
     assert not (tmp_path / "backbone").exists()
 
@@ -125,7 +125,7 @@ def test_remote_code_is_refused(hub: StandInHub, folder: Path, tmp_path: Path, f
     files["modeling_made.py"] = b"raise SystemExit('remote code was run')"
     hub.repository("made/remote", "model").commit(files)
     with pytest.raises(SourceError, match=f"{file} asks for code of the repository's own .auto_map: AutoModel."):
-        fetch_model(Model("remote", hub="made/remote", revision="main"), tmp_path, HubClient(0.01))
+        fetch_model(Model("remote", hub="made/remote", revision="main"), tmp_path, client=HubClient(0.01))
     assert hub.count("modeling_made.py") == 0
 
 
@@ -133,7 +133,7 @@ def test_a_pinned_model_stays_when_its_branch_moves(hub: StandInHub, folder: Pat
     repository = hub.repository("made/tiny", "model")
     first = repository.commit(files_of(folder))
     repository.commit({"config.json": "{}"})
-    fetch_model(Model("tiny", hub="made/tiny", revision=first), tmp_path, HubClient(0.01))
+    fetch_model(Model("tiny", hub="made/tiny", revision=first), tmp_path, client=HubClient(0.01))
     assert json.loads((tmp_path / "provenance.json").read_text())["commit"] == first
 
 

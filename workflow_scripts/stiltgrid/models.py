@@ -31,16 +31,22 @@ TOKENIZER_FILES = (
     "spm.model",
     "tokenizer.model",
 )
+MANIFEST = "mirror.json"  # in a mirror's folder; see mirror.py
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
-def fetch_model(model: Model, out_dir: str | os.PathLike[str], client: HubClient | None = None) -> None:
+def fetch_model(
+    model: Model,
+    out_dir: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    client: HubClient | None = None,
+) -> None:
     """Write {out_dir}/tokenizer, {out_dir}/backbone and {out_dir}/provenance.json for a hub id or a folder.
 
-    Raises SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing
+    With `data_dir` (source: local) a hub model is taken from that mirror where it holds the revision. Raises SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing
     or a tokenizer that is too large for the model.
     """
-    folder, origin = model_folder(model, client or HubClient())
+    folder, origin = _mirrored(model, data_dir) or model_folder(model, client or HubClient())
     config = _checked_config(folder, model.name)
     out = Path(out_dir)
     _write_tokenizer(folder, out / "tokenizer", config, model.name)
@@ -64,6 +70,35 @@ def model_folder(model: Model, client: HubClient) -> tuple[Path, dict[str, Any]]
         "revision": repository.revision,
         "commit": repository.commit,
     }
+
+
+def mirror_model(model: Model, out_dir: str | os.PathLike[str], client: HubClient) -> dict[str, Any]:
+    """Copy a hub model's files to {out_dir}/models/{owner}--{name}; what a mirror's manifest records of it."""
+    folder, origin = model_folder(model, client)
+    place = f"models/{str(model.hub).replace('/', '--')}"
+    names = _weight_files({path.name for path in folder.iterdir()}, str(folder), lambda name: folder / name)
+    with atomic_path(Path(out_dir) / place) as temporary:
+        temporary.mkdir(parents=True)
+        for name in ("config.json", *TOKENIZER_FILES, *names):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, temporary / name)
+    return {**origin, "folder": place}
+
+
+def _mirrored(model: Model, data_dir: str | os.PathLike[str] | None) -> tuple[Path, dict[str, Any]] | None:
+    """A hub model's folder in a mirror, if the mirror has the revision that is asked for."""
+    manifest = Path(data_dir) / MANIFEST if data_dir is not None else None
+    if model.hub is None or manifest is None or not manifest.is_file():
+        return None
+    entry = read_json(manifest).get("models", {}).get(model.hub)
+    if entry is None:
+        return None
+    if model.revision not in (None, entry["revision"], entry["commit"]):
+        raise SourceError(
+            f"model '{model.name}': expected revision '{model.revision}' of {model.hub}, "
+            f"found '{entry['revision']}' (commit {entry['commit']}) in the mirror; fill the mirror again"
+        )
+    return manifest.parent / entry["folder"], {key: entry[key] for key in ("hub", "revision", "commit")}
 
 
 def _downloaded(repository: Repository, client: HubClient) -> Path:

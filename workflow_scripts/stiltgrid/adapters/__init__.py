@@ -6,6 +6,8 @@ A module adapters/<name>.py may define any of
     missing(card, split, language, source, training) -> list[str]         instead of source.missing
     files(card, split, language, source, training) -> list[str]           instead of source.files
     example(card, row, language, split) -> RawRow | None                  one row in the columns that `fields` describe
+    tables(card, split, language, source, training) -> list[tuple]        (language, part) of all that `rows` reads
+    mirrored(card, split, language, source) -> dict[str, Iterator[dict]]  rows by part, where a mirror has other parts
     note(card, source) -> str | None                                      what a reader of the scores must know
 The functions below ask the adapter first and the source otherwise. `training` says what for: rows of training
 and early stopping, or rows to be scored; a retrieval task's are different (pairs, or queries and candidates).
@@ -81,6 +83,16 @@ def row_files(
         hook = _hook(origin, "files")
         paths += hook(origin, split, language, source, training) if hook else source.files(origin, split, language)
     return list(dict.fromkeys(paths))
+
+
+def tables_of(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
+    """(language, part) of every table that is read for a split; (language,) where it is one plain table."""
+    hook = _hook(card, "tables")
+    if hook is not None:
+        found: list[tuple[str, ...]] = hook(card, split, language, source, training)
+        return found
+    parts = source.parts(card, split)
+    return [(language, part) for part in parts] if parts else [(language,)]
 
 
 def origin_cards(card: TaskCard, split: str, training: bool, origins: Mapping[str, TaskCard]) -> list[TaskCard]:

@@ -18,11 +18,11 @@ PAIRS_ONLY = (
 
 def note(card: TaskCard, source: Source) -> str | None:
     """Said beside the scores where the pools are missing (the hub's copy, XTREME's own columns)."""
-    splits = ((card.source(source.kind) or {}).get("splits") or {}).keys()
+    splits = [split for split, names in ((card.source(source.kind) or {}).get("splits") or {}).items() if names]
     return None if all(source.parts(card, split) for split in splits) else PAIRS_ONLY
 
 
-def _tables(card: TaskCard, split: str, language: str, source: Source) -> list[tuple[str, ...]]:
+def tables(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
     """(language, part) of everything that is read for a language; (language,) where there are no parts."""
     if not source.parts(card, split):
         return [(language,)]
@@ -31,19 +31,19 @@ def _tables(card: TaskCard, split: str, language: str, source: Source) -> list[t
 
 def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
     """Whether the language's side is there."""
-    return source.has(card, split, *_tables(card, split, language, source)[0])
+    return source.has(card, split, *tables(card, split, language, source, training)[0])
 
 
 def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """Both pools and the gold pairs."""
-    tables = _tables(card, split, language, source)
-    return [path for table in tables for path in source.files(card, split, *table)]
+    parts = tables(card, split, language, source, training)
+    return [path for table in parts for path in source.files(card, split, *table)]
 
 
 def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """What is not there of both pools and the gold pairs."""
-    tables = _tables(card, split, language, source)
-    return [problem for table in tables for problem in source.missing(card, split, *table)]
+    parts = tables(card, split, language, source, training)
+    return [problem for table in parts for problem in source.missing(card, split, *table)]
 
 
 def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:

@@ -22,8 +22,8 @@ CUT_BY_RULE = (
 
 def note(card: TaskCard, source: Source) -> str | None:
     """Said beside the scores where candidates had to be cut by rule."""
-    section = card.source(source.kind) or {}
-    evaluated = [split for split in (section.get("splits") or {}) if split != "train"]
+    splits = (card.source(source.kind) or {}).get("splits") or {}
+    evaluated = [split for split, names in splits.items() if names and split != "train"]
     return None if source.kind == "minilab" or all(source.parts(card, split) for split in evaluated) else CUT_BY_RULE
 
 
@@ -83,6 +83,21 @@ def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawR
         gold = [f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end]
         yield _query(row, _value(row, "id"), _value(row, "question"), gold)
     yield from candidates
+
+
+def mirrored(card: TaskCard, split: str, language: str, source: Source) -> dict[str, Iterator[dict[str, Any]]]:
+    """The parts of a mirror, `questions` and `candidates`, out of a plain table of paragraphs."""
+    made = list(rows(card, split, language, source, training=False))
+    by_role = {role: [row.values for row in made if row.values["role"] == role] for role in ("query", "candidate")}
+    questions = (
+        {"question_id": row["id"], "lang": language, "question": row["text"], "answer_candidate_ids": row["gold"]}
+        for row in by_role["query"]
+    )
+    candidates = (
+        {"candidate_id": row["id"], "lang": language, "sentence": row["text"], "context": row["text_pair"]}
+        for row in by_role["candidate"]
+    )
+    return {"questions": questions, "candidates": candidates}
 
 
 def _query(row: RawRow, name: str, text: str, gold: list[str]) -> RawRow:

@@ -52,7 +52,7 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
     return RawRow(values, row.place)
 
 
-def _tables(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
+def tables(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
     """(language, part) of everything that is read for a language; (language,) where there are no parts."""
     if not source.parts(card, split):
         return [(language,)]
@@ -61,19 +61,19 @@ def _tables(card: TaskCard, split: str, language: str, source: Source, training:
 
 def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
     """Whether the language has training pairs, or mentions."""
-    return source.has(card, split, *_tables(card, split, language, source, training)[0])
+    return source.has(card, split, *tables(card, split, language, source, training)[0])
 
 
 def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """The training pairs; or the language's mentions and the shared pool."""
-    tables = _tables(card, split, language, source, training)
-    return [path for table in tables for path in source.files(card, split, *table)]
+    parts = tables(card, split, language, source, training)
+    return [path for table in parts for path in source.files(card, split, *table)]
 
 
 def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """What is not there of the training pairs, or of the mentions and the shared pool."""
-    tables = _tables(card, split, language, source, training)
-    return [problem for table in tables for problem in source.missing(card, split, *table)]
+    parts = tables(card, split, language, source, training)
+    return [problem for table in parts for problem in source.missing(card, split, *table)]
 
 
 def _queries(row: RawRow) -> Iterator[RawRow]:
