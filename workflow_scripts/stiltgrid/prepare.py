@@ -29,7 +29,7 @@ from stiltgrid.sources.base import Source
 
 logger = logging.getLogger(__name__)
 METADATA = b"stiltgrid"
-UNSEEN = "[unseen in training]"
+UNSEEN = "[unseen]"  # without blanks: predictions join tags by them
 Path = str | os.PathLike[str]
 
 
