@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid.cards import Grid, Model, Recipe, TaskCard
-from stiltgrid.door_checks import card_problems, grid_problems, remarks
+from stiltgrid.door_checks import card_problems, grid_problems, hub_problems, remarks
 from stiltgrid.door_data import data_problems, world_languages
 from stiltgrid.door_overlays import alone, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune
@@ -41,9 +41,9 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     problems += found
     grid = _grid(checked, cards)
     problems += [problem for card in grid.cards.values() for problem in card_problems(card, grid.cards, names)]
-    problems += grid_problems(grid, names, root)
-    if not any(problem.startswith(f"{CONFIG}: data_dir") for problem in problems):
-        problems += data_problems(grid, root)
+    if grid.source == "hub":
+        problems += [problem for card in grid.cards.values() for problem in hub_problems(card)]
+    problems += [*grid_problems(grid, names, root), *data_problems(grid, root)]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     for remark in remarks(grid):

@@ -38,15 +38,19 @@ def _card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequenc
         there = [path.stem for path in (Path(__file__).parent / "adapters").glob("[a-z]*.py")]
         yield f"adapter: no such module '{card.adapter}' in stiltgrid/adapters, {nearest(card.adapter, there)}"
     yield from _stage_problems(card, cards)
-    yield from _hub_problems(card)
+
+
+def hub_problems(card: TaskCard) -> list[str]:
+    """Languages of a card that the templates of its hub section cannot name."""
+    return [f"tasks/{card.name}.yaml: {problem}" for problem in _hub_problems(card)]
 
 
 def _hub_problems(card: TaskCard) -> Iterator[str]:
-    """Languages that the templates of the hub section cannot name."""
     hub = card.hub or {}
     elsewhere = {language for part in hub.get("overrides", ()) for language in part["languages"]}
     parts = [("hub", hub, [language for language in card.languages if language not in elsewhere])]
-    parts += [(f"hub.overrides[{number}]", part, part["languages"]) for number, part in enumerate(hub.get("overrides", ()))]
+    for number, part in enumerate(hub.get("overrides", ())):
+        parts.append((f"hub.overrides[{number}]", part, part["languages"]))
     for place, part, languages in parts:
         templates = " ".join([str(part.get("config", "")), *part.get("data_files", {}).values()])
         without = [language for language in languages if language not in hub.get("codes", {})]

@@ -26,11 +26,11 @@ def data_problems(grid: Grid, root: Path) -> list[str]:
 
     A file that is missing in several languages makes one sentence, with `{language}` in its name.
     """
+    if not grid.source:  # said by the schema
+        return []
     source, problem = _open(grid, root)
     if problem:
         return [f"config: {problem}"]
-    if source is None:
-        return []
     found: list[Problem] = [problem for task in trained(grid) for problem in _training_problems(task, grid, source)]
     for name in grid.targets:
         found += _scoring(grid.cards[name], grid, source) if name in grid.cards else ()
@@ -56,12 +56,12 @@ class Problem:
 
 
 def _grouped(problems: Iterable[Problem]) -> list[str]:
-    groups: dict[tuple[str, str], list[Problem]] = {}
-    for problem in dict.fromkeys(problems):
-        groups.setdefault((problem.where, problem.template), []).append(problem)
+    groups: dict[tuple[str, str], dict[str | None, Problem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.where, problem.template), {}).setdefault(problem.language, problem)
     return [
-        f"{where}: {group[0].sentence}" if len(group) == 1
-        else f"{where}: {template}, for {', '.join(str(problem.language) for problem in group)}"
+        f"{where}: {next(iter(group.values())).sentence}" if len(group) == 1
+        else f"{where}: {template}, for {', '.join(str(language) for language in group)}"
         for (where, template), group in groups.items()
     ]
 

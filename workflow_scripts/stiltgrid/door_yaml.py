@@ -31,34 +31,33 @@ class _Loader(_Base):  # type: ignore[misc]
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
-        self.problems: list[str] = []
+        self.problems: list[tuple[int, str]] = []  # (line, what is wrong there)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line, text = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1, key_node.value
             if key in seen:
-                self.problems.append(f"line {line}: key '{key}' is given twice (first in line {seen[key]})")
+                self.problems.append((line, f"key '{key}' is given twice (first in line {seen[key]})"))
             elif not isinstance(key, str):
-                self.problems.append(f"line {line}: key {text} is read as {key!r}; write \"{text}\"")
+                self.problems.append((line, f'key {text} is read as {key!r}; write "{text}"'))
             seen.setdefault(key, line)
         return dict(super().construct_mapping(node, deep=deep))
 
 
 def _boolean(loader: _Loader, node: Any) -> Any:
     """`no` is Norwegian to us and False to YAML 1.1: only true and false may stand unquoted."""
-    if node.value.lower() not in _PLAIN_BOOLEANS:
-        value = loader.construct_yaml_bool(node)
-        loader.problems.append(
-            f"line {node.start_mark.line + 1}: {node.value} is read as {value}; "
-            f'write "{node.value}" for the word or {str(value).lower()} for the truth value'
-        )
-    return node.value if node.value.lower() not in _PLAIN_BOOLEANS else loader.construct_yaml_bool(node)
+    value = loader.construct_yaml_bool(node)
+    if node.value.lower() in _PLAIN_BOOLEANS:
+        return value
+    cure = f'write "{node.value}" for the word or {str(value).lower()} for the truth value'
+    loader.problems.append((node.start_mark.line + 1, f"{node.value} is read as {value}; {cure}"))
+    return node.value
 
 
 def _text(loader: _Loader, node: Any) -> Any:
-    if node.style is None and number_written_as_text(node.value):
-        loader.problems.append(f"line {node.start_mark.line + 1}: {text_trap(node.value)}")
+    if not node.style and number_written_as_text(node.value):
+        loader.problems.append((node.start_mark.line + 1, text_trap(node.value)))
     return loader.construct_yaml_str(node)
 
 
@@ -91,4 +90,4 @@ def scan_yaml(path: str | Path, shown: str | None = None) -> tuple[Any, list[str
         return None, [f"{shown}{line}: not YAML ({getattr(error, 'problem', None) or error})"]
     except (OSError, UnicodeDecodeError) as error:
         return None, [f"{shown}: cannot be read ({error})"]
-    return content, [f"{shown} {problem}" for problem in loader.problems]
+    return content, [f"{shown} line {line}: {problem}" for line, problem in sorted(loader.problems)]
