@@ -184,7 +184,10 @@ def _environment(threads: int, resources: Any) -> dict[str, str]:
 
 def serve(kind: str, descriptor: str) -> NoReturn:
     """The nursery's own life: import, then fork a child for each socket that comes in, until the far end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C goes to the whole process group; the children obey it
+    inherited = signal.getsignal(signal.SIGINT)
+    interrupted: list[int] = []
+    if inherited is not signal.SIG_IGN:  # ctrl-C goes to the whole process group: children obey it, no more are born
+        signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     control = socket.socket(fileno=int(descriptor))
     for name in PRELOAD.get(kind, ()):
         with contextlib.suppress(Exception):  # a missing library is the job's to complain about
@@ -211,7 +214,7 @@ def serve(kind: str, descriptor: str) -> NoReturn:
                     _end(children)
                 for received in descriptors:
                     channel = socket.socket(fileno=received)
-                    pid = _fork(channel, [control, wake_in, wake_out, *children.values()])
+                    pid = _fork(channel, [control, wake_in, wake_out, *children.values()], inherited, interrupted)
                     children[pid] = channel
                     selector.register(channel, selectors.EVENT_READ, data=pid)
             elif key.data in children:  # after its request, only the end of the far side makes a channel readable
@@ -220,13 +223,18 @@ def serve(kind: str, descriptor: str) -> NoReturn:
         _reap(children, selector)
 
 
-def _fork(channel: socket.socket, others: Sequence[socket.socket]) -> int:
+def _fork(channel: socket.socket, others: Sequence[socket.socket], on_interrupt: Any, interrupted: list[int]) -> int:
     """Read a job's request, fork the process that runs it, tell the far side its id."""
     with channel.makefile("r") as requests:
         request = requests.readline()
     nursery = os.getpid()
     pid = os.fork()
     if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, on_interrupt)
+        if interrupted:
+            os._exit(128 + signal.SIGINT)
         for other in (channel, *others):
             other.close()
         _child(json.loads(request), nursery)
@@ -259,9 +267,6 @@ def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
     """Become the job: take over its environment, run its script, leave as an interpreter would."""
     status = 1
     try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         _die_with(nursery)
         os.chdir(request["cwd"])
         os.environ.clear()
