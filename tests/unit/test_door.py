@@ -19,7 +19,7 @@ from stiltgrid.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 PRETRAIN: dict[str, Any] = {
     "languages": ["en", "de"],
-    "tokenizer": {"algorithm": "bpe", "vocabulary": 300},
+    "tokenizer": {"algorithm": "bpe", "vocabulary": 300, "pre_tokenizer": "metaspace"},
     "architecture": {
         "model_type": "xlm-roberta", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
         "max_position_embeddings": 130,
@@ -131,6 +131,11 @@ def test_minilab_gives_every_card_the_languages_of_the_world() -> None:
     grid = load(config)
     assert grid.languages("xnli")[:2] == ("en", "qaa") and len(grid.languages("xnli")) == 9
     assert "en" not in grid.languages("tatoeba"), "English is the other side of every pair"
+    world = {"languages": ["en", "qzz"], "scale": -1, "size": 3}
+    found = problems({**config, "world": world})
+    assert any(item.startswith("config: world.languages: unknown language 'qzz'") for item in found)
+    assert "config: world.scale: expected more than 0, found -1" in found
+    assert any(item.startswith("config: world: unknown key 'size'") for item in found)
     assert "no 'de', " in problems({**config, "tasks": {"xnli": {"languages": ["en", "de"]}}})[0]
 
 
@@ -389,7 +394,7 @@ def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
         ),
         (
             {"sequence_length": 129},
-            "sequence_length: expected at most 128 (architecture.max_position_embeddings 130 less 2",
+            "sequence_length: expected at most 128, what the architecture's positions allow; found 129",
         ),
         (
             {"architecture": {**PRETRAIN["architecture"], "model_type": "gpt2"}},
@@ -522,8 +527,8 @@ MIRROR = {
     "udpos/test": "bg de el en es et eu fi fr id ja ko ru tr vi zh",
     "udpos/validation": "af ar bg de el en es et eu fa fi fr he hi hu id it ja ko lt mr nl pl pt ro ru ta te tr uk "
     "ur vi wo zh",
-    "panx/validation": "af ar az bg bn de el en es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my nl pa "
-    "pl pt qu ro ru sw ta te tl tr uk ur vi yo zh",
+    "panx/validation": "af ar az bg bn de el en es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my nl "
+    "pa pl pt qu ro ru sw ta te tl tr uk ur vi yo zh",
     "xquad/validation": "ar de el en es hi ro ru th tr vi zh",
     "mlqa/validation": "ar de en es hi vi zh",
     "tydiqa/train": "en ko sw",

@@ -7,9 +7,8 @@ from typing import Any
 
 from stiltgrid.cards import NONE, Grid, Model, TaskCard
 from stiltgrid.errors import nearest
+from stiltgrid.positions import position_limit
 
-# Special positions of RoBERTa's position embeddings: padding's, and the one before.
-_RESERVED_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2}
 _CAUSAL_TYPES = ("gpt2", "gpt_neox", "llama", "qwen2", "qwen3", "gemma", "mistral", "bloom")
 
 
@@ -142,21 +141,17 @@ def _architecture_problems(pretrain: Mapping[str, Any], retrieval_layer: int | N
     if hidden and heads and hidden % heads:
         yield f"architecture: hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
     kind, objective = architecture.get("model_type"), pretrain.get("objective", "masked")
-    positions, length = architecture.get("max_position_embeddings"), pretrain.get("sequence_length")
-    reserved = _RESERVED_POSITIONS.get(str(kind), 0)
-    if positions and length and length > positions - reserved:
-        yield (
-            f"sequence_length: expected at most {positions - reserved} "
-            f"(architecture.max_position_embeddings {positions} less {reserved} special positions), found {length}"
-        )
+    limit, length = position_limit(architecture), pretrain.get("sequence_length")
+    if limit and length and length > limit:
+        yield f"sequence_length: expected at most {limit}, what the architecture's positions allow; found {length}"
     if objective == "masked" and kind in _CAUSAL_TYPES:
         yield f"objective: '{kind}' reads from left to right; expected causal, found masked"
     layers = architecture.get("num_hidden_layers")
     if layers and retrieval_layer is not None and retrieval_layer > layers:
         yield f"architecture.num_hidden_layers: retrieval_layer {retrieval_layer} does not exist among {layers} layers"
-    steps, tokens = pretrain.get("tokens_per_step"), pretrain.get("sequence_length")
-    if steps and tokens and steps < tokens:
-        yield f"tokens_per_step: expected at least sequence_length {tokens}, found {steps}"
+    tokens = pretrain.get("tokens_per_step")
+    if tokens and length and tokens < length:
+        yield f"tokens_per_step: expected at least sequence_length {length}, found {tokens}"
 
 
 _GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings)

@@ -7,18 +7,16 @@ from typing import Any
 
 from stiltgrid import adapters
 from stiltgrid.cards import NONE, Grid, TaskCard
-from stiltgrid.errors import StiltgridError, nearest
-
-FALLBACK_WORLD = ("en", "qaa", "qab", "qac", "qad", "qae", "qaf", "qag", "qah")
+from stiltgrid.errors import ConfigError, StiltgridError, nearest
+from stiltgrid.sources import open_source
+from stiltgrid.sources.base import Source
 
 
 def world_languages(world: Mapping[str, Any]) -> tuple[str, ...]:
     """Languages of the embedded world."""
-    try:
-        from stiltgrid.sources.minilab import world_languages as of_world
-    except ImportError:
-        return tuple(world.get("languages") or FALLBACK_WORLD)
-    return tuple(of_world(world))
+    from stiltgrid.sources.minilab import world_languages as of_world
+
+    return tuple(of_world(dict(world)))
 
 
 def data_problems(grid: Grid, root: Path) -> list[str]:
@@ -28,9 +26,10 @@ def data_problems(grid: Grid, root: Path) -> list[str]:
     """
     if not grid.source:  # said by the schema
         return []
-    source, problem = _open(grid, root)
-    if problem:
-        return [f"config: {problem}"]
+    try:
+        source = _open(grid, root)
+    except ConfigError as error:
+        return [f"config: {problem}" for problem in error.problems]
     found: list[Problem] = [problem for task in trained(grid) for problem in _training_problems(task, grid, source)]
     for name in grid.targets:
         found += _scoring(grid.cards[name], grid, source) if name in grid.cards else ()
@@ -66,21 +65,14 @@ def _grouped(problems: Iterable[Problem]) -> list[str]:
     ]
 
 
-def _open(grid: Grid, root: Path) -> tuple[Any, str | None]:
-    from stiltgrid.sources import open_source
-
+def _open(grid: Grid, root: Path) -> Source:
+    """The grid's source, from where jobs run; raises ConfigError."""
     folder = Path(grid.data_dir).expanduser() if grid.data_dir else None
     if folder is not None and root.resolve() != Path.cwd():
         folder = root / folder
-    if grid.source == "local":
-        if folder is None:
-            return None, "data_dir: `source: local` needs the folder that holds the mirror; found null"
-        if not folder.is_dir():
-            return None, f"data_dir: expected the folder that holds the mirror, found no folder '{grid.data_dir}'"
-    try:
-        return open_source(grid.source, str(folder) if folder else None, grid.world), None
-    except StiltgridError as error:
-        return None, str(error)
+    if grid.source == "local" and folder is not None and not folder.is_dir():
+        raise ConfigError([f"data_dir: expected the folder that holds the mirror, found no folder '{grid.data_dir}'"])
+    return open_source(grid.source, str(folder) if folder else None, grid.world)
 
 
 def trained(grid: Grid) -> list[tuple[TaskCard, str]]:
@@ -95,7 +87,7 @@ def trained(grid: Grid) -> list[tuple[TaskCard, str]]:
     return [(grid.cards[task], place) for task, place in wanted.items() if task in grid.cards]
 
 
-def _training_problems(wanted: tuple[TaskCard, str], grid: Grid, source: Any) -> Iterator[Problem]:
+def _training_problems(wanted: tuple[TaskCard, str], grid: Grid, source: Source) -> Iterator[Problem]:
     card, place = wanted
     where = place if f"'{card.name}'" in place else f"{place} (trained on '{card.name}')"
     for split in ("train", "dev"):
@@ -112,7 +104,7 @@ def _training_problems(wanted: tuple[TaskCard, str], grid: Grid, source: Any) ->
 
 
 def _language_problems(
-    card: TaskCard, origins: list[TaskCard], split: str, language: str, grid: Grid, source: Any, where: str
+    card: TaskCard, origins: list[TaskCard], split: str, language: str, grid: Grid, source: Source, where: str
 ) -> Iterator[Problem]:
     unknown = [origin for origin in origins if language not in origin.languages]
     for origin in unknown:
@@ -137,7 +129,7 @@ def _obtain(card: TaskCard, grid: Grid) -> str:
     return f": {card.obtain}" + ("" if grid.data_dir else "; then set data_dir to that folder")
 
 
-def _scoring(card: TaskCard, grid: Grid, source: Any) -> Iterator[Problem]:
+def _scoring(card: TaskCard, grid: Grid, source: Source) -> Iterator[Problem]:
     where = f"target '{card.name}'"
     splits, headline = card.scored_splits(grid.source), card.headline(grid.source)
     if not splits:
@@ -154,7 +146,7 @@ def _scoring(card: TaskCard, grid: Grid, source: Any) -> Iterator[Problem]:
 
 
 def _missing(
-    card: TaskCard, split: str, language: str, grid: Grid, source: Any, where: str, training: bool
+    card: TaskCard, split: str, language: str, grid: Grid, source: Source, where: str, training: bool
 ) -> Iterator[Problem]:
     origins = {name: grid.cards[name] for name in card.origins(split) if name in grid.cards}
     try:
@@ -164,7 +156,7 @@ def _missing(
         yield Problem(where, str(error), language)
 
 
-def _text_problems(grid: Grid, source: Any) -> Iterator[str]:
+def _text_problems(grid: Grid, source: Source) -> Iterator[str]:
     """Raw text for the models that are pretrained here."""
     for model in grid.models.values():
         languages = (model.pretrain or {}).get("languages", ())
