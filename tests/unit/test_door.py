@@ -327,13 +327,13 @@ def test_broken_card_of_ones_own(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for file in (ROOT / folder).iterdir():
             (tmp_path / folder / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "tasks/mine.yaml").write_text("family: sequense\nabout: x\nabout: y\n", encoding="utf-8")
-    (tmp_path / "tasks/other.yaml").write_text("family: sequense\nabout: x\n", encoding="utf-8")
+    (tmp_path / "tasks/mine.yaml").write_text("family: sequencing\nabout: x\nabout: y\n", encoding="utf-8")
+    (tmp_path / "tasks/other.yaml").write_text("family: sequencing\nabout: x\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_grid(changed(data_dir=str(ROOT / "tests/data/mirror"), targets=["mine"]), tmp_path)
     found = caught.value.problems
     assert "tasks/mine.yaml line 3: key 'about' is given twice (first in line 2)" in found
-    assert "tasks/other.yaml: family: 'sequense' is unknown; did you mean 'sequence'?" in found
+    assert "tasks/other.yaml: family: 'sequencing' is unknown; did you mean 'sequence'?" in found
     assert not any("no such task" in problem for problem in found), "a broken card is not an unknown one"
 
 
@@ -619,3 +619,17 @@ def test_local_mirror_fits_the_model(local_mirror: Grid) -> None:
     assert {
         name: local_mirror.cards[name].max_length for name in names if local_mirror.cards[name].max_length > longest
     } == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [("phang2020", 11, 9), ("xtreme_r", 4, 10)],
+)
+def test_presets_of_the_papers(name: str, rows: int, columns: int) -> None:
+    """CCGbank stands in for one's own copy; everything else is on the hub."""
+    paths = (ROOT / f"presets/{name}.yaml", ROOT / "config.yaml")
+    grid = load({**snakemake_merge(*paths), "data_dir": "tests/data/mirror"}, paths)
+    assert (len(grid.intermediates), len(grid.targets), list(grid.models)) == (rows, columns, ["xlmr_large"])
+    benchmark = {"phang2020": "xtreme", "xtreme_r": "xtreme_r"}[name]
+    for target in grid.targets:
+        assert sorted(grid.languages(target)) == sorted(grid.cards[target].benchmarks[benchmark])
