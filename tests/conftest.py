@@ -20,14 +20,16 @@ from stand_in_hub import StandInHub  # noqa: E402
 _HUB = StandInHub().start()
 _HOME = tempfile.mkdtemp(prefix="stiltgrid-hub-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-os.environ.update({
-    "HF_ENDPOINT": _HUB.url,
-    "HF_HOME": _HOME,
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_XET": "1",
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-})
+os.environ.update(
+    {
+        "HF_ENDPOINT": _HUB.url,
+        "HF_HOME": _HOME,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    }
+)
 for _name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_DATASETS_CACHE", "HF_HUB_CACHE", "TRANSFORMERS_OFFLINE"):
     os.environ.pop(_name, None)
 

@@ -115,7 +115,9 @@ class StandInHub:
         return sum(where in path and method in (None, verb) for verb, path in self.requests)
 
 
-_API = re.compile(r"^/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>revision|tree|paths-info|refs)(?:/(?P<rest>.*))?)?$")
+_API = re.compile(
+    r"^/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>revision|tree|paths-info|refs)(?:/(?P<rest>.*))?)?$"
+)
 _FILE = re.compile(r"^/(?:(?P<kind>datasets)/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<rest>.+)$")
 
 
@@ -183,19 +185,23 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "tree":
             self._tree(files, folder)
         elif verb == "paths-info":
-            wanted = urllib.parse.parse_qs(self._body.decode()).get("paths") or json.loads(self._body or b"{}").get("paths")
+            wanted = urllib.parse.parse_qs(self._body.decode()).get("paths") or json.loads(self._body or b"{}").get(
+                "paths"
+            )
             self._json([_entry(path, files[path]) for path in wanted if path in files])
         else:
-            self._json({
-                "id": repository.name,
-                "sha": commit,
-                "private": False,
-                "gated": "manual" if repository.gated else False,
-                "siblings": [{"rfilename": path} for path in files],
-                "tags": [],
-                "downloads": 0,
-                "lastModified": "2026-01-01T00:00:00.000Z",
-            })
+            self._json(
+                {
+                    "id": repository.name,
+                    "sha": commit,
+                    "private": False,
+                    "gated": "manual" if repository.gated else False,
+                    "siblings": [{"rfilename": path} for path in files],
+                    "tags": [],
+                    "downloads": 0,
+                    "lastModified": "2026-01-01T00:00:00.000Z",
+                }
+            )
 
     def _tree(self, files: Mapping[str, bytes], folder: str) -> None:
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from stiltgrid.adapters import bucc2018, ccg, has_rows, lareqa, mewslix, missing_rows, row_files, source_rows
 from stiltgrid.cards import TaskCard
 from stiltgrid.errors import RowError, SourceError
@@ -291,12 +290,18 @@ def test_nested_mentions_are_flattened_and_the_pool_comes_once(tmp_path: Path) -
     second["mention_span"]["start"] = CONTEXT["text"].index("baker")
     second["mention_span"]["end"] = second["mention_span"]["start"] + 5
     for language in ("en", "de"):
-        write(tmp_path / "mewslix" / f"mentions.{language}.jsonl", [{"context": CONTEXT, "mentions": [MENTION, second]}])
+        write(
+            tmp_path / "mewslix" / f"mentions.{language}.jsonl", [{"context": CONTEXT, "mentions": [MENTION, second]}]
+        )
     write(tmp_path / "mewslix" / "candidates.en.jsonl", [ENTITY])
     write(tmp_path / "mewslix" / "pairs.en.jsonl", [{"contextual_mention": {}, "entity": ENTITY}])
     parts = {"pairs": "pairs", "mentions": "mentions", "candidates": "candidates"}
     card = replace(
-        BARE, name="mewslix", adapter="mewslix", languages=("de", "en"), local={"folder": "mewslix", "splits": {"dev": parts}}
+        BARE,
+        name="mewslix",
+        adapter="mewslix",
+        languages=("de", "en"),
+        local={"folder": "mewslix", "splits": {"dev": parts}},
     )
     source = LocalSource(tmp_path)
     first, other = (values(source_rows(card, "dev", language, source, False)) for language in ("de", "en"))

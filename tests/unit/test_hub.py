@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from stand_in_hub import StandInHub
-
 from stiltgrid.cards import TaskCard
 from stiltgrid.errors import SourceError
 from stiltgrid.sources import client
@@ -192,9 +191,7 @@ def test_a_broken_connection_is_resumed(hub: StandInHub, source: HubSource) -> N
     assert len(values(source, NLI)) == 2
 
 
-def test_a_download_cut_short_is_detected(
-    hub: StandInHub, source: HubSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_cut_short_is_detected(hub: StandInHub, source: HubSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ATTEMPTS", 2)
     hub.repository("made/xnli").commit(nli_files("first"))
     hub.plan("de/test-00000-of-00001.parquet", times=100, method="GET", shorten_by=50)
@@ -277,7 +274,9 @@ def test_a_language_may_come_from_another_repository(hub: StandInHub, source: Hu
 
 
 def test_one_language_of_a_mixed_table(hub: StandInHub, source: HubSource) -> None:
-    rows = [{"id": f"{name}-{n}", "question": "q"} for n, name in enumerate(["english", "englishes", "german", "english"])]
+    rows = [
+        {"id": f"{name}-{n}", "question": "q"} for n, name in enumerate(["english", "englishes", "german", "english"])
+    ]
     hub.repository("made/mixed").commit({"secondary/test/0000.parquet": parquet(rows)}, ref="refs/convert/parquet")
     card = at(
         replace(NLI, fields={"id": "id"}, labels=()),

@@ -8,7 +8,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from stiltgrid.cards import TaskCard
 from stiltgrid.errors import ConfigError, RowError, SourceError
 from stiltgrid.sources import open_source
@@ -54,9 +53,7 @@ def texts(folder: Path, card: TaskCard, split: str = "train", language: str = "e
 
 def test_three_kinds_of_file_and_the_places_of_their_rows(folder: Path) -> None:
     source = LocalSource(folder)
-    plain, zipped, table = (
-        list(source.read(CARD, *key)) for key in (("train", "en"), ("test", "de"), ("test", "en"))
-    )
+    plain, zipped, table = (list(source.read(CARD, *key)) for key in (("train", "en"), ("test", "de"), ("test", "en")))
     assert plain[4].place == "xnli/train.en.jsonl line 5"
     assert (zipped[2].place, zipped[2].values) == ("xnli/test.de.jsonl.gz line 3", {"text": "größer 2"})
     assert (table[1].place, table[1].values) == ("xnli/test.en.parquet row 2", {"text": "row 1"})
@@ -101,13 +98,13 @@ def test_what_is_there_and_what_is_missing_with_the_nearest_name(folder: Path) -
     assert not source.has(CARD, "train", "de")
     assert not source.has(CARD, "dev", "en")
     assert source.files(CARD, "test", "de") == [str(folder / "xnli" / "test.de.jsonl.gz")]
-    card = at(CARD, train=["train", "trian", "other/train"])
+    card = at(CARD, train=["train", "trains", "other/train"])
     problems = source.missing(card, "train", "en")
-    assert problems[0].startswith("xnli/trian.en.jsonl.gz is missing in ")
+    assert problems[0].startswith("xnli/trains.en.jsonl.gz is missing in ")
     assert problems[0].endswith("did you mean 'train.en.jsonl'?")
     assert "there is no folder 'other'; valid: text, xnli" in problems[1]
     assert len(problems) == 2
-    with pytest.raises(SourceError, match="task 'xnli': xnli/trian.en.jsonl.gz is missing"):
+    with pytest.raises(SourceError, match="task 'xnli': xnli/trains.en.jsonl.gz is missing"):
         list(source.read(card, "train", "en"))
 
 

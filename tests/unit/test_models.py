@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from stand_in_hub import StandInHub
-
 from stiltgrid.cards import Model
 from stiltgrid.errors import SourceError
 from stiltgrid.models import fetch_model, special_tokens

@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-
 from stiltgrid.cards import Evaluation, TaskCard
 from stiltgrid.errors import RowError, SourceError, StiltgridError
 from stiltgrid.families.common import with_labels
@@ -25,7 +24,8 @@ TAGS = replace(
     local={"folder": "tags", "splits": {"train": "train", "dev": "dev"}},
 )  # fmt: skip
 SPANS = replace(
-    NLI, name="spans", family="span", fields={name: name for name in ("id", "context", "question", "answers")}, labels=(),
+    NLI, name="spans", family="span", labels=(),
+    fields={name: name for name in ("id", "context", "question", "answers")},
     local={"folder": "spans", "splits": {"train": "train", "dev": "dev"}},
 )  # fmt: skip
 CHOICE = replace(
@@ -35,8 +35,11 @@ CHOICE = replace(
 PAIR = {"premise": "It rains.", "hypothesis": "It is wet.", "label": 0}
 SENTENCE = {"tokens": ["boats", "float"], "tags": ["N", "V"]}
 QUESTION = {
-    "id": "q1", "context": "Ada bakes bread.", "question": "Who bakes?", "answers": {"text": ["Ada"], "answer_start": [0]}
-}  # fmt: skip
+    "id": "q1",
+    "context": "Ada bakes bread.",
+    "question": "Who bakes?",
+    "answers": {"text": ["Ada"], "answer_start": [0]},
+}
 OPTIONS = {"premise": "It rains.", "a": "It is wet.", "b": "It is dry.", "label": 0}
 
 
@@ -45,7 +48,11 @@ class Workshop:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.train, self.dev, self.eval = root / "out" / "train.parquet", root / "out" / "dev.parquet", root / "out" / "eval.parquet"
+        self.train, self.dev, self.eval = (
+            root / "out" / "train.parquet",
+            root / "out" / "dev.parquet",
+            root / "out" / "eval.parquet",
+        )
 
     def write(self, name: str, rows: list[dict[str, Any]] | str) -> None:
         path = self.root / name
@@ -76,8 +83,22 @@ def test_training_rows_are_canonical_and_say_where_they_come_from(shop: Workshop
     shop.write("nli/dev.en.jsonl", pairs(2))
     train, dev = shop.prepare_train(NLI)
     assert train == [
-        {"id": "en-train-0", "language": "en", "split": "train", "text_a": "It rains.", "text_b": "It is wet.", "label": 0},
-        {"id": "en-train-2", "language": "en", "split": "train", "text_a": "It rains.", "text_b": "It is wet.", "label": 2},
+        {
+            "id": "en-train-0",
+            "language": "en",
+            "split": "train",
+            "text_a": "It rains.",
+            "text_b": "It is wet.",
+            "label": 0,
+        },
+        {
+            "id": "en-train-2",
+            "language": "en",
+            "split": "train",
+            "text_a": "It rains.",
+            "text_b": "It is wet.",
+            "label": 2,
+        },
     ]
     assert [row["split"] for row in dev] == ["dev", "dev"]
     facts = read_provenance(shop.train)
@@ -107,7 +128,9 @@ def test_rows_of_several_cards_are_joined_and_their_labels_mapped_by_name(shop: 
         shop.write(f"{folder}/train.en.jsonl", pairs(2, label=1))
         shop.write(f"{folder}/dev.en.jsonl", pairs(1, label=1))
     one = replace(NLI, name="one", local={**(NLI.local or {}), "folder": "one"})
-    two = replace(one, name="two", labels=("contradiction", "entailment", "neutral"), local={**(one.local or {}), "folder": "two"})
+    two = replace(
+        one, name="two", labels=("contradiction", "entailment", "neutral"), local={**(one.local or {}), "folder": "two"}
+    )
     both = replace(NLI, name="both", local=None, rows={"train": ("one", "two"), "dev": ("one", "two")})
     train, dev = shop.prepare_train(both, one=one, two=two)
     assert [(row["id"], row["label"]) for row in train] == [
@@ -121,7 +144,9 @@ def test_a_card_whose_rows_are_not_there_is_not_left_out_silently(shop: Workshop
     one = replace(NLI, name="one", local={**(NLI.local or {}), "folder": "one"})
     two = replace(one, name="two", local={**(one.local or {}), "folder": "two"})
     both = replace(NLI, name="both", local=None, rows={"train": ("one", "two"), "dev": ("one",)})
-    with pytest.raises(SourceError, match="task 'both' takes its train rows from 'two': .*two/train.en.jsonl.gz is missing"):
+    with pytest.raises(
+        SourceError, match="task 'both' takes its train rows from 'two': .*two/train.en.jsonl.gz is missing"
+    ):
         shop.prepare_train(both, one=one, two=two)
 
 
@@ -140,7 +165,9 @@ def test_development_rows_drawn_from_training_are_not_trained_on(shop: Workshop)
 
 def test_training_without_development_rows_is_refused(shop: Workshop) -> None:
     shop.write("nli/train.en.jsonl", pairs(2))
-    with pytest.raises(SourceError, match="task 'nli': no dev rows in en .*nli/dev.en.jsonl.gz is missing.*dev_from_train"):
+    with pytest.raises(
+        SourceError, match="task 'nli': no dev rows in en .*nli/dev.en.jsonl.gz is missing.*dev_from_train"
+    ):
         shop.prepare_train(NLI)
     assert not shop.train.exists()
 
@@ -153,7 +180,9 @@ def test_all_that_is_missing_is_named_at_once(shop: Workshop) -> None:
 
 
 def test_tags_may_be_collected_from_the_training_rows(shop: Workshop) -> None:
-    shop.write("tags/train.en.jsonl", [{"tokens": ["a", "b"], "tags": ["S\\NP", "N"]}, {"tokens": ["c"], "tags": ["N"]}])
+    shop.write(
+        "tags/train.en.jsonl", [{"tokens": ["a", "b"], "tags": ["S\\NP", "N"]}, {"tokens": ["c"], "tags": ["N"]}]
+    )
     shop.write("tags/dev.en.jsonl", [{"tokens": ["a", "b"], "tags": ["N", "N/N"]}])
     card = replace(TAGS, labels=(), options={"labels_from_data": True})
     train, dev = shop.prepare_train(card)
@@ -188,7 +217,11 @@ BAD_ROWS = {
     "unknown tag": (TAGS, {**SENTENCE, "tags": ["N", "X"]}, "label 'X' is not in card 'tags'"),
     "no tokens": (TAGS, {"tokens": [], "tags": []}, "found 0 tokens and 0 tags"),
     "misplaced answer": (SPANS, {**QUESTION, "id": "q2", "answers": {"text": ["Ada"], "answer_start": [1]}}, "Ada"),
-    "answer beyond the context": (SPANS, {**QUESTION, "id": "q2", "answers": {"text": ["x"], "answer_start": [99]}}, "99"),
+    "answer beyond the context": (
+        SPANS,
+        {**QUESTION, "id": "q2", "answers": {"text": ["x"], "answer_start": [99]}},
+        "99",
+    ),
     "no answer": (SPANS, {**QUESTION, "id": "q2", "answers": {"text": [], "answer_start": []}}, "without an answer"),
     "choice label": (CHOICE, {**OPTIONS, "label": 2}, "label 2 is not in card 'choice'"),
     "choice missing": (CHOICE, {key: OPTIONS[key] for key in ("premise", "a", "label")}, "no column 'b'"),
@@ -235,7 +268,9 @@ def test_bad_files_are_refused(shop: Workshop, content: str, problem: str) -> No
 def test_ids_that_come_twice_are_refused(shop: Workshop) -> None:
     shop.write("spans/train.en.jsonl", [QUESTION, {**QUESTION, "question": "Who sings?"}])
     shop.write("spans/dev.en.jsonl", [QUESTION])
-    with pytest.raises(RowError, match="task 'spans', train rows in en: .*found 1 that come more often, among them 'q1'"):
+    with pytest.raises(
+        RowError, match="task 'spans', train rows in en: .*found 1 that come more often, among them 'q1'"
+    ):
         shop.prepare_train(SPANS)
 
 

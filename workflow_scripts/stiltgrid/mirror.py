@@ -17,10 +17,10 @@ from stiltgrid import adapters
 from stiltgrid.cards import Grid, TaskCard
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, read_json, write_json
-from stiltgrid.models import MANIFEST, mirror_model
+from stiltgrid.models import mirror_model
 from stiltgrid.sources.client import HubClient
 from stiltgrid.sources.hub import HubSource, section_for
-from stiltgrid.sources.local import parse_name, split_names
+from stiltgrid.sources.local import MANIFEST, parse_name, split_names
 from stiltgrid.sources.rowfiles import SUFFIXES
 
 logger = logging.getLogger(__name__)

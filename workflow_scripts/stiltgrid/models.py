@@ -15,6 +15,7 @@ from stiltgrid.cards import Model
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, read_json, write_json
 from stiltgrid.sources.client import HubClient, Repository
+from stiltgrid.sources.local import MANIFEST
 
 logger = logging.getLogger(__name__)
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -31,7 +32,6 @@ TOKENIZER_FILES = (
     "spm.model",
     "tokenizer.model",
 )
-MANIFEST = "mirror.json"  # in a mirror's folder; see mirror.py
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -43,8 +43,9 @@ def fetch_model(
 ) -> None:
     """Write {out_dir}/tokenizer, {out_dir}/backbone and {out_dir}/provenance.json for a hub id or a folder.
 
-    With `data_dir` (source: local) a hub model is taken from that mirror where it holds the revision. Raises SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing
-    or a tokenizer that is too large for the model.
+    With `data_dir` (source: local) a hub model is taken from that mirror where the mirror has it. Raises
+    SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing and a
+    tokenizer that is too large for the model.
     """
     folder, origin = _mirrored(model, data_dir) or model_folder(model, client or HubClient())
     config = _checked_config(folder, model.name)
@@ -127,7 +128,7 @@ def _weight_files(names: set[str], shown: str, fetch: Any) -> list[str]:
     pickled = sorted(name for name in names if name.endswith(PICKLED))
     found = f"only pickled ones ({', '.join(pickled[:3])})" if pickled else "none"
     raise SourceError(
-        f"{shown}: expected weights in {WEIGHTS}, found {found}; a pickle can run any code when it is opened, so none is. "
+        f"{shown}: expected weights in {WEIGHTS}, found {found}; opening a pickle can run any code, so none is. "
         "Name a revision that has safetensors (the hub's conversion bot offers them as refs/pr/…), or convert a copy"
     )
 
@@ -140,9 +141,10 @@ def _checked_config(folder: Path, name: str) -> Mapping[str, Any]:
     for file in ("config.json", "tokenizer_config.json"):
         settings = read_json(folder / file) if (folder / file).is_file() else {}
         if settings.get("auto_map"):
+            asked = ", ".join(sorted(settings["auto_map"]))
             raise SourceError(
-                f"model '{name}': {file} asks for code of the repository's own (auto_map: "
-                f"{', '.join(sorted(settings['auto_map']))}); no remote code is run. Choose a model that transformers knows"
+                f"model '{name}': {file} asks for code of the repository's own (auto_map: {asked}); "
+                "no remote code is run. Choose a model that transformers knows"
             )
     return config
 
@@ -158,7 +160,9 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
         raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
     size, places = len(tokenizer), config.get("vocab_size")
     if places is not None and size > places:
-        raise SourceError(f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong")
+        raise SourceError(
+            f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong"
+        )
     layout = special_tokens(tokenizer)
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)

@@ -63,8 +63,8 @@ def prepare_train(
             "(or `dev_from_train` in the card)"
         )
     provenance = source.provenance()
-    _write(card, train, source, provenance, train_path)
-    _write(card, dev, source, provenance, dev_path)
+    _write(card, train, provenance, train_path)
+    _write(card, dev, provenance, dev_path)
 
 
 def prepare_eval(
@@ -90,7 +90,8 @@ def prepare_eval(
     table = _collect(card, origins, keys, source, training=False)
     if evaluation.examples is not None:
         table = family(card.family).subsample(table, evaluation.examples)
-    _write(card, table, source, source.provenance(), path)
+    note = getattr(adapters.adapter_of(card), "note", None)
+    _write(card, table, source.provenance(), path, note(card, source) if note is not None else None)
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -259,17 +260,16 @@ def _unseen_named(card: TaskCard, rows: Iterator[RawRow]) -> Iterator[RawRow]:
         yield row
 
 
-def _write(card: TaskCard, table: pa.Table, source: Source, provenance: Mapping[str, Any], path: Path) -> None:
+def _write(card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: Path, note: str | None = None) -> None:
     counts = table.group_by(["language", "split"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
-    note = getattr(adapters.adapter_of(card), "note", None)
     facts: dict[str, Any] = {
         "task": card.name,
         "rows": {f"{row['language']}/{row['split']}": row["count_all"] for row in counts},
         "provenance": dict(provenance),
     }
-    if note is not None and (said := note(card, source)):
-        facts["note"] = said
-        logger.warning("%s: %s", card.name, said)
+    if note is not None:
+        facts["note"] = note
+        logger.warning("%s: %s", card.name, note)
     schema = table.schema.with_metadata({METADATA: json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()})
     if card.options.get("labels_from_data"):
         schema = put_labels(schema, card.labels)

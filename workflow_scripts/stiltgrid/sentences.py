@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 # Titles, references and units whose full stop does not end a sentence.
 ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof rev fr st sr jr gen lt col maj capt sgt gov sen rep pres hon "
+    "mr mrs ms dr prof rev fr st sr jr gen lt col maj capt sgt gov sen rep hon "
     "vs etc e.g i.e cf ca c approx fig no vol pp p ed eds op art sec ch al "
     "jan feb mar apr jun jul aug sep sept oct nov dec inc ltd co corp bros mt ft u.s u.k u.n d.c "
     "bzw z.b d.h usw nr hl ca. sra sra. ud uds núm pág".split()

@@ -49,11 +49,15 @@ def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], l
         elif text[position] == ")" and open_nodes:
             promised, seen = open_nodes.pop()
             if promised != seen:
-                raise RowError(place, f"a node says it has {promised} children, found {seen} before column {position + 1}")
+                raise RowError(
+                    place, f"a node says it has {promised} children, found {seen} before column {position + 1}"
+                )
             if open_nodes:
                 open_nodes[-1][1] += 1
         else:
-            raise RowError(place, f"expected a CCGbank node at column {position + 1}, found {text[position : position + 40]}")
+            raise RowError(
+                place, f"expected a CCGbank node at column {position + 1}, found {text[position : position + 40]}"
+            )
         position = match.end() if match else position + 1
     if open_nodes or not tokens:
         raise RowError(place, f"expected a whole derivation, found one with {len(open_nodes)} brackets still open")

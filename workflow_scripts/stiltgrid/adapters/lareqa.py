@@ -80,7 +80,9 @@ def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawR
                 name = f"{language}-{seen[context]}-{position}"
                 candidates.append(_candidate(row, name, context[start:end], context))
         offset = answers["answer_start"][0]
-        gold = [f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end]
+        gold = [
+            f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end
+        ]
         yield _query(row, _value(row, "id"), _value(row, "question"), gold)
     yield from candidates
 

@@ -31,7 +31,11 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
         yield from _queries(row)
     if language == card.languages[0]:
         for row in source.read(card, split, POOL_LANGUAGE, part="candidates"):
-            values = {"id": _value(row.values, "entity_id", row), "role": "candidate", "text": description(row.values, row)}
+            values = {
+                "id": _value(row.values, "entity_id", row),
+                "role": "candidate",
+                "text": description(row.values, row),
+            }
             yield RawRow({**values, "text_pair": None, "gold": []}, row.place)
 
 
@@ -80,7 +84,13 @@ def _queries(row: RawRow) -> Iterator[RawRow]:
     context = _value(row.values, "context", row)
     for mention in _value(row.values, "mentions", row):
         name, entity = _value(mention, "example_id", row), _value(mention, "entity_id", row)
-        values = {"id": name, "role": "query", "text": query(context, mention, row), "text_pair": None, "gold": [entity]}
+        values = {
+            "id": name,
+            "role": "query",
+            "text": query(context, mention, row),
+            "text_pair": None,
+            "gold": [entity],
+        }
         yield RawRow(values, row.place)
 
 
@@ -99,7 +109,9 @@ def query(context: Mapping[str, Any], mention: Mapping[str, Any], row: RawRow) -
             left = _BRACES.sub(r"(\1)", text[sentence["start"] : start])
             right = _BRACES.sub(r"(\1)", text[end : sentence["end"]])
             return " ".join(f"{span['text']}: {left} {{ {span['text']} }} {right}".split())
-    raise RowError(row.place, f"mention '{mention['example_id']}': expected it inside one sentence, found it across several")
+    raise RowError(
+        row.place, f"mention '{mention['example_id']}': expected it inside one sentence, found it across several"
+    )
 
 
 def description(entity: Mapping[str, Any], row: RawRow) -> str:

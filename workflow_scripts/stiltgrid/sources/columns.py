@@ -32,11 +32,12 @@ class ColumnCheck:
         there = {columns.get(name, name): feature for name, feature in features.items()}
         if card.adapter is None:
             _refuse_absent_columns(card, there, shown)
-        found = {}
-        for name in LABEL_FIELDS:
-            column = card.fields.get(name)
-            names = _label_names(there.get(column)) if isinstance(column, str) else None
-            if names is not None and card.labels:
+        found: dict[str, Mapping[int, Any]] = {}
+        for column in (card.fields.get(name) for name in LABEL_FIELDS):
+            if not isinstance(column, str) or not card.labels:
+                continue
+            names = _label_names(there.get(column))
+            if names is not None:
                 found[column] = _by_name(card, names, f"{shown}, column '{column}'")
         return cls(found)
 

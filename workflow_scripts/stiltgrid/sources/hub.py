@@ -42,6 +42,7 @@ class HubSource(Source):
     def __init__(self, data_dir: str | Path | None = None, client: HubClient | None = None) -> None:
         self.client = client or HubClient()
         self.local = LocalSource(data_dir) if data_dir is not None else None
+        self._configs: dict[tuple[str, str], list[str]] = {}
         self._builders: dict[tuple[str, str, str | None], Any] = {}
 
     def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
@@ -92,7 +93,9 @@ class HubSource(Source):
 
     def parts(self, card: TaskCard, split: str) -> tuple[str, ...]:
         """See `Source.parts`."""
-        return super().parts(card, split) if card.hub is not None or self.local is None else self.local.parts(card, split)
+        return (
+            super().parts(card, split) if card.hub is not None or self.local is None else self.local.parts(card, split)
+        )
 
     def folder(self, card: TaskCard) -> Path | None:
         """The card's folder in `data_dir`, if that is set."""
@@ -155,23 +158,36 @@ class HubSource(Source):
         return Table(repository, paths, builder.info.features)
 
     def _builder(self, repository: Repository, config: str | None) -> Any:
+        """What `datasets` makes of a configuration: its files by split, and the features that the README declares."""
         key = (repository.name, repository.commit, config)
         if key not in self._builders:
             import datasets
 
-            # `datasets` reads the README out of this cache, and gives up at the first 503; the client does not.
-            self.client.download_if_any(repository, "README.md")
-            where = {"path": repository.name, "revision": repository.commit}
-            what = f"configuration '{config}' of {repository}"
-            configs = self.client.ask(
-                what, lambda: datasets.get_dataset_config_names(**where), repository.name, repository.kind
-            )
-            if config is not None and config not in configs:
-                raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, configs)}")
+            known = self._config_names(repository)
+            if config is not None and config not in known:
+                raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, known)}")
             self._builders[key] = self.client.ask(
-                what, lambda: datasets.load_dataset_builder(**where, name=config), repository.name, repository.kind
+                f"configuration '{config}' of {repository}",
+                lambda: datasets.load_dataset_builder(repository.name, config, revision=repository.commit),
+                repository.name,
+                repository.kind,
             )
         return self._builders[key]
+
+    def _config_names(self, repository: Repository) -> list[str]:
+        key = (repository.name, repository.commit)
+        if key not in self._configs:
+            import datasets
+
+            # `datasets` reads the README out of this cache, and gives up at the first 503; the client does not.
+            self.client.download_if_any(repository, "README.md")
+            self._configs[key] = self.client.ask(
+                f"configurations of {repository}",
+                lambda: datasets.get_dataset_config_names(repository.name, revision=repository.commit),
+                repository.name,
+                repository.kind,
+            )
+        return self._configs[key]
 
 
 def section_for(card: TaskCard, language: str) -> Mapping[str, Any]:

@@ -16,11 +16,13 @@ from typing import Any
 
 from stiltgrid.cards import TaskCard
 from stiltgrid.errors import SourceError, nearest
+from stiltgrid.files import read_json
 from stiltgrid.rows import RawRow
 from stiltgrid.sources.base import Source
 from stiltgrid.sources.rowfiles import SUFFIXES, read_lines, read_table
 
 _SLICE = re.compile(r"^(?P<name>[^\[\]]+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?$")
+MANIFEST = "mirror.json"  # what mirror.py records of the files that it fetched
 TEXT_SUFFIXES = (".txt.gz", ".txt")
 
 
@@ -136,11 +138,17 @@ class LocalSource(Source):
             raise SourceError(f"text/{path.name}: expected lines of text, found an empty file")
 
     def provenance(self) -> dict[str, Any]:
-        """Size and SHA-256 of every file read so far, by its name in the mirror."""
-        files = {
-            path.relative_to(self.data_dir).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-            for path in sorted(self._read)
-        }
+        """Size and SHA-256 of every file read so far, by its name in the mirror.
+
+        Files that `make mirror` wrote come with the repository and commit that they were fetched from.
+        """
+        manifest = self.data_dir / MANIFEST
+        fetched = read_json(manifest).get("rows", {}) if manifest.is_file() else {}
+        files = {}
+        for path in sorted(self._read):
+            name = path.relative_to(self.data_dir).as_posix()
+            origin = {key: fetched[name][key] for key in ("repository", "commit")} if name in fetched else {}
+            files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path), **origin}
         return {"source": self.kind, "files": files}
 
     def _find(self, stem: str, language: str) -> Path | None:
@@ -155,7 +163,9 @@ class LocalSource(Source):
         wanted = stem if stem.endswith(SUFFIXES) else f"{stem}.{language}.jsonl.gz"
         folder = (self.data_dir / stem).parent
         if not folder.is_dir():
-            here = sorted(item.name for item in self.data_dir.iterdir() if item.is_dir()) if self.data_dir.is_dir() else []
+            here = (
+                sorted(item.name for item in self.data_dir.iterdir() if item.is_dir()) if self.data_dir.is_dir() else []
+            )
             hint = nearest(folder.name, here) if here else "the data folder does not exist or is empty"
             return f"{wanted} is missing in {self.data_dir}: there is no folder '{folder.name}'; {hint}"
         present = [file.name for file in folder.iterdir() if file.name.endswith(SUFFIXES)]

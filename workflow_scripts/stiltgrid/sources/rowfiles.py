@@ -95,7 +95,9 @@ def parse_object(line: str, place: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise RowError(place, f"expected a JSON object, found broken JSON ({error.msg} at column {error.colno})") from None
+        raise RowError(
+            place, f"expected a JSON object, found broken JSON ({error.msg} at column {error.colno})"
+        ) from None
     if not isinstance(values, dict):
         raise RowError(place, f"expected a JSON object, found {type(values).__name__}: {line[:60]}")
     return values
