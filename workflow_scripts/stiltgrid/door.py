@@ -13,7 +13,7 @@ from stiltgrid.cards import Grid, Model, Recipe, TaskCard
 from stiltgrid.door_checks import card_problems, grid_problems, hub_problems, remarks
 from stiltgrid.door_data import data_problems, world_languages
 from stiltgrid.door_overlays import alone, merge, without_null_entries
-from stiltgrid.door_schema import Schemas, place_of, prune
+from stiltgrid.door_schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
 
@@ -31,7 +31,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     own reader keeps the last of two equal keys in silence. Raises ConfigError with all problems in one list.
     """
     root = Path(root)
-    schemas = Schemas(root / "schemas")
+    schemas = schemas_of(root / "schemas")
     scanned = [_scan_config_file(Path(file), root) for file in files]
     problems = [problem for _, found in scanned for problem in found]
     checked, found = _checked_config(alone(config, [content for content, _ in scanned]), schemas)

@@ -74,6 +74,12 @@ def _scalar(value: str, types: Sequence[str]) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=4)
+def schemas_of(folder: Path) -> Schemas:
+    """The schemas of a folder, read once a process."""
+    return Schemas(folder)
+
+
 class SchemaError:
     """One error: where it stands, and its sentence."""
 
@@ -93,8 +99,6 @@ class SchemaError:
         """Paths to leave out so that the rest of the document can still be checked."""
         if self._error.validator == "additionalProperties":
             return [(*self.path, key) for key in _extras(self._error)]
-        if self._error.validator == "propertyNames" or self._error.parent is not None:
-            return [self.path]
         return [self.path]
 
 
