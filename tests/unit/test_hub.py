@@ -147,6 +147,12 @@ def test_the_converted_branch_has_a_folder_a_configuration(hub: StandInHub, sour
         values(source, at(card, config="XNLI.Germin"))
 
 
+def test_a_commit_of_the_converted_branch_is_known_by_its_folders(hub: StandInHub, source: HubSource) -> None:
+    files = {f"{code}/test/0000.parquet": parquet(nli_rows(code), label=NAMES) for code in ("de", "en")}
+    commit = hub.repository("made/xnli").commit(files, ref="refs/convert/parquet")
+    assert [row["premise"] for row in values(source, at(NLI, revision=commit))] == ["de 0", "de 1"]
+
+
 def test_a_gated_repository_says_how_to_get_in(hub: StandInHub, source: HubSource) -> None:
     hub.repository("made/xnli", gated=True).commit(nli_files("first"))
     with pytest.raises(SourceError) as caught:
@@ -173,6 +179,21 @@ def test_a_busy_hub_is_asked_again(
     hub.plan(where, times=2, status=status)
     assert len(values(source, NLI)) == 2
     assert all(fault.times == 0 for fault in hub.faults)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"Retry-After": "7"}, 7), ({"RateLimit": '"api";r=0;t=55'}, 56), ({}, 1), ({"Retry-After": "9999"}, 300)],
+)
+def test_the_hub_is_given_the_time_it_asks_for(
+    hub: StandInHub, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], seconds: float
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", waits.append)
+    commit = hub.repository("made/xnli").commit(nli_files("first"))
+    hub.plan("/api/datasets/made/xnli", times=1, status=429, headers=headers)
+    assert HubClient().repository("made/xnli", "main").commit == commit
+    assert waits == [seconds]
 
 
 def test_a_hub_that_stays_busy_is_given_up_with_a_sentence(

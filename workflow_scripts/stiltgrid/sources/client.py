@@ -40,6 +40,7 @@ class HubClient:
 
     pause: float = 1.0
     resolved: dict[tuple[str, str, str], Repository] = field(default_factory=dict)
+    listings: dict[tuple[Repository, str], dict[str, int]] = field(default_factory=dict)
 
     def repository(self, name: str, revision: str, kind: str = "dataset") -> Repository:
         """Resolve a revision to its commit, once a run: what is read is one state, even if a branch moves."""
@@ -74,7 +75,10 @@ class HubClient:
             except EntryNotFoundError:
                 return {}
 
-        return self.ask(f"files of {repository}", listed, repository.name, repository.kind)
+        key = (repository, folder)
+        if key not in self.listings:
+            self.listings[key] = self.ask(f"files of {repository}", listed, repository.name, repository.kind)
+        return self.listings[key]
 
     def download(self, repository: Repository, path: str) -> Path:
         """A local copy of one file, from huggingface_hub's cache where it is there already."""
@@ -153,10 +157,14 @@ def _is_cut_short(error: BaseException) -> bool:
 def _passing(error: BaseException) -> float | None:
     """Seconds that the fault asks to wait (0 where it does not say); None for one that will not pass."""
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import parse_ratelimit_headers
 
     if isinstance(error, HfHubHTTPError):
         if error.response is None or error.response.status_code not in RETRIED:
             return None
+        window = parse_ratelimit_headers(error.response.headers)
+        if window is not None and window.remaining == 0:
+            return float(window.reset_in_seconds) + 1
         after = str(error.response.headers.get("Retry-After", "")).strip()
         return float(after) if after.isdigit() else 0.0
     return 0.0 if _is_network_error(error) or _is_cut_short(error) else None

@@ -131,9 +131,15 @@ class HubSource(Source):
         named = (section.get("data_files") or {}).get(split)
         if named is not None:
             return Table(repository, (_filled(named, section, language),))
-        if section["revision"] == CONVERTED:
+        if section["revision"] == CONVERTED or self._looks_converted(repository, config):
             return self._converted(repository, config or "default", split)
         return self._declared(repository, config, split)
+
+    def _looks_converted(self, repository: Repository, config: str | None) -> bool:
+        """Whether a commit is one of the converted branch: no README names its configurations, folders do."""
+        if config is None or config in self._config_names(repository):
+            return False
+        return any(path.count("/") > 1 for path in self.client.files(repository, config))
 
     def _converted(self, repository: Repository, config: str, split: str) -> Table:
         files = self.client.files(repository, config)
