@@ -14,7 +14,8 @@ from stiltgrid.cards import SPLITS, Evaluation, Grid, Model, TaskCard, from_para
 from stiltgrid.errors import SourceError
 from stiltgrid.mirror import mirror, needs
 from stiltgrid.models import fetch_model
-from stiltgrid.prepare import prepare_eval, prepare_train, read_provenance
+from stiltgrid.prepare import prepare_eval, prepare_train
+from stiltgrid.rows import read_provenance
 from stiltgrid.sources.base import Source
 from stiltgrid.sources.client import HubClient
 from stiltgrid.sources.hub import HubSource

@@ -10,7 +10,8 @@ import pytest
 from stiltgrid.cards import Evaluation, TaskCard
 from stiltgrid.errors import RowError, SourceError, StiltgridError
 from stiltgrid.families.common import with_labels
-from stiltgrid.prepare import UNSEEN, prepare_eval, prepare_train, read_provenance
+from stiltgrid.prepare import UNSEEN, prepare_eval, prepare_train
+from stiltgrid.rows import read_provenance
 from stiltgrid.sources.local import LocalSource
 
 NLI = TaskCard(

@@ -24,13 +24,12 @@ from stiltgrid.errors import RowError, SourceError, nearest
 from stiltgrid.families import family
 from stiltgrid.families.common import put_labels
 from stiltgrid.files import atomic_path
-from stiltgrid.rows import RawRow
+from stiltgrid.rows import METADATA, RawRow
 from stiltgrid.sources.base import Source
 
 logger = logging.getLogger(__name__)
-METADATA = b"stiltgrid"
 UNSEEN = "[unseen]"  # without blanks: predictions join tags by them
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
 def prepare_train(
@@ -38,8 +37,8 @@ def prepare_train(
     origins: Mapping[str, TaskCard],
     languages: Sequence[str],
     source: Source,
-    train_path: Path,
-    dev_path: Path,
+    train_path: FilePath,
+    dev_path: FilePath,
 ) -> None:
     """Write the training and development rows of a task in the languages it is trained in.
 
@@ -74,7 +73,7 @@ def prepare_eval(
     splits: Sequence[str],
     source: Source,
     evaluation: Evaluation,
-    path: Path,
+    path: FilePath,
 ) -> None:
     """Write the rows that a target is scored on: every language, and of `splits` those that a language has.
 
@@ -92,12 +91,6 @@ def prepare_eval(
         table = family(card.family).subsample(table, evaluation.examples)
     note = getattr(adapters.adapter_of(card), "note", None)
     _write(card, table, source.provenance(), path, note(card, source) if note is not None else None)
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """What a prepared file says about where its rows came from."""
-    metadata = pq.read_schema(path).metadata or {}
-    return dict(json.loads(metadata.get(METADATA, b"{}")))
 
 
 def _nothing(
@@ -260,7 +253,7 @@ def _unseen_named(card: TaskCard, rows: Iterator[RawRow]) -> Iterator[RawRow]:
         yield row
 
 
-def _write(card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: Path, note: str | None = None) -> None:
+def _write(card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: FilePath, note: str | None = None) -> None:
     counts = table.group_by(["language", "split"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
     facts: dict[str, Any] = {
         "task": card.name,

@@ -42,6 +42,11 @@ class HubClient:
     resolved: dict[tuple[str, str, str], Repository] = field(default_factory=dict)
     listings: dict[tuple[Repository, str], dict[str, int]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """The HTTP library (its name has changed before) would log a line a request."""
+        for library in ("httpx", "httpx2"):
+            logging.getLogger(library).setLevel(logging.WARNING)
+
     def repository(self, name: str, revision: str, kind: str = "dataset") -> Repository:
         """Resolve a revision to its commit, once a run: what is read is one state, even if a branch moves."""
         key = (name, revision, kind)
