@@ -57,7 +57,7 @@ class Backbone(torch.nn.Module):
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""
-        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def model_class(config: Any) -> Any:

@@ -8,7 +8,6 @@ import torch
 
 # What one more forward and backward pass costs beside its tokens, in tokens: launches on a GPU, Python on a CPU.
 PASS_OVERHEAD = {"cpu": 96, "cuda": 1024}
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,15 @@ class Compute:
 
 
 def prepare_compute(precision: str = "auto", threads: int | None = None) -> Compute:
-    """Set threads and deterministic kernels; `auto` is bfloat16 on GPUs that have it, else float32."""
+    """Set threads and deterministic kernels; `precision` is auto, bf16 or fp32; auto is bf16 on GPUs that have it."""
     if threads:
         torch.set_num_threads(threads)
+    # Moments of rarely seen pieces decay to denormal numbers, which processors handle very slowly.
+    torch.set_flush_denormal(True)
     if not torch.cuda.is_available():
-        return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bfloat16" else torch.float32)
+        return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bf16" else torch.float32)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = True
-    half = precision == "bfloat16" or (precision == "auto" and torch.cuda.is_bf16_supported())
+    half = precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
     return Compute(torch.device("cuda"), torch.bfloat16 if half else torch.float32)

@@ -22,7 +22,7 @@ from stiltgrid.cards import as_params
 from stiltgrid.device import Compute, prepare_compute
 from stiltgrid.errors import StiltgridError
 from stiltgrid.files import atomic_path, write_json
-from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate
+from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate, split_matrices
 from stiltgrid.positions import OFFSET_POSITIONS
 from stiltgrid.pretraining import read_texts
 from stiltgrid.provenance import describe_device, versions
@@ -200,12 +200,7 @@ class _Trainer:
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         settings = self.settings
-        matrices: list[torch.nn.Parameter] = []
-        if settings.optimizer == "muon":
-            tables = [module for module in self.model.modules() if isinstance(module, torch.nn.Embedding)]
-            looked_up = {id(table.weight) for table in tables}
-            hidden = self.model.base_model.parameters()
-            matrices = [value for value in hidden if value.ndim == 2 and id(value) not in looked_up]
+        matrices = split_matrices(self.model.base_model)[0] if settings.optimizer == "muon" else []
         taken = {id(value) for value in matrices}
         rest = [value for value in self.model.parameters() if id(value) not in taken]
         found: list[torch.optim.Optimizer] = [

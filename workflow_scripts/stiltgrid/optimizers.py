@@ -46,17 +46,20 @@ def set_rate(optimizers: Iterable[torch.optim.Optimizer], share: float, scale: f
 class Muon(torch.optim.Optimizer):
     """Momentum orthogonalised by Newton-Schulz (Jordan et al. 2024), for the matrices of hidden layers.
 
-    Matrices of one shape are stacked and iterated together in float32: on small models that is several
-    times faster than one by one. Updates are scaled by sqrt(max(1, rows / columns)).
+    Matrices of one shape (or its transpose) are stacked and iterated together in float32: on small models
+    that is several times faster than one by one. Updates are scaled by sqrt(max(1, rows / columns)), or,
+    with `match_adamw`, by 0.2 * sqrt(max(rows, columns)), so that a learning rate means what it means to
+    AdamW (Liu et al. 2025).
     """
 
     def __init__(
         self, parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentum: float = 0.95,
-        weight_decay: float = 0.0, iterations: int = 5,
+        weight_decay: float = 0.0, iterations: int = 5, match_adamw: bool = False,
     ) -> None:
         shapes: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
         for parameter in parameters:
-            shapes.setdefault(tuple(parameter.shape), []).append(parameter)
+            shapes.setdefault(tuple(sorted(parameter.shape)), []).append(parameter)
+        self.match_adamw = match_adamw
         groups = [{"params": members, "peak": learning_rate} for _, members in sorted(shapes.items())]
         super().__init__(
             groups, {"lr": learning_rate, "momentum": momentum, "weight_decay": weight_decay, "iterations": iterations}
@@ -64,19 +67,37 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One update; every parameter must have a gradient."""
+        """One update; a parameter without a gradient counts as one whose gradient is zero."""
         for group in self.param_groups:
             members = group["params"]
-            gradients = torch.stack([member.grad for member in members]).float()
+            gradients = torch.stack([_wide(_gradient(member)) for member in members]).float()
             state = self.state[members[0]]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(gradients)
             buffer = state["momentum"].lerp_(gradients, 1 - group["momentum"])
             update = orthogonalise(gradients.lerp(buffer, group["momentum"]), group["iterations"])
-            rows, columns = update.shape[-2:]
             torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
-            scaled = update.to(members[0].dtype).mul_(-group["lr"] * max(1.0, rows / columns) ** 0.5)
-            torch._foreach_add_(members, list(scaled.unbind()))
+            for member, change in zip(members, update.to(members[0].dtype).unbind(), strict=True):
+                rows, columns = member.shape
+                scale = 0.2 * max(rows, columns) ** 0.5 if self.match_adamw else max(1.0, rows / columns) ** 0.5
+                member.add_(change if rows <= columns else change.mT, alpha=-group["lr"] * scale)
+
+
+def split_matrices(module: torch.nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    """(matrices of hidden layers, all other parameters) that are trained; embedding tables are no such matrices."""
+    tables = {id(item.weight) for item in module.modules() if isinstance(item, torch.nn.Embedding)}
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    matrices = [item for item in trained if item.ndim == 2 and id(item) not in tables]
+    taken = {id(item) for item in matrices}
+    return matrices, [item for item in trained if id(item) not in taken]
+
+
+def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _wide(matrix: torch.Tensor) -> torch.Tensor:
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
 
 
 def orthogonalise(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:

@@ -1,8 +1,11 @@
 """Models of our own: raw text, a tokenizer trained on it, and the way to the language model. Imports no torch."""
 
 import logging
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ LOG = logging.getLogger(__name__)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 SCHEMA = pa.schema([("language", pa.string()), ("text", pa.string())])
 TEXTS_AT_ONCE = 2000
+SETTLING_ROUNDS = 4
 
 
 def prepare_text(
@@ -60,11 +64,8 @@ def train_tokenizer(
     (blanks, changes of script and punctuation separate words). Pairs are laid out as XLM-R's.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads would make ties fall as they like
-    vocabulary = int(settings["vocabulary"])
-    tokenizer = _untrained(str(settings["algorithm"]), str(settings["pre_tokenizer"]))
-    tokenizer.train_from_iterator(
-        (text for _, text in read_texts(text_path)), _trainer(str(settings["algorithm"]), vocabulary)
-    )
+    texts = [text for _, text in read_texts(text_path)]
+    tokenizer = _trained(texts, str(settings["algorithm"]), int(settings["vocabulary"]), str(settings["pre_tokenizer"]))
     bos, eos = SPECIAL[0], SPECIAL[2]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{bos} $A {eos}", pair=f"{bos} $A {eos} {eos} $B {eos}",
@@ -89,9 +90,9 @@ def pretrain_backbone(
     train_language_model(text_path, tokenizer_dir, pretrain, out_dir, threads, provenance)
 
 
-def _untrained(algorithm: str, pre_tokenizer: str) -> Tokenizer:
-    kinds = {"bpe": lambda: models.BPE(unk_token="<unk>"), "unigram": lambda: models.Unigram()}
-    tokenizer = Tokenizer(kinds[algorithm]())
+def _trained(texts: Sequence[str], algorithm: str, vocabulary: int, pre_tokenizer: str) -> Tokenizer:
+    """The trained tokenizer, the same at every run (the library breaks ties by the order of hash maps)."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>") if algorithm == "bpe" else models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     if pre_tokenizer == "metaspace":
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -102,16 +103,45 @@ def _untrained(algorithm: str, pre_tokenizer: str) -> Tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.UnicodeScripts(), pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
         )
+    common = {"vocab_size": vocabulary, "special_tokens": list(SPECIAL), "show_progress": False}
+    if algorithm == "bpe":
+        alphabet = _alphabet(texts, max(256, vocabulary // 3))
+        trainer = trainers.BpeTrainer(initial_alphabet=alphabet, limit_alphabet=len(alphabet), **common)
+        tokenizer.train_from_iterator(texts, trainer)
+    else:
+        tokenizer.train_from_iterator(texts, trainers.UnigramTrainer(unk_token="<unk>", **common))
+        _settle_scores(tokenizer, texts)
     return tokenizer
 
 
-def _trainer(algorithm: str, vocabulary: int) -> Any:
-    if algorithm == "unigram":
-        return trainers.UnigramTrainer(
-            vocab_size=vocabulary, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False
-        )
-    # A third of the pieces at most are single characters: rare Han characters must not eat the vocabulary.
-    characters = max(256, vocabulary // 3)
-    return trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False, limit_alphabet=characters
-    )
+def _alphabet(texts: Iterable[str], size: int) -> list[str]:
+    """The most frequent characters, ties by code point; a limit, lest rare Han characters eat the vocabulary."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(unicodedata.normalize("NFKC", text))
+    kept = [character for character in counts if not character.isspace()]
+    return ["\u2581", *sorted(kept, key=lambda character: (-counts[character], character))[: size - 1]]
+
+
+def _settle_scores(tokenizer: Tokenizer, texts: Sequence[str]) -> None:
+    """Give a unigram tokenizer's pieces new scores that depend on the set of pieces and the text alone.
+
+    Training sums in the order of a hash map. So the scores start equal (fewest pieces win) and go through
+    rounds of counting the best segmentation, a hard form of expectation maximisation.
+    """
+    pieces = sorted(set(tokenizer.get_vocab()) - set(SPECIAL))
+    scores = dict.fromkeys(pieces, -10.0)
+    for _ in range(SETTLING_ROUNDS):
+        tokenizer.model = _unigram(scores)
+        counts: Counter[str] = Counter()
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            for item in tokenizer.encode_batch(texts[start : start + TEXTS_AT_ONCE], add_special_tokens=False):
+                counts.update(item.tokens)
+        total = sum(counts[piece] + 0.5 for piece in pieces)
+        scores = {piece: math.log((counts[piece] + 0.5) / total) for piece in pieces}
+    tokenizer.model = _unigram(scores)
+
+
+def _unigram(scores: Mapping[str, float]) -> models.Unigram:
+    ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return models.Unigram([*((token, 0.0) for token in SPECIAL), *ranked], unk_id=SPECIAL.index("<unk>"))
