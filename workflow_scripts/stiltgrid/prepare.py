@@ -253,7 +253,9 @@ def _unseen_named(card: TaskCard, rows: Iterator[RawRow]) -> Iterator[RawRow]:
         yield row
 
 
-def _write(card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: FilePath, note: str | None = None) -> None:
+def _write(
+    card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: FilePath, note: str | None = None
+) -> None:
     counts = table.group_by(["language", "split"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
     facts: dict[str, Any] = {
         "task": card.name,
