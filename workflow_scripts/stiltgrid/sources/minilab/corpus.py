@@ -32,8 +32,7 @@ def documents(world: World, grammar: Grammar) -> Iterator[str]:
         bilingual = code != ENGLISH and stream.chance(settings.bilingual)
         texts = []
         for line in lines:
-            tokens = _marked(grammar, shaped(grammar, line), stream, world)
-            texts.append(grammar.text(tokens).text)
+            texts.append(grammar.text(_marked(grammar, line, stream, world)).text)
             if bilingual:
                 texts.append(grammar.english.text(shaped(grammar.english, line)).text)
         yield " ".join(texts)
@@ -151,23 +150,21 @@ def _knowledge(world: World, stream: Stream) -> list[Line]:
     return lines
 
 
-def _marked(grammar: Grammar, tokens: Tokens, stream: Stream, world: World) -> Tokens:
-    """Some content words glossed with, or replaced by, their translation (into English, or out of it)."""
-    settings = world.settings
+def _marked(grammar: Grammar, line: Line, stream: Stream, world: World) -> Tokens:
+    """A line with some content words glossed with, or replaced by, their translation (into or out of English)."""
+    settings, tokens = world.settings, shaped(grammar, line)
     others = [code for code in settings.languages if code != grammar.code]
-    if not others:
+    draws = [stream.random() if token.concept in world.concepts else 1.0 for token in tokens]
+    partner = grammar.english if grammar.code != ENGLISH else grammar.of(stream.pick(others or [ENGLISH]))
+    if not others or min(draws) >= settings.glossed + settings.code_switched:
         return tokens
-    partner = grammar.english if grammar.code != ENGLISH else grammar.of(stream.pick(others))
+    # The translation in the form that it would have here: "eats", not "eat".
+    foreign = {token.concept: token for token in shaped(partner, line)}
+    opening, closing = Token("(", "mark", "PUNCT"), Token(")", "mark", "PUNCT")
     result: list[Token] = []
-    for token in tokens:
-        draw = stream.random() if token.concept in world.concepts else 1.0
-        if draw >= settings.glossed + settings.code_switched:
-            result.append(token)
-            continue
-        foreign = Token(partner.vocabulary.form(token.concept), token.slot, token.upos)
+    for token, draw in zip(tokens, draws, strict=True):
         if draw < settings.glossed:
-            marks = (Token("(", "mark", "PUNCT"), foreign, Token(")", "mark", "PUNCT"))
-            result += [token, *marks]
+            result += [token, opening, foreign[token.concept], closing]
         else:
-            result.append(foreign)
+            result.append(foreign[token.concept] if draw < settings.glossed + settings.code_switched else token)
     return tuple(result)

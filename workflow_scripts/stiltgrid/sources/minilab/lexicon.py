@@ -19,11 +19,8 @@ _SYLLABLES = {
     "qae": ("क ख ग घ च ज ट ड त द न प ब भ म य र ल व श स ह", "\u093e \u093f \u0940 \u0941 \u0947 \u094b", " न र ल"),
     "qaf": ("ბ გ დ ვ ზ თ კ ლ მ ნ პ ჟ რ ს ტ ფ ქ ღ შ ჩ ც ძ წ ხ", "ა ე ი ო უ", " ნ რ ლ"),
 }
-_HAN = (
-    "山水火木金土日月天地人口手目耳足心力刀弓車門石田禾米竹草花虫魚鳥馬牛羊犬豕貝衣糸皿缶舟雨雲風雪電星光空海川谷泉林森"
-    "東西南北中上下左右前後内外大小長短高低新古多少白黒赤青黄緑明暗冷温甘苦行来出入立坐走飛見聞言食飲作用買売持取送"
-    "学教書読写絵歌舞楽文字紙墨筆国市町村道橋駅店寺宮王民友父母子兄弟姉妹男女老若"
-)
+# One character a word, as the script of an isolating language would have it; spread over the Unicode block.
+_HAN = tuple(chr(0x4E00 + 23 * index) for index in range(880))
 _HAN_NAMES = (
     "阿巴卡達艾法加哈伊約卡拉馬納奧帕奎拉薩塔烏瓦維希亞扎貝代費格赫凱萊梅內佩雷塞特韋比迪菲吉基利米尼皮里西提"
     "波多福戈科洛莫諾羅索托博杜弗古庫魯穆努普蘇圖"
@@ -177,7 +174,7 @@ def _coin(stream: Stream, code: str, taken: set[str], short: bool = False) -> st
 
 def _coined(stream: Stream, code: str, length: int) -> str:
     if code == "qag":
-        return "".join(stream.pick(_HAN) for _ in range(length))
+        return stream.pick(_HAN)
     onsets, vowels, codas = _split_syllables(code)
     word = "".join(stream.pick(onsets) + stream.pick(vowels) for _ in range(length))
     return word + stream.pick(codas)

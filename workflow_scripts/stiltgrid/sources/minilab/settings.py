@@ -24,7 +24,7 @@ class WorldSettings:
 
     seed: int = 1
     scale: float = 1.0
-    meanings: int = 140
+    meanings: int = 114
     documents: int = 30000
     train_examples: int = 6000
     eval_examples: int = 200

@@ -15,16 +15,24 @@ CHOICE = Manner(0.3, 0.0, 0.2)
 CAUSE, EFFECT = "cause", "effect"
 
 
+def story(world: World, stream: Stream, pool: str, length: int) -> list[Clause]:
+    """A chain of events that begins anywhere."""
+    return world.chain(stream, pool, length, manner=CHOICE, habit=False)
+
+
 def alternatives(
-    world: World, stream: Stream, pool: str, subject: Phrase, wrong: Sequence[str], count: int,
-    wanted: Sequence[str] = (),
+    world: World, stream: Stream, pool: str, subject: Phrase, wrong: Sequence[str], count: int, length: int,
+    place: int = -1,
 ) -> list[Clause]:
-    """Events of someone whose verbs are none of `wrong` and all different, those of `wanted` first."""
+    """Events of someone whose verbs are none of `wrong` and all different.
+
+    Verbs come from the same place in other stories of the same length as the right one's, so that they
+    are as frequent among the wrong choices as among the right ones.
+    """
     taken = set(wrong)
     result: list[Clause] = []
-    queue = [verb for verb in wanted if verb not in taken]
     while len(result) < count:
-        verb = queue.pop(0) if queue else stream.pick(world.verbs)
+        verb = story(world, stream, pool, length)[place].verb
         if verb in taken:
             continue
         clause = world.event(stream, pool, subject, verb, manner=CHOICE)
@@ -52,10 +60,10 @@ class Continuation(TaskBuilder):
         """See `TaskBuilder.items`."""
         result = []
         for label in balanced(stream, 4, count):
-            *story, right = world.chain(stream, split, 3, manner=CHOICE)
-            verbs = [clause.verb for clause in story]
-            wrong = alternatives(world, stream, split, right.subject, [*verbs, right.verb], 3)
-            result.append(Item((*story, *placed(stream, right, wrong, label)), label))
+            *told, right = story(world, stream, split, 3)
+            verbs = [clause.verb for clause in told]
+            wrong = alternatives(world, stream, split, right.subject, [*verbs, right.verb], 3, 3)
+            result.append(Item((*told, *placed(stream, right, wrong, label)), label))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
@@ -80,13 +88,11 @@ class Reason(TaskBuilder):
         """See `TaskBuilder.items`."""
         result = []
         for label in balanced(stream, 4, count):
-            right, event = world.chain(stream, split, 2, manner=CHOICE)
-            before = world.next[event.verb]
-            wrong = alternatives(world, stream, split, event.subject, [event.verb, right.verb], 3,
-                                 [before] if stream.chance(0.5) else [])
+            right, event = story(world, stream, split, 2)
+            wrong = alternatives(world, stream, split, event.subject, [event.verb, right.verb], 3, 2, 0)
             aside = world.certain_event(stream, split, manner=CHOICE)
-            story = stream.shuffled([event, aside])
-            result.append(Item((*story, *placed(stream, right, wrong, label)), label, story.index(event)))
+            told = stream.shuffled([event, aside])
+            result.append(Item((*told, *placed(stream, right, wrong, label)), label, told.index(event)))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
@@ -142,9 +148,10 @@ class Causes(TaskBuilder):
 
 def _cause_item(world: World, stream: Stream, pool: str, choices: int, label: int) -> Item:
     asked = CAUSE if stream.chance(0.5) else EFFECT
-    first, second = world.chain(stream, pool, 2, manner=CHOICE)
+    first, second = story(world, stream, pool, 2)
     right, premise = (first, second) if asked == CAUSE else (second, first)
-    wrong = alternatives(world, stream, pool, premise.subject, [premise.verb, right.verb], choices - 1)
+    place = 0 if asked == CAUSE else 1
+    wrong = alternatives(world, stream, pool, premise.subject, [premise.verb, right.verb], choices - 1, 2, place)
     return Item((premise, *placed(stream, right, wrong, label)), label, asked)
 
 

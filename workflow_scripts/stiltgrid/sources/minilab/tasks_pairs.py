@@ -204,15 +204,16 @@ class DuplicateQuestions(TaskBuilder):
                 if changed is None:
                     return None
                 first = changed
-        elif stream.chance(0.4):
-            spare = [slot for slot in ("place", "time") if getattr(first, slot) and slot != asked]
-            if spare:
-                slot = stream.pick(spare)
-                first = without(first, slot)
+        spare = [slot for slot in ("place", "time") if slot not in (asked, first_asked) and _same(first, second, slot)]
+        if spare and stream.chance(0.4):
+            first = without(first, stream.pick(spare))
         first = reworded(world, stream, first, 0.4)
         if first == second and first_asked == asked:
             return None
-        return Item((first, second), label, (first_asked, asked))
+        pair = [(first, first_asked), (second, asked)]
+        if stream.chance(0.5):
+            pair.reverse()
+        return Item(tuple(clause for clause, _ in pair), label, tuple(role for _, role in pair))
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
         """See `TaskBuilder.rows`."""
@@ -240,7 +241,8 @@ class Paraphrases(TaskBuilder):
             while first is None:
                 second = fronted(stream, _paraphrasable(world, stream, split), 0.3)
                 first = self._first(world, stream, split, second, label)
-            result.append(Item((first, second), label))
+            pair = (first, second) if stream.chance(0.5) else (second, first)
+            result.append(Item(pair, label))
         return result
 
     def _first(self, world: World, stream: Stream, pool: str, second: Clause, label: int) -> Clause | None:
@@ -260,6 +262,10 @@ class Paraphrases(TaskBuilder):
         for index, item in enumerate(items):
             first, second = (grammar.say(clause) for clause in item.clauses)
             yield {"id": index, "sentence1": first, "sentence2": second, "label": item.label}
+
+
+def _same(first: Clause, second: Clause, slot: str) -> bool:
+    return bool(getattr(first, slot)) and getattr(first, slot) == getattr(second, slot)
 
 
 def _paraphrasable(world: World, stream: Stream, pool: str) -> Clause:

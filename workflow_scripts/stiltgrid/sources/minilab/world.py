@@ -217,12 +217,15 @@ class World:
         raise RuntimeError(f"no event in the pool '{pool}' for {subject}")
 
     def chain(
-        self, stream: Stream, pool: str, length: int, *, named: bool = True, manner: Manner = USUAL
+        self, stream: Stream, pool: str, length: int, *, named: bool = True, manner: Manner = USUAL, habit: bool = True
     ) -> list[Clause]:
-        """Events in the order in which verbs follow each other, all of one protagonist."""
+        """Events in the order in which verbs follow each other, all of one protagonist.
+
+        They begin with any verb, or (`habit`) mostly with one that is typical of the protagonist.
+        """
         for _ in range(2000):
             who = self.protagonist(stream, named)
-            step = ""
+            step = "" if habit else stream.pick(self.verbs)
             clauses: list[Clause] = []
             for _ in range(length):
                 clause = self.event(stream, pool, who, step, named=named, manner=manner)
