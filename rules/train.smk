@@ -27,6 +27,8 @@ rule train_intermediate:
     threads: compute_threads
     resources:
         gpu=1,
+        # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        save_seconds=600,
     params:
         model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
         recipe=lambda wildcards: as_params(GRID.recipe(wildcards.intermediate)),
@@ -66,6 +68,8 @@ rule train_target:
     threads: compute_threads
     resources:
         gpu=1,
+        # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        save_seconds=600,
     params:
         model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
         tasks=lambda wildcards: training_params(

@@ -6,6 +6,7 @@ from stiltgrid.warm import run
 def main(snakemake):
     from pathlib import Path
 
+    from stiltgrid.resume import job_keeper
     from stiltgrid.training import train_intermediate
 
     params = snakemake.params
@@ -20,6 +21,7 @@ def main(snakemake):
         Path(snakemake.output[0]).parent,
         {"code": params.code},
         params.settings,
+        job_keeper(snakemake),
     )
 
 

@@ -6,6 +6,7 @@ from stiltgrid.warm import run
 def main(snakemake):
     from pathlib import Path
 
+    from stiltgrid.resume import job_keeper
     from stiltgrid.training import train_target
 
     params = snakemake.params
@@ -18,6 +19,7 @@ def main(snakemake):
         snakemake.threads,
         Path(snakemake.output[0]).parent,
         {"code": params.code},
+        job_keeper(snakemake),
     )
 
 

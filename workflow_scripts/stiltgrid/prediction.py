@@ -1,5 +1,6 @@
 """Outputs of a head (or of the bare backbone) for a whole encoded file, in large length-sorted batches."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from stiltgrid.device import Compute
 from stiltgrid.encoded import Encoded
 from stiltgrid.families.base import Family
 from stiltgrid.tokenization import SpecialTokens
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,16 @@ class TokenCount:
 
 @torch.inference_mode()
 def predict_all(
-    backbone: Backbone, family: Family, card: TaskCard, head: torch.nn.Module | None, encoded: Encoded,
-    reader: Reader, compute: Compute, batch_tokens: int, count: TokenCount, layers: Sequence[int] = (),
+    backbone: Backbone,
+    family: Family,
+    card: TaskCard,
+    head: torch.nn.Module | None,
+    encoded: Encoded,
+    reader: Reader,
+    compute: Compute,
+    batch_tokens: int,
+    count: TokenCount,
+    layers: Sequence[int] = (),
 ) -> list[Any]:
     """One output a sequence, in the file's order; tokens are added to `count`.
 
@@ -61,18 +72,40 @@ def predict_all(
     for module in modules:
         module.eval()
     outputs: list[Any] = [None] * len(encoded)
-    for rows in length_sorted(encoded.lengths, batch_tokens):
+    waiting = length_sorted(encoded.lengths, batch_tokens)[::-1]
+    while waiting:
+        rows = waiting.pop()
         batch = reader.batch(family, encoded, rows)
+        try:
+            found = _outputs(backbone, family, card, head, batch.to(compute.device), compute, layers)
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+            found = None
+        if found is None:  # outside the handler: the error's traceback would hold the memory that is to be freed
+            torch.cuda.empty_cache()
+            LOG.warning("out of memory: a batch of %d sequences is read in two", len(rows))
+            waiting += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
+            continue
         count.add(batch)
-        batch = batch.to(compute.device)
-        with compute.autocast():
-            if family.reads_all_layers:
-                states = backbone.all_layers(batch)
-                found = family.predict(card, head, tuple(states[number] for number in layers), batch)
-            else:
-                found = family.predict(card, head, backbone(batch), batch)
         for row, output in zip(rows, found, strict=True):
             outputs[row] = output
     for module, mode in zip(modules, were_training, strict=True):
         module.train(mode)
     return outputs
+
+
+def _outputs(
+    backbone: Backbone,
+    family: Family,
+    card: TaskCard,
+    head: torch.nn.Module | None,
+    batch: Batch,
+    compute: Compute,
+    layers: Sequence[int],
+) -> Sequence[Any]:
+    with compute.autocast():
+        if family.reads_all_layers:
+            states = backbone.all_layers(batch)
+            return family.predict(card, head, tuple(states[number] for number in layers), batch)
+        return family.predict(card, head, backbone(batch), batch)

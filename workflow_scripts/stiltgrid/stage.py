@@ -1,0 +1,277 @@
+"""The loop of one stage: sums over micro-batches, early stopping, the best weights kept, state saved on the way."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stiltgrid.backbone import Backbone
+from stiltgrid.batching import ExampleOrder, plan_step
+from stiltgrid.cards import TrainingSettings
+from stiltgrid.device import Compute
+from stiltgrid.errors import StiltgridError
+from stiltgrid.optimizers import adamw, decay_groups, linear_schedule, set_rate
+from stiltgrid.prediction import Reader, TokenCount, predict_all
+from stiltgrid.resume import Keeper, SavedState
+from stiltgrid.seeding import derive_seed
+from stiltgrid.stage_state import stage_state
+from stiltgrid.training_data import StageTask, token_columns
+
+LOG = logging.getLogger(__name__)
+LOG_LINES = 1000
+
+
+class TrainingError(StiltgridError):
+    """A run that cannot go on, naming step, task and examples."""
+
+
+@dataclass
+class LoopState:
+    """All that a stage has come to, beside weights and optimiser: what a resumed run must bring back."""
+
+    step: int = 0
+    evaluated: int = 0
+    best_step: int = 0
+    best_score: float | None = None
+    stale: int = 0
+    tokens: TokenCount = field(default_factory=TokenCount)
+    dev_tokens: TokenCount = field(default_factory=TokenCount)
+    limits: list[int] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Stage:
+    """One stage of training: some tasks, one head each, a schedule of which task each step takes."""
+
+    def __init__(
+        self,
+        name: str,
+        backbone: Backbone,
+        heads: torch.nn.ModuleDict,
+        tasks: Sequence[StageTask],
+        schedule: np.ndarray,
+        settings: TrainingSettings,
+        reader: Reader,
+        compute: Compute,
+        seed: int,
+    ) -> None:
+        self.name, self.backbone, self.heads, self.tasks = name, backbone, heads, tasks
+        self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
+        self.orders = [ExampleOrder(task.pool, derive_seed(seed, name, task.card.name, "order")) for task in tasks]
+        self.parameters = [item for item in [*backbone.parameters(), *heads.parameters()] if item.requires_grad]
+        groups = decay_groups(self.parameters, settings.weight_decay)
+        self.optimizer = adamw(groups, settings.learning_rate, settings.adam_epsilon)
+        self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
+        self.best: list[torch.Tensor] | None = None
+        self._unread: deque[tuple[int, int, np.ndarray, torch.Tensor, dict[str, Any]]] = deque()
+        self._read_every = 1 if compute.device.type == "cpu" else 25
+
+    def run(self, keeper: Keeper | None = None, around: Callable[[], dict[str, Any]] = dict) -> LoopState:
+        """Train to the end of the schedule or until dev stops improving; leave the best weights in place.
+
+        The keeper saves the stage's state as it goes, with the facts `around` it. Raises Interrupted when told to.
+        """
+        self.keeper, self._around = keeper or Keeper(), around
+        steps = len(self.schedule)
+        self.backbone.train()
+        self.heads.train()
+        bar = tqdm(total=steps, initial=self.state.step, desc=self.name, unit="step", disable=None, leave=False)
+        with bar, self.keeper.watch():
+            while not (self._evaluation_is_due() and self._evaluate()) and self.state.step < steps:
+                self.keeper.after_step(self.saved_state)
+                self._step(int(self.schedule[self.state.step]))
+                bar.update()
+        self._read_losses()
+        self._restore_best()
+        return self.state
+
+    def saved_state(self) -> SavedState:
+        """All that goes on from here: the stage's own, and the facts around it."""
+        self._read_losses()
+        state = stage_state(self)
+        return replace(state, facts={**state.facts, **self._around()})
+
+    def _evaluation_is_due(self) -> bool:
+        step, every = self.state.step, self.settings.evaluate_every or self._epoch_steps()
+        return step != self.state.evaluated and (step % every == 0 or step == len(self.schedule))
+
+    def _epoch_steps(self) -> int:
+        longest = max(task.settings.epochs for task in self.tasks)
+        return max(1, int(np.ceil(len(self.schedule) / max(1.0, longest))))
+
+    def _step(self, which: int) -> None:
+        """One optimiser step on exactly `batch_size` examples of one task."""
+        settings, state = self.tasks[which].settings, self.state
+        examples = self.orders[which].take(settings.batch_size)
+        while True:
+            try:
+                total, step_tokens, micro_batches = self._gradients(which, examples)
+                break
+            except torch.OutOfMemoryError as error:
+                reason = str(error).partition("\n")[0]
+            # Outside the handler: the error's traceback would hold the memory that is to be freed.
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self._halve(which, examples, reason)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm or float("inf"))
+        share = linear_schedule(state.step, len(self.schedule), self.settings.warmup_share)
+        set_rate([self.optimizer], share, settings.learning_rate / self.settings.learning_rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        state.tokens.real += step_tokens.real
+        state.tokens.computed += step_tokens.computed
+        line = {
+            "learning_rate": share * settings.learning_rate,
+            "tokens": step_tokens.real,
+            "computed_tokens": step_tokens.computed,
+            "micro_batches": micro_batches,
+        }
+        self._unread.append((state.step, which, examples, torch.stack([total, norm.to(total)]), line))
+        if len(self._unread) >= self._read_every:
+            self._read_losses()
+
+    def _plan(self, which: int, examples: np.ndarray) -> list[np.ndarray]:
+        """Micro-batches of a step's examples, under the limit that memory has taught."""
+        task = self.tasks[which]
+        return plan_step(
+            task.train,
+            task.offsets,
+            examples,
+            self.state.limits[which],
+            self.compute.pass_overhead,
+            task.family.splits_batches,
+            task.family.splits_examples,
+        )
+
+    def _gradients(self, which: int, examples: np.ndarray) -> tuple[torch.Tensor, TokenCount, int]:
+        """The summed loss of a step's examples, their tokens, and in how many micro-batches they went."""
+        task, micro_batches = self.tasks[which], self._plan(which, examples)
+        rows = np.concatenate(micro_batches)
+        scalars, tokens = token_columns(task.train, rows)
+        weight = max(task.family.loss_weight(scalars, tokens, len(rows)), 1e-9)
+        step_tokens = TokenCount()
+        total = torch.zeros((), device=self.compute.device)
+        for micro_batch in micro_batches:
+            batch = self.reader.batch(task.family, task.train, micro_batch)
+            step_tokens.add(batch)
+            total += self._backward(task, batch.to(self.compute.device), weight)
+        return total, step_tokens, len(micro_batches)
+
+    def _halve(self, which: int, examples: np.ndarray, reason: str) -> None:
+        """Out of memory: the same examples in more and smaller micro-batches, from this step on."""
+        task, limits = self.tasks[which], self.state.limits
+        place = f"stage '{self.name}', step {self.state.step + 1} of {len(self.schedule)}, task '{task.card.name}'"
+        tried = len(self._plan(which, examples))
+        while limits[which] > 1 and len(self._plan(which, examples)) <= tried:
+            limits[which] //= 2
+        if len(self._plan(which, examples)) <= tried:
+            smallest = "one example" if task.family.splits_batches else "a whole step (lower batch_size)"
+            raise TrainingError(
+                f"{place}: out of memory ({reason}), and a micro-batch cannot be less than {smallest}; "
+                "lower max_length or set gradient_checkpointing: true"
+            )
+        LOG.warning(
+            "%s: out of memory; micro_batch_tokens lowered to %d, still %d examples a step (%s)",
+            place,
+            limits[which],
+            len(examples),
+            reason,
+        )
+
+    def _backward(self, task: StageTask, batch: Any, weight: float) -> torch.Tensor:
+        with self.compute.autocast():
+            hidden = self.backbone(batch)
+            loss = task.family.loss(task.card, self.heads[task.card.name], hidden, batch).float() / weight
+        loss.backward()
+        return loss.detach()
+
+    def _read_losses(self) -> None:
+        """Bring the losses of the last steps over from the device in one go, check and log them."""
+        if not self._unread:
+            return
+        values = torch.stack([entry[3] for entry in self._unread]).tolist()
+        keep = max(1, len(self.schedule) // LOG_LINES)
+        for (step, which, examples, _, line), (loss, norm) in zip(self._unread, values, strict=True):
+            task = self.tasks[which]
+            if not np.isfinite(loss) or not np.isfinite(norm):
+                raise TrainingError(
+                    f"stage '{self.name}', step {step} of {len(self.schedule)}, task '{task.card.name}': loss {loss}, "
+                    f"gradient norm {norm}; examples {', '.join(task.example_ids(examples))}"
+                )
+            if step % keep == 0 or step == len(self.schedule):
+                self.state.log.append(
+                    {
+                        "stage": self.name,
+                        "step": step,
+                        "task": task.card.name,
+                        "loss": loss,
+                        "gradient_norm": norm,
+                        **line,
+                        "padding_share": 1 - line["tokens"] / line["computed_tokens"],
+                    }
+                )
+        self._unread.clear()
+
+    def _evaluate(self) -> bool:
+        """Score the dev sets, keep the weights if they are the best so far; True when patience has run out."""
+        self._read_losses()
+        count = TokenCount()
+        with self.keeper.pause(self.saved_state):
+            scores = {task.card.name: self._dev_score(task, count) for task in self.tasks if task.dev is not None}
+        self.state.evaluated = self.state.step
+        if not scores:
+            return False
+        self.state.dev_tokens.real += count.real
+        self.state.dev_tokens.computed += count.computed
+        state, score = self.state, float(np.mean(list(scores.values())))
+        entry = {"stage": self.name, "step": state.step, "dev": scores, "score": score}
+        state.evaluations.append(entry)
+        state.log.append(entry)
+        if state.best_score is None or score > state.best_score:
+            state.best_score, state.best_step, state.stale = score, state.step, 0
+            self._keep_best()
+            return False
+        state.stale += 1
+        return self.settings.patience is not None and state.stale >= self.settings.patience
+
+    def _dev_score(self, task: StageTask, count: TokenCount) -> float:
+        """The task's headline metric on its dev set, 0 to 100, averaged over languages."""
+        assert task.dev is not None
+        encoded, rows = task.dev.encoded, task.dev.rows
+        outputs = predict_all(
+            self.backbone,
+            task.family,
+            task.card,
+            self.heads[task.card.name],
+            encoded,
+            self.reader,
+            self.compute,
+            task.settings.micro_batch_tokens,
+            count,
+        )
+        predictions = task.family.decode(task.card, outputs, encoded.scalars, rows, {})
+        found = task.family.measure(task.card, predictions, rows)
+        return float(np.mean([item.value for item in found if item.metric == task.card.metric]))
+
+    def _keep_best(self) -> None:
+        if self.state.step == len(self.schedule):
+            self.best = None
+            return
+        current = [parameter.detach() for parameter in self.parameters]
+        if self.best is None:
+            self.best = [torch.empty_like(value) for value in current]
+        torch._foreach_copy_(self.best, current)
+
+    @torch.no_grad()
+    def _restore_best(self) -> None:
+        if self.state.best_score is None:
+            self.state.best_step = self.state.step
+        if self.best is not None and self.state.best_step != self.state.step:
+            torch._foreach_copy_([parameter.detach() for parameter in self.parameters], self.best)
