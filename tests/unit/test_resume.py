@@ -195,7 +195,7 @@ def test_only_the_very_same_job_has_the_same_digest(tmp_path):
         {"wildcards": {"model": "tiny", "seed": "2"}},
         {"rule": "train_intermediate"},
         {"params": {"tasks": [{"settings": {"learning_rate": 2e-3}}], "code": "abc"}},
-        {"params": {"tasks": [{"settings": {"learning_rate": 1e-3}}], "code": "abd"}},
+        {"params": {"tasks": [{"settings": {"learning_rate": 1e-3}}], "code": "xyz"}},
     ]
     state = (tmp_path / "input").stat()
     found = set()
