@@ -54,18 +54,15 @@ class Layout:
 
 def grid_layout(grid: Grid, headline_split: Callable[[TaskCard], str]) -> Layout:
     """The layout of a grid; `headline_split` says which split of a card is reported under its source."""
-    columns = tuple(
-        Column(
-            target=name,
-            metric=grid.cards[name].metric,
-            split=headline_split(grid.cards[name]),
-            languages=tuple(grid.cards[name].languages),
-            english=ENGLISH if ENGLISH in grid.cards[name].languages else None,
-        )
-        for name in grid.targets
-    )
+    columns = tuple(_column(grid.cards[name], grid.source, headline_split(grid.cards[name])) for name in grid.targets)
     synthetic = grid.source == "minilab"
     return Layout(tuple(grid.models), tuple(grid.intermediates), columns, tuple(grid.seeds), synthetic)
+
+
+def _column(card: TaskCard, source: str, split: str) -> Column:
+    lacking = ((card.source(source) or {}).get("missing") or {}).get(split, ())
+    languages = tuple(language for language in card.languages if language not in lacking)
+    return Column(card.name, card.metric, split, languages, ENGLISH if ENGLISH in languages else None)
 
 
 def layout_from_params(params: Mapping[str, Any]) -> Layout:
