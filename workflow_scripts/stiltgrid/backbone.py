@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import Batch
 from stiltgrid.errors import SourceError
+from stiltgrid.optimizers import split_matrices
 from stiltgrid.positions import position_limit
 
 transformers_logging.disable_progress_bar()
@@ -29,6 +30,7 @@ class Backbone(torch.nn.Module):
         self.hidden_layers: int = config.num_hidden_layers
         self.hidden_size: int = getattr(config, "hidden_size", None) or config.d_model
         self.vocabulary_size: int = config.vocab_size
+        self.matrix_parameters: int = sum(item.numel() for item in split_matrices(model)[0])
         self.max_length: int | None = position_limit(config.to_dict())
         if config.is_encoder_decoder:
             # Frozen, so that no optimiser state is kept for what never runs.

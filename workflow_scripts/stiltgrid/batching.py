@@ -15,6 +15,7 @@ import torch
 from stiltgrid.encoded import Encoded
 
 POOLINGS = ("cls", "mean", "mean_all", "last")
+TIE = 1e-6  # of a token's price, for the padding of micro-batches that cost the same
 
 
 @dataclass
@@ -157,26 +158,51 @@ class ExampleOrder:
         return taken
 
 
+@dataclass(frozen=True)
+class PassCost:
+    """What a forward and backward pass costs, in tokens: its computed tokens, at least `floor`, plus `overhead`."""
+
+    overhead: float = 0.0
+    floor: float = 0.0
+
+
+# Seconds a layer that a pass takes before any token, and floating-point operations a second. On a CPU the
+# first come on top; on a GPU they pass in the shadow of the computing, where there is enough of it.
+CPU_SECONDS, CPU_RATE = 2e-3, 1e10
+GPU_SECONDS, GPU_RATE = 6e-4, 3e14
+
+
+def pass_cost(device: str, layers: int, parameters: int) -> PassCost:
+    """The cost of passes through a backbone with so many layers and parameters in their matrices.
+
+    A token takes six operations a parameter (Kaplan et al. 2020), which turns seconds into tokens.
+    """
+    if device == "cpu":
+        return PassCost(overhead=layers * CPU_SECONDS * CPU_RATE / (6 * parameters))
+    return PassCost(floor=layers * GPU_SECONDS * GPU_RATE / (6 * parameters))
+
+
 def cut_by_length(
-    lengths: np.ndarray, counts: np.ndarray, max_tokens: int, overhead: int
+    lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost: PassCost
 ) -> list[np.ndarray]:
-    """Cut units into micro-batches so that computed tokens plus `overhead` a micro-batch are fewest.
+    """Cut units into micro-batches that cost least together, and among equals pad least.
 
     `lengths` is each unit's longest sequence, `counts` its number of sequences. Units are sorted by
-    length, so a dynamic programme over cut points is exact: a micro-batch costs its sequences times
+    length, so a dynamic programme over cut points is exact: a micro-batch computes its sequences times
     its longest. None exceeds `max_tokens`, unless one unit alone does. Longest first, so that a step's
     peak of memory comes at once. Returns unit numbers, one array a micro-batch.
     """
     order = np.lexsort((np.arange(len(lengths)), -lengths))
     longest = lengths[order].astype(np.int64)
     before = np.concatenate([[0], np.cumsum(counts[order])]).astype(np.int64)
-    best = np.zeros(len(order) + 1, dtype=np.int64)
+    best = np.zeros(len(order) + 1)
     cut = np.zeros(len(order) + 1, dtype=np.int64)
     for end in range(1, len(order) + 1):
         tokens = longest[:end] * (before[end] - before[:end])
         fits = tokens <= max_tokens
         fits[end - 1] = True
-        costs = np.where(fits, best[:end] + tokens + overhead, np.iinfo(np.int64).max)
+        price = np.maximum(tokens, cost.floor) + cost.overhead + TIE * tokens
+        costs = np.where(fits, best[:end] + price, np.inf)
         cut[end] = int(costs.argmin())
         best[end] = costs[cut[end]]
     pieces = []
@@ -188,7 +214,7 @@ def cut_by_length(
 
 
 def plan_step(
-    encoded: Encoded, example_offsets: np.ndarray, examples: np.ndarray, max_tokens: int, overhead: int,
+    encoded: Encoded, example_offsets: np.ndarray, examples: np.ndarray, max_tokens: int, cost: PassCost,
     splits_batches: bool = True, splits_examples: bool = False,
 ) -> list[np.ndarray]:
     """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
@@ -203,11 +229,11 @@ def plan_step(
         return [rows]
     lengths = encoded.lengths[rows]
     if splits_examples:
-        return [rows[piece] for piece in cut_by_length(lengths, np.ones_like(lengths), max_tokens, overhead)]
+        return [rows[piece] for piece in cut_by_length(lengths, np.ones_like(lengths), max_tokens, cost)]
     first = np.cumsum(counts) - counts
     longest = np.maximum.reduceat(lengths, first)
     groups = np.split(rows, first[1:])
-    pieces = cut_by_length(longest, counts, max_tokens, overhead)
+    pieces = cut_by_length(longest, counts, max_tokens, cost)
     return [np.concatenate([groups[unit] for unit in piece]) for piece in pieces]
 
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-# What one more forward and backward pass costs beside its tokens, in tokens: launches on a GPU, Python on a CPU.
-PASS_OVERHEAD = {"cpu": 96, "cuda": 1024}
-
 
 @dataclass(frozen=True)
 class Compute:
@@ -22,11 +19,6 @@ class Compute:
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
-
-    @property
-    def pass_overhead(self) -> int:
-        """Cost of one more micro-batch, in tokens."""
-        return PASS_OVERHEAD.get(self.device.type, 1024)
 
 
 def prepare_compute(precision: str = "auto", threads: int | None = None) -> Compute:

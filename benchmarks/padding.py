@@ -1,0 +1,129 @@
+"""What share of the tokens that training computes is padding, on real data and without training anything.
+
+    python benchmarks/padding.py --preset presets/local_mirror.yaml --data-dir ../shared/data
+
+Encodes the training data of some tasks as the grid would and plans optimiser steps on it. Ways beside each other:
+every sequence padded to the task's maximum length; each step padded to its longest sequence; the plans of this
+project, for the preset's model on a CPU, XLM-R Base on a CPU, XLM-R Large on a GPU (where passes of few tokens are
+bound by launches, so that padding costs no time). The examples of each step are the same for all.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from stiltgrid.batching import ExampleOrder, PassCost, pass_cost, plan_step  # noqa: E402
+from stiltgrid.cards import Grid, TaskCard  # noqa: E402
+from stiltgrid.door import card_from, load_grid, read_yaml  # noqa: E402
+from stiltgrid.encode import encode_file  # noqa: E402
+from stiltgrid.encoded import Encoded, read_encoded  # noqa: E402
+from stiltgrid.families import family  # noqa: E402
+from stiltgrid.prepare import prepare_train  # noqa: E402
+from stiltgrid.pretraining import prepare_text, train_tokenizer  # noqa: E402
+from stiltgrid.sources import open_source  # noqa: E402
+
+TASKS = ("squad_v1", "squad_v2", "anli_plus", "mnli", "qqp", "udpos", "panx", "hellaswag", "commonsense_qa")
+WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu")
+
+
+def read_preset(path: Path, data_dir: Path) -> Grid:
+    """The preset's grid on a mirror."""
+    return load_grid({**read_yaml(path), "data_dir": str(data_dir)}, ROOT)
+
+
+def tokenizer_of(grid: Grid, data_dir: Path, vocabulary: int | None, folder: Path) -> Path:
+    """A tokenizer trained as the preset's first pretrained model says, with another vocabulary if asked."""
+    settings: Mapping[str, Any] = next(model.pretrain for model in grid.models.values() if model.pretrain)
+    prepare_text(
+        open_source("local", str(data_dir)), settings["languages"], settings.get("characters"), folder / "text.parquet"
+    )
+    asked = {**settings["tokenizer"], **({} if vocabulary is None else {"vocabulary": vocabulary})}
+    train_tokenizer(folder / "text.parquet", asked, folder / "tokenizer")
+    return folder / "tokenizer"
+
+
+def encoded_task(grid: Grid, card: TaskCard, data_dir: Path, tokenizer: Path, folder: Path) -> Encoded:
+    """The training data of a task, prepared and encoded in a scratch folder."""
+    train, dev, arrow = (folder / f"{card.name}.{name}" for name in ("train.parquet", "dev.parquet", "arrow"))
+    source = open_source("local", str(data_dir))
+    prepare_train(card, grid.origin_cards(card.name), card.train_languages, source, train, dev)
+    encode_file(card, train, tokenizer, arrow, card.max_length, True)
+    return read_encoded(arrow)
+
+
+def costs_of(grid: Grid) -> dict[str, PassCost]:
+    """What passes cost for the preset's pretrained model and for two published sizes (layers, their parameters)."""
+    shape: Mapping[str, int] = next(model.pretrain for model in grid.models.values() if model.pretrain)["architecture"]
+    layers, hidden = shape["num_hidden_layers"], shape["hidden_size"]
+    own = layers * (4 * hidden**2 + 2 * hidden * shape["intermediate_size"])
+    return {
+        "preset_cpu": pass_cost("cpu", layers, own),
+        "base_cpu": pass_cost("cpu", 12, 85_000_000),
+        "large_gpu": pass_cost("cuda", 24, 302_000_000),
+    }
+
+
+def shares(
+    data: Encoded, card: TaskCard, ways: Mapping[str, PassCost], batch_size: int, steps: int, limit: int
+) -> dict[str, float]:
+    """Padding's share of computed tokens for each way of batching, over the same seeded steps."""
+    kind, offsets = family(card.family), data.example_offsets
+    order = ExampleOrder(np.arange(len(offsets) - 1), seed=1)
+    computed = dict.fromkeys(("maximum", "step", *ways), 0)
+    useful = 0
+    for _ in range(steps):
+        examples = order.take(batch_size)
+        whole = plan_step(data, offsets, examples, limit, PassCost(), splits_batches=False)[0]
+        useful += int(data.lengths[whole].sum())
+        computed["maximum"] += card.max_length * len(whole)
+        computed["step"] += int(data.lengths[whole].max()) * len(whole)
+        for name, cost in ways.items():
+            plan = plan_step(data, offsets, examples, limit, cost, kind.splits_batches, kind.splits_examples)
+            computed[name] += sum(int(data.lengths[part].max()) * len(part) for part in plan)
+    return {name: 1 - useful / value for name, value in computed.items()}
+
+
+def main() -> None:
+    """Print one line a task: padding's share of computed tokens in per cent."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", type=Path, default=ROOT / "presets" / "local_mirror.yaml")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer; the preset's by default")
+    parser.add_argument("--own-lengths", action="store_true", help="the cards' lengths and windows, not the preset's")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--limit", type=int, default=16384, help="tokens of a micro-batch at most")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    grid = read_preset(options.preset, options.data_dir.resolve())
+    write = sys.stdout.write
+    write("padding, % of computed tokens; length and mean of useful tokens are a sequence's\n")
+    write("\t".join(["task", "family", "length", "tokens", *WAYS]) + "\n")
+    costs = costs_of(grid)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = tokenizer_of(grid, options.data_dir, options.vocabulary, Path(scratch))
+        for name in options.tasks:
+            card = grid.cards[name]
+            if options.own_lengths:
+                own = card_from(name, read_yaml(ROOT / "tasks" / f"{name}.yaml"))
+                card = replace(card, max_length=own.max_length, options=own.options)
+            data = encoded_task(grid, card, options.data_dir, tokenizer, Path(scratch))
+            found = shares(data, card, costs, options.batch_size, options.steps, options.limit)
+            values = [f"{100 * found[column]:.1f}" for column in WAYS]
+            write("\t".join([name, card.family, str(card.max_length), f"{data.lengths.mean():.0f}", *values]) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
