@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from stiltgrid.code import code_digest
+from stiltgrid.code_outline import Outlines
 
 SCRIPT = '''"""Says what it does."""
 
@@ -35,7 +36,7 @@ FILES = {
     "stiltgrid/kinds/__init__.py": "KINDS = 1\n",
     "stiltgrid/kinds/base.py": "ONE = 1\n",
     "stiltgrid/kinds/span.py": "from stiltgrid.kinds.base import ONE\n",
-    "stiltgrid/kinds/choice.py": "from stiltgrid.kinds.base import ONE\n",
+    "stiltgrid/kinds/choice.py": "from stiltgrid.kinds.base import ONE\nOPTIONS = ONE + 1\n",
 }
 
 
@@ -48,8 +49,8 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def digest(tree: Path, *modules: str) -> str:
-    return code_digest(tree / "script.py", modules, tree / "stiltgrid")
+def digest(tree: Path, *modules: str, leave_out: tuple[str, ...] = ()) -> str:
+    return code_digest(tree / "script.py", modules, leave_out, Outlines(tree / "stiltgrid"))
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -90,7 +91,7 @@ def test_same_digest(tree: Path, name: str, old: str, new: str) -> None:
         ("stiltgrid/deep.py", "2", "2.0"),
         ("stiltgrid/kinds/base.py", "1", "10"),
         ("stiltgrid/kinds/__init__.py", "1", "10"),
-        ("stiltgrid/kinds/choice.py", "ONE", "ONE as FIRST"),
+        ("stiltgrid/kinds/choice.py", "ONE + 1", "ONE + 2"),
     ],
     ids=["script", "module", "imported by a module", "imported inside a function", "a number's type", "from a package",
          "the package itself", "named family"],
@@ -119,8 +120,85 @@ def test_an_edit_that_keeps_size_and_restores_the_text(tree: Path) -> None:
 
 
 def test_a_module_that_does_not_exist_is_named(tree: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing\.py"):
+    with pytest.raises(FileNotFoundError, match=r"stiltgrid\.kinds\.nothing"):
         digest(tree, "stiltgrid.kinds.nothing")
+
+
+FAMILY = """
+from stiltgrid.deep import TWO
+from stiltgrid.other import X
+
+
+class Span:
+    def encode(self):
+        return helper()
+
+    def measure(self):
+        return X + unlike()
+
+
+def helper():
+    return TWO
+
+
+def unlike():
+    return 3
+
+
+FAMILY = Span()
+"""
+
+
+@pytest.fixture
+def family(tree: Path) -> Path:
+    (tree / "stiltgrid/families").mkdir()
+    (tree / "stiltgrid/families/__init__.py").write_text("")
+    path = tree / "stiltgrid/families/span.py"
+    path.write_text(FAMILY)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "same"),
+    [
+        ("families/span.py", "X + unlike()", "X - unlike()", True),
+        ("families/span.py", "return 3", "return 4", True),
+        ("other.py", "1", "2", True),
+        ("families/span.py", "return helper()", "return helper() + 1", False),
+        ("families/span.py", "return TWO", "return TWO + 1", False),
+        ("deep.py", "2", "3", False),
+    ],
+)
+def test_of_a_family_only_the_methods_that_a_stage_calls_count(
+    tree: Path, family: Path, name: str, old: str, new: str, same: bool
+) -> None:
+    before = digest(tree, "stiltgrid.families.span:FAMILY", leave_out=("measure",))
+    whole = digest(tree, "stiltgrid.families.span:FAMILY")
+    edit(tree / "stiltgrid" / name, old, new)
+    assert (digest(tree, "stiltgrid.families.span:FAMILY", leave_out=("measure",)) == before) is same
+    assert digest(tree, "stiltgrid.families.span:FAMILY") != whole
+
+
+def test_a_function_that_nothing_reached_names_does_not_count(tree: Path) -> None:
+    before = digest(tree)
+    path = tree / "stiltgrid/tools.py"
+    path.write_text(path.read_text() + "\n\ndef triple(x):\n    return 3 * x\n")
+    assert digest(tree) == before
+    path.write_text(path.read_text() + "\n\nLIMIT = 3\n")
+    assert digest(tree) != before
+
+
+def test_outlines_are_kept_on_disk(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cache = tmp_path_factory.mktemp("cache") / "code.json"
+    outlines = Outlines(tree / "stiltgrid", cache)
+    before = code_digest(tree / "script.py", outlines=outlines)
+    outlines.save()
+    again = Outlines(tree / "stiltgrid", cache)
+    assert code_digest(tree / "script.py", outlines=again) == before
+    edit(tree / "stiltgrid/deep.py", "2", "30")
+    assert code_digest(tree / "script.py", outlines=Outlines(tree / "stiltgrid", cache)) != before
+    cache.write_text("{half")
+    assert code_digest(tree / "script.py", outlines=Outlines(tree / "stiltgrid", cache)) != before
 
 
 def test_every_script_of_the_workflow_has_a_digest() -> None:

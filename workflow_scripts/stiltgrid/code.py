@@ -1,125 +1,108 @@
 """Digests of code: what a job runs, told by syntax trees, so that a comment or a `touch` reruns nothing.
 
-The digest of a script covers the script and every `stiltgrid` module that it imports, transitively, also from
-inside functions. What is imported by name at run time (a family, a source, an adapter) is passed explicitly.
+The digest of a script covers the script and, in every `stiltgrid` module that it imports, transitively and also
+from inside functions, what it reaches: all statements that run on import, and the functions and classes that are
+named from there on. What is imported by name at run time (a family, a source, an adapter) is passed explicitly.
+Names are matched, not traced, so a digest covers a little too much rather than too little.
 """
 
-import ast
-import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-PACKAGE = "stiltgrid"
+from stiltgrid.code_outline import PACKAGE, Outline, Outlines, Piece, Target
+
 LIBRARY = Path(__file__).resolve().parent
+FAMILIES = f"{PACKAGE}.families."
 # How a process starts, ends and logs changes no result, and is imported by every script.
 PLUMBING = frozenset({f"{PACKAGE}.{name}" for name in ("warm", "logs")})
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def code_digest(script: Path | str, modules: Sequence[str] = (), library: Path = LIBRARY) -> str:
+def code_digest(
+    script: Path | str,
+    modules: Sequence[str] = (),
+    leave_out: Collection[str] = (),
+    outlines: Outlines | None = None,
+) -> str:
     """SHA-256 (its first 16 hex digits) of the code that a script runs.
 
-    `modules` are dotted names that the script imports dynamically; `library` is the package's folder.
-    Raises FileNotFoundError for a script or module that does not exist and SyntaxError, naming file and line,
-    for one that Python cannot read.
+    `modules` are dotted names that the script imports dynamically, or `module:name` for what it takes from one.
+    `leave_out` are the families' methods that it never calls. Raises FileNotFoundError for a script or module
+    that does not exist and SyntaxError, naming file and line, for one that Python cannot read.
     """
-    entry, imports = _digest(Path(script), library)
-    parts = [f"script {entry}"]
-    for name in sorted(_closure([*imports, *modules], library) - PLUMBING):
-        parts.append(f"{name} {_digest(_file(name, library), library)[0]}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    reached = _Reached(outlines or Outlines(LIBRARY), frozenset(leave_out))
+    reached.whole("script", reached.outlines.of(Path(script)))
+    for name in modules:
+        module, _, taken = name.partition(":")
+        reached.target(Target(module, taken or None))
+    return hashlib.sha256("\n".join(sorted(reached.lines)).encode()).hexdigest()[:16]
 
 
-def _closure(names: Iterable[str], library: Path) -> set[str]:
-    """Every module reached from `names`, their packages included."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        if name not in PLUMBING:
-            waiting += _digest(_file(name, library), library)[1]
-        if "." in name:
-            waiting.append(name.rpartition(".")[0])
-    return found
+class _Reached:
+    """The pieces of code that are reached from an entry; `lines` holds each once, with its digest."""
 
+    def __init__(self, outlines: Outlines, leave_out: frozenset[str]) -> None:
+        self.outlines = outlines
+        self.leave_out = leave_out
+        self.lines: set[str] = set()
+        self._targets: set[Target] = set()
 
-def _digest(path: Path, library: Path) -> tuple[str, tuple[str, ...]]:
-    state = path.stat()
-    return _digest_version(path, library, state.st_mtime_ns, state.st_size)
+    def target(self, target: Target) -> None:
+        """A module with all that it holds, or what it calls by a name (and what runs on its import)."""
+        if target in self._targets or target.module in PLUMBING:
+            return
+        self._targets.add(target)
+        found = self.outlines.of_module(target.module)
+        parent = target.module.rpartition(".")[0]
+        if parent:
+            self.target(Target(parent, ""))
+        if target.name is None:
+            self.whole(target.module, found)
+            return
+        self._piece(target.module, "", found.always, found)
+        self._named(target.module, target.name, found)
 
+    def whole(self, module: str, found: Outline) -> None:
+        """Everything in a file."""
+        self._piece(module, "", found.always, found)
+        for name in found.definitions:
+            self._named(module, name, found)
 
-@functools.cache
-def _digest_version(path: Path, library: Path, mtime: int, size: int) -> tuple[str, tuple[str, ...]]:
-    """Digest of one file's syntax tree and the `stiltgrid` modules it names; read again only when it changed."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    digest = hashlib.sha256("\x1f".join(_tokens(tree)).encode()).hexdigest()
-    package = [PACKAGE, *path.parent.relative_to(library).parts] if path.is_relative_to(library) else []
-    return digest, tuple(sorted(_imports(tree, package, library)))
+    def _named(self, module: str, name: str, found: Outline) -> None:
+        """What a name means at the top of a module: a definition, or something imported."""
+        if name in found.definitions:
+            definition = found.definitions[name]
+            self._piece(module, name, definition.body, found)
+            for method, piece in definition.methods.items():
+                if not (module.startswith(FAMILIES) and method in self.leave_out):
+                    self._piece(module, f"{name}.{method}", piece, found)
+        elif name in found.imports:
+            self._imported(found.imports[name], None)
 
-
-def _tokens(node: ast.AST) -> Iterator[str]:
-    """A tree as text: kinds, field names and values; no positions, no docstrings, no type-checking blocks.
-
-    Empty fields are left out, which also keeps the text the same across Python versions.
-    """
-    yield type(node).__name__
-    for field, value in ast.iter_fields(node):
-        if field == "body" and isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            value = value[1:]
-        if value is None or value == [] or field in ("type_comment", "type_ignores", "kind"):
-            continue
-        yield f"{field}("
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, ast.AST):
-                if not _is_type_checking(item) and not isinstance(item, ast.expr_context):
-                    yield from _tokens(item)
+    def _piece(self, module: str, name: str, piece: Piece, found: Outline) -> None:
+        line = f"{module}:{name} {piece.digest}"
+        if line in self.lines or module in PLUMBING:
+            return
+        self.lines.add(line)
+        for used in piece.names:
+            if used in piece.imports:
+                self._imported(piece.imports[used], None)
             else:
-                yield f"{type(item).__name__} {item!r}"
-        yield ")"
+                self._named(module, used, found)
+        for used, attributes in piece.attributes.items():
+            imported = piece.imports.get(used) or found.imports.get(used)
+            if imported is not None:
+                self._imported(imported, attributes)
+            elif used in found.definitions:
+                self._named(module, used, found)
 
-
-def _imports(tree: ast.AST, package: Sequence[str], library: Path) -> set[str]:
-    """Dotted names of the package's own modules that the tree imports anywhere but under TYPE_CHECKING."""
-    names: set[str] = set()
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package[: len(package) + 1 - node.level]
-                base = ".".join([*parents, *([base] if base else [])])
-            names.add(base)
-            names.update(f"{base}.{alias.name}" for alias in node.names if _exists(f"{base}.{alias.name}", library))
-        waiting += [child for child in ast.iter_child_nodes(node) if not _is_type_checking(child)]
-    return {name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")}
-
-
-def _is_type_checking(node: ast.AST) -> bool:
-    if not isinstance(node, ast.If):
-        return False
-    test = node.test
-    return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING" and not node.orelse
-
-
-def _path(name: str, library: Path) -> Path:
-    return library.joinpath(*name.split(".")[1:])
-
-
-def _exists(name: str, library: Path) -> bool:
-    if not name.startswith(f"{PACKAGE}."):
-        return False
-    path = _path(name, library)
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
-
-
-def _file(name: str, library: Path) -> Path:
-    path = _path(name, library)
-    package = path / "__init__.py"
-    return package if package.is_file() else path.parent / f"{path.name}.py"
+    def _imported(self, target: Target, attributes: Sequence[str] | None) -> None:
+        """What an imported name brings: of a module only the attributes that are read, where it is read by dots."""
+        module = target.module if target.name is None else f"{target.module}.{target.name}"
+        if self.outlines.module_file(module) is None:
+            self.target(target)
+        elif attributes is None:
+            self.target(Target(module, None))
+        else:
+            for name in attributes:
+                self._imported(Target(module, name), None)

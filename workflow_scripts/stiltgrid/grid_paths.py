@@ -9,11 +9,21 @@ from pathlib import Path
 
 from stiltgrid.cards import NONE, Grid, Model
 from stiltgrid.code import code_digest
+from stiltgrid.code_outline import PACKAGE, Outlines
 from stiltgrid.positions import position_limit
 
 RESULTS = "results"
 CHECKPOINT = ("config.json", "model.safetensors")
 TRAINED = (*CHECKPOINT, "training.json", "log.jsonl")
+# Methods of a family by the stages that call them: what a stage does not call cannot rerun it. A method that is
+# named nowhere here counts for every stage.
+CALLS = {
+    "prepare": frozenset({"examples", "subsample", "with_inventory"}),
+    "encode": frozenset({"encode"}),
+    "train": frozenset({"subsample", "build_head", "loss", "loss_weight", "predict", "decode", "measure"}),
+    "score": frozenset({"build_head", "predict", "layers_per_pass", "decode", "measure", "published"}),
+}
+METHODS = frozenset().union(*CALLS.values())
 NEVER = "(?!)"  # a pattern that nothing matches
 
 
@@ -91,22 +101,24 @@ def sequence_length(grid: Grid, model: Model, task: str) -> int:
 
 
 class Digests:
-    """Code digests of the scripts, with the modules that each job of a grid loads by name."""
+    """Code digests of the scripts, with what each job of a grid loads by name."""
 
-    def __init__(self, grid: Grid, scripts: Path) -> None:
+    def __init__(self, grid: Grid, scripts: Path, cache: Path | None = None) -> None:
         self.grid = grid
         self.scripts = scripts
+        self.outlines = Outlines(scripts / PACKAGE, cache)
+        self._found: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def plain(self, script: str) -> str:
         """Digest of a script that loads nothing by name."""
-        return code_digest(self.scripts / f"{script}.py")
+        return self._digest(script, [])
 
     def prepare(self, script: str, task: str) -> str:
         """Digest of preparing a task: its family, its adapter and those of its rows' cards, the source."""
         card = self.grid.cards[task]
         involved = [card, *self.grid.origin_cards(task).values()]
-        modules = [f"stiltgrid.adapters.{each.adapter}" for each in involved if each.adapter]
-        return self._digest(script, [*modules, self._source, f"stiltgrid.families.{card.family}"])
+        adapters = [f"{PACKAGE}.adapters.{each.adapter}" for each in involved if each.adapter]
+        return self._digest(script, [*adapters, self._source, self._family(task)], CALLS["prepare"])
 
     def text(self, script: str) -> str:
         """Digest of reading raw text from the source."""
@@ -114,11 +126,18 @@ class Digests:
 
     def families(self, script: str, tasks: Sequence[str]) -> str:
         """Digest of a script that loads the families of these tasks."""
-        return self._digest(script, [f"stiltgrid.families.{self.grid.cards[task].family}" for task in tasks])
+        return self._digest(script, [self._family(task) for task in tasks], CALLS[script.partition("_")[0]])
+
+    def _family(self, task: str) -> str:
+        return f"{PACKAGE}.families.{self.grid.cards[task].family}:FAMILY"
 
     @property
     def _source(self) -> str:
-        return f"stiltgrid.sources.{self.grid.source}"
+        return f"{PACKAGE}.sources.{self.grid.source}"
 
-    def _digest(self, script: str, modules: Sequence[str]) -> str:
-        return code_digest(self.scripts / f"{script}.py", tuple(sorted(set(modules))))
+    def _digest(self, script: str, modules: Sequence[str], calls: frozenset[str] = METHODS) -> str:
+        key = (script, tuple(sorted(set(modules))))
+        if key not in self._found:
+            path = self.scripts / f"{script}.py"
+            self._found[key] = code_digest(path, key[1], METHODS - calls, self.outlines)
+        return self._found[key]

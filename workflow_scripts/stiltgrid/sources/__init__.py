@@ -1,12 +1,14 @@
 """Where rows come from: the hub, a local mirror, or the embedded mini-lab."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from stiltgrid.errors import ConfigError, nearest
 from stiltgrid.sources.base import Source
 
-KINDS = ("minilab", "local", "hub")
+CLASSES = {"minilab": "MiniLabSource", "local": "LocalSource", "hub": "HubSource"}
+KINDS = tuple(CLASSES)
 
 
 def open_source(kind: str, data_dir: str | None = None, world: Mapping[str, Any] | None = None) -> Source:
@@ -16,16 +18,9 @@ def open_source(kind: str, data_dir: str | None = None, world: Mapping[str, Any]
     """
     if kind not in KINDS:
         raise ConfigError([f"source: '{kind}' is unknown; {nearest(kind, KINDS)}"])
-    if kind == "minilab":
-        from stiltgrid.sources.minilab import MiniLabSource
-
-        return MiniLabSource(world or {})
-    if kind == "hub":
-        from stiltgrid.sources.hub import HubSource
-
-        return HubSource(data_dir)
-    if data_dir is None:
+    if kind == "local" and data_dir is None:
         raise ConfigError(["data_dir: `source: local` needs the folder that holds the mirror; found null"])
-    from stiltgrid.sources.local import LocalSource
-
-    return LocalSource(data_dir)
+    # By name, so that the code digest of a job covers its own kind of source alone.
+    module = importlib.import_module(f"stiltgrid.sources.{kind}")
+    opened: Source = getattr(module, CLASSES[kind])((world or {}) if kind == "minilab" else data_dir)
+    return opened
