@@ -8,14 +8,15 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "tool": ("hammer", "knife blade", "rope cord", "lamp", "brush", "bucket pail"),
     "animal": ("horse", "dog", "cat", "sheep", "goat", "rabbit hare"),
     "garment": ("coat jacket", "shirt", "hat cap", "shoe", "glove", "belt"),
-    "vehicle": ("cart wagon", "boat vessel", "train", "bus", "truck lorry", "tram"),
+    "vehicle": ("cart wagon", "ship vessel", "train", "bus", "truck lorry", "tram"),
     "document": ("book", "letter", "map", "ticket", "poem verse", "note memo"),
 }
 PLACES = (
     "kitchen", "garden", "market bazaar", "school", "office", "station", "harbor port", "hospital clinic",
     "farm ranch", "forest woods",
 )
-JOBS = ("baker", "teacher", "doctor physician", "farmer", "sailor", "painter", "judge", "driver")
+# Some words name a noun and a verb ("the guide guides", "ships the ship"), as in real English.
+JOBS = ("baker", "teacher", "doctor physician", "farmer", "sailor", "cook", "guard", "guide")
 FOLK = ("child kid", "neighbor", "woman lady", "boy lad")
 ADJECTIVE_PAIRS = (
     ("big large", "small little"), ("old", "new"), ("hot", "cold"), ("clean spotless", "dirty filthy"),
@@ -27,12 +28,12 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 VERBS: dict[str, tuple[str, ...]] = {
     "food": ("cook prepare", "eat"),
     "tool": ("use employ", "repair mend"),
-    "animal": ("feed", "chase pursue"),
+    "animal": ("feed", "brush groom"),
     "garment": ("sew stitch", "wear"),
     "vehicle": ("drive steer", "park"),
     "document": ("write", "read"),
-    "thing": ("buy purchase", "sell", "find discover", "carry transport", "lose", "paint", "hide conceal"),
-    "person": ("help assist", "meet", "call phone", "visit", "follow", "thank"),
+    "thing": ("buy purchase", "sell", "find discover", "ship transport", "lose", "paint", "hide conceal"),
+    "person": ("help assist", "meet", "call phone", "visit", "guide", "guard"),
     "": ("sleep", "rest", "laugh", "dance"),
 }
 GIVEN_NAMES = (

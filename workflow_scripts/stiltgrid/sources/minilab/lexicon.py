@@ -99,18 +99,27 @@ class Vocabulary:
         for key in inventory.FUNCTION_WORDS:
             self.functions[key] = _coin(stream, language.code, taken, short=True)
         self.functions["whom"] = self.functions["who"]
-        forms = {}
+        forms: dict[str, tuple[str, ...]] = {}
+        known: dict[str, str] = {}
         for concept, english in concepts.items():
             words = []
             for word in english:
-                cognate = stream.chance(language.cognates)
-                identical = stream.chance(language.identical)
-                words.append(word.lower() if cognate and identical else
-                             self._cognate(word, stream, taken) if cognate else
-                             _coin(stream, language.code, taken))
-                taken.add(words[-1])
+                # A word that is noun and verb in English is so in half of the other languages.
+                shared = known.get(word) if stream.chance(0.5) else None
+                words.append(shared or self._new_word(word, stream, taken))
+                known[word] = words[-1]
             forms[concept] = tuple(words)
         return forms
+
+    def _new_word(self, english: str, stream: Stream, taken: set[str]) -> str:
+        cognate = stream.chance(self.language.cognates)
+        identical = stream.chance(self.language.identical)
+        if cognate:
+            word = english.lower() if identical else self._cognate(english, stream, taken)
+        else:
+            word = _coin(stream, self.language.code, taken)
+        taken.add(word)
+        return word
 
     def _cognate(self, word: str, stream: Stream, taken: set[str]) -> str:
         """The English word after the language's sound changes and with a new ending, in its script."""
@@ -174,7 +183,7 @@ def _coin(stream: Stream, code: str, taken: set[str], short: bool = False) -> st
 
 def _coined(stream: Stream, code: str, length: int) -> str:
     if code == "qag":
-        return stream.pick(_HAN)
+        return "".join(stream.pick(_HAN) for _ in range(max(1, length - 1)))
     onsets, vowels, codas = _split_syllables(code)
     word = "".join(stream.pick(onsets) + stream.pick(vowels) for _ in range(length))
     return word + stream.pick(codas)

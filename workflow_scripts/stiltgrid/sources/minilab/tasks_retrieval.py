@@ -10,7 +10,7 @@ from typing import Any
 from stiltgrid.sources.minilab.languages import ENGLISH
 from stiltgrid.sources.minilab.realise import Grammar
 from stiltgrid.sources.minilab.settings import Stream
-from stiltgrid.sources.minilab.tasks import Item, Row, TaskBuilder, change
+from stiltgrid.sources.minilab.tasks import Item, Row, TaskBuilder, change, in_pool
 from stiltgrid.sources.minilab.tasks_span import Asked, ask, context
 from stiltgrid.sources.minilab.world import BE, Clause, Manner, Phrase, World
 
@@ -171,15 +171,11 @@ class EntityLinking(TaskBuilder):
         """One entity an item: a surname, a description, and an event that is typical of the entity."""
         result = []
         for index in range(count):
-            job, trait = stream.pick(world.jobs), stream.pick(world.person_adjectives)
-            habit = nameless(world, stream, split, place=1.0)
-            while habit.object is None:
-                habit = nameless(world, stream, split, place=1.0)
-            who = Phrase(job, trait)
-            description = (Clause(BE, Phrase(job), Phrase(trait)), habit._replace(subject=Phrase(job)))
             surname = world.surnames[index % len(world.surnames)]
-            mention = (Clause(BE, Phrase(surname), who), habit._replace(subject=Phrase(surname)))
-            result.append(Item((*mention, *description), 0, (f"Q{split}{index}", surname)))
+            who = Phrase(stream.pick(world.jobs), stream.pick(world.person_adjectives))
+            act, habit = _habit(world, stream, split, Phrase(surname), Phrase(who.head))
+            described = (Clause(BE, Phrase(who.head), Phrase(who.adjective)), habit)
+            result.append(Item((Clause(BE, Phrase(surname), who), act, *described), 0, (f"Q{split}{index}", surname)))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
@@ -197,6 +193,14 @@ class EntityLinking(TaskBuilder):
             else:
                 yield {"contextual_mention": {"context": context, "mention": mention},
                        "entity": _entity(grammar, entity, item)}
+
+
+def _habit(world: World, stream: Stream, pool: str, name: Phrase, trade: Phrase) -> tuple[Clause, Clause]:
+    """The same event told of somebody by name and by trade, both of the pool."""
+    while True:
+        act = world.event(stream, pool, name, named=False, manner=Manner(1.0, 0.0, 0.4))
+        if act is not None and act.object is not None and in_pool(act._replace(subject=trade), pool):
+            return act, act._replace(subject=trade)
 
 
 def _mention(grammar: Grammar, item: Item, name: str) -> tuple[Row, Row]:

@@ -45,6 +45,11 @@ def _sentence(world: World, stream: Stream, pool: str) -> Item:
         event = event._replace(time=f"year:{1900 + stream.below(120)}", front="")
     if kind == "negated":
         event = event._replace(negated=True)
+    if kind in ("plain", "negated") and event.place is not None and stream.chance(0.25):
+        # "The cook sells in the market": the same verb without its object is of another category.
+        event = event._replace(object=None)
+        if not in_pool(event, pool):
+            return _sentence(world, stream, pool)
     if kind in ("joined", "because"):
         second = world.certain_event(stream, pool, manner=Manner(0.3, 0.0))
         return Item((event, second), 0, (kind, ""))
