@@ -109,13 +109,14 @@ class Repository:
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
         """The same repository with a change in one file."""
         path = self.folder / name
-        before = path.read_text(encoding="utf-8")
+        before, times = path.read_text(encoding="utf-8"), path.stat()
         assert old in before, f"{name} holds no '{old}'"
         path.write_text(before.replace(old, new, 1), encoding="utf-8")
         try:
             yield
         finally:
             path.write_text(before, encoding="utf-8")
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     @contextlib.contextmanager
     def configured(self, **changes: Any) -> Iterator[None]:

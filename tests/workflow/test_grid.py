@@ -133,22 +133,31 @@ def test_a_new_seed_adds_only_its_own_jobs(grid: Repository) -> None:
     assert {job.wildcards["seed"] for job in pending if "seed" in job.wildcards} == {"2"}
 
 
-def test_the_code_of_a_plot_reruns_that_plot(grid: Repository) -> None:
-    with grid.edited("workflow_scripts/plot_languages.py", "layout = ", "layout: object = "):
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        ("workflow_scripts/plot_languages.py", "    layout = "),
+        (f"{LIBRARY}/plots.py", "    column = layout.column(target)"),
+    ],
+    ids=["script", "library"],
+)
+def test_the_code_of_a_plot_reruns_that_plot(grid: Repository, name: str, old: str) -> None:
+    with grid.edited(name, old, f"    assert True\n{old}"):
         assert counts(grid.pending()) == Counter(plot_languages=4, summarise=1)
 
 
 def test_a_changed_file_of_the_mirror_reruns_what_reads_it(grid: Repository) -> None:
-    path = grid.folder / "tests/data/mirror/tatoeba/validation.de.jsonl"
-    files = sorted((grid.folder / "tests/data/mirror/tatoeba").glob("*.de.jsonl"))
-    path = path if path.exists() else files[0]
-    before = path.stat()
-    os.utime(path)
-    try:
+    with grid.edited("tests/data/mirror/tatoeba/validation.de.jsonl", "\n", "\n\n"):
         pending = grid.pending()
-    finally:
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert counts(pending) == AFTERWARDS + Counter(prepare_eval=1, encode_eval=1, score_target=3, plot_languages=4)
+
+
+def test_how_a_family_measures_prepares_and_encodes_nothing(grid: Repository) -> None:
+    with grid.edited(f"{LIBRARY}/metrics/mlqa.py", "def normalise(", "LIMIT = 1\n\n\ndef normalise("):
+        pending = grid.pending()
+    assert counts(pending) == AFTERWARDS + Counter(
+        train_intermediate=1, train_target=4, score_target=8, plot_languages=4
+    )  # fmt: skip
 
 
 def test_a_failed_job_leaves_nothing_that_counts_and_says_why(grid: Repository, tmp_path: Path) -> None:
