@@ -4,7 +4,9 @@ from stiltgrid.encoded import Encoded, read_encoded, to_table, write_encoded
 from stiltgrid.errors import SourceError
 
 COLUMNS = {
-    "input_ids": [[5, 6, 7], [8], [9, 10], [11]], "example": [0, 0, 2, 5], "label": [1, 0, 1, 0],
+    "input_ids": [[5, 6, 7], [8], [9, 10], [11]],
+    "example": [0, 0, 2, 5],
+    "label": [1, 0, 1, 0],
     "tag": [[1, 2, 3], [4], [5, 6], [7]],
 }
 

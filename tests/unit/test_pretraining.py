@@ -15,16 +15,27 @@ from transformers import AutoModel, AutoModelForMaskedLM
 
 TEXTS = {
     "en": ["the lamp turns all night.", "every boat is blue, and white.", "honey cakes and salted butter!"] * 30,
-    "de": ["die Lampe dreht sich.", "jedes Boot ist blau."] * 10,
+    "de": ["die Lampe dreht sich.", "jedes Boot ruht am Ufer."] * 10,
     "zh": ["老灯塔整夜转动。", "每条船都是蓝色的。"] * 10,
 }
 SETTINGS = {
     "architecture": {
-        "model_type": "xlm-roberta", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 48, "type_vocab_size": 1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+        "model_type": "xlm-roberta",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 48,
+        "type_vocab_size": 1,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
     },
-    "sequence_length": 16, "steps": 40, "tokens_per_step": 256, "mask_rate": 0.3, "learning_rate": 4e-3,
-    "languages": ["en"], "tokenizer": {"vocabulary": 1},
+    "sequence_length": 16,
+    "steps": 40,
+    "tokens_per_step": 256,
+    "mask_rate": 0.3,
+    "learning_rate": 4e-3,
+    "languages": ["en"],
+    "tokenizer": {"vocabulary": 1},
 }
 
 
@@ -171,8 +182,14 @@ def test_pretraining_is_deterministic_and_follows_its_seed(pretrain):
     "architecture",
     [
         {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2},
-        {"model_type": "llama", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-         "num_key_value_heads": 2, "intermediate_size": 48},
+        {
+            "model_type": "llama",
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "intermediate_size": 48,
+        },
     ],
 )
 def test_causal_models_learn_the_next_token(pretrain, architecture):

@@ -33,9 +33,18 @@ def score(place, tiny_tokenizer_folder, tmp_path):
     def run(checkpoint="tuned", card=None, head=None, folder="toy", name="scores", **evaluation):
         out = tmp_path / name
         score_target(
-            place / checkpoint, tiny_tokenizer_folder, MODEL, as_params(card or sequence_card()),
-            None if head is None else as_params(head), place / folder / "eval.arrow", place / folder / "eval.parquet",
-            as_params(Evaluation(**evaluation)), CELL, 1, out / "metrics.json", out / "predictions.parquet",
+            place / checkpoint,
+            tiny_tokenizer_folder,
+            MODEL,
+            as_params(card or sequence_card()),
+            None if head is None else as_params(head),
+            place / folder / "eval.arrow",
+            place / folder / "eval.parquet",
+            as_params(Evaluation(**evaluation)),
+            CELL,
+            1,
+            out / "metrics.json",
+            out / "predictions.parquet",
             {"code": "abc"},
         )
         return json.loads((out / "metrics.json").read_text()), pq.read_table(out / "predictions.parquet")

@@ -152,7 +152,7 @@ def test_a_fitting_head_goes_on_to_the_next_stage(train, toy, place, tiny_tokeni
     three = write_task(place / "three", tiny_tokenizer_folder, sequence_card("three", labels=("yes", "no", "maybe")))
     other, _ = train(with_settings(three, max_steps=20), with_settings(toy, **quiet), name="three")
     assert other["head.projection.weight"].shape[0] == 2
-    assert (other["head.projection.weight"].std() < 0.05), "a new head where the shapes differ"
+    assert other["head.projection.weight"].std() < 0.05, "a new head where the shapes differ"
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_task_and_examples(train, toy, monkeypatch, tmp_path):
@@ -276,7 +276,12 @@ def test_seeds_are_told_by_words():
 def test_weights_start_from_the_checkpoint(train, toy, place):
     weights, _ = train(with_settings(toy, learning_rate=1e-12, max_steps=1))
     before = load_backbone(place / "backbone").model.state_dict()
-    torch.testing.assert_close(weights["backbone.encoder.layer.0.attention.self.query.weight"],
-                               before["encoder.layer.0.attention.self.query.weight"])
+    torch.testing.assert_close(
+        weights["backbone.encoder.layer.0.attention.self.query.weight"],
+        before["encoder.layer.0.attention.self.query.weight"],
+    )
 
 
+def test_muon_learns_too(train, toy):
+    _, record = train(with_settings(toy, epochs=5, optimizer="muon"))
+    assert record["stages"][0]["best_score"] > 80, "chance is 50"

@@ -15,8 +15,13 @@ from stiltgrid.tokenization import SubwordTokenizer
 from transformers import AutoConfig, AutoModel
 
 SHAPE = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-    "max_position_embeddings": 66, "type_vocab_size": 1, "hidden_dropout_prob": 0.0,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 66,
+    "type_vocab_size": 1,
+    "hidden_dropout_prob": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
 MODEL = as_params(Model("tiny", path="models/tiny", pooling="mean"))
@@ -46,11 +51,16 @@ def sequence_rows(count: int, language: str, split: str, seed: int) -> list[dict
     rows = []
     for number in range(count):
         label = draw.randint(0, 1)
-        rows.append({
-            "id": f"{language}-{split}-{number}", "language": language, "split": split,
-            "text_a": " ".join(draw.choices(WORDS, k=draw.randint(1, 12))),
-            "text_b": f"{draw.choice(WORDS)} {'harbour' if label else 'valley'}", "label": label,
-        })
+        rows.append(
+            {
+                "id": f"{language}-{split}-{number}",
+                "language": language,
+                "split": split,
+                "text_a": " ".join(draw.choices(WORDS, k=draw.randint(1, 12))),
+                "text_b": f"{draw.choice(WORDS)} {'harbour' if label else 'valley'}",
+                "label": label,
+            }
+        )
     return rows
 
 
@@ -58,7 +68,8 @@ def write_task(folder: Path, tokenizer_folder: Path, card: TaskCard, train: int 
     """Encode a synthetic task; the paths that training reads, by the names it reads them under."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {
-        "train": sequence_rows(train, "en", "train", seed), "dev": sequence_rows(40, "en", "dev", seed + 1),
+        "train": sequence_rows(train, "en", "train", seed),
+        "dev": sequence_rows(40, "en", "dev", seed + 1),
         "eval": sequence_rows(30, "en", "test", seed + 2) + sequence_rows(30, "de", "test", seed + 3),
     }
     for name, rows in parts.items():
@@ -66,8 +77,11 @@ def write_task(folder: Path, tokenizer_folder: Path, card: TaskCard, train: int 
         pq.write_table(table, folder / f"{name}.parquet")
         encode_file(card, folder / f"{name}.parquet", tokenizer_folder, folder / f"{name}.arrow", 64, name == "train")
     return {
-        "card": as_params(card), "train": str(folder / "train.arrow"), "train_rows": str(folder / "train.parquet"),
-        "dev": str(folder / "dev.arrow"), "dev_rows": str(folder / "dev.parquet"),
+        "card": as_params(card),
+        "train": str(folder / "train.arrow"),
+        "train_rows": str(folder / "train.parquet"),
+        "dev": str(folder / "dev.arrow"),
+        "dev_rows": str(folder / "dev.parquet"),
     }
 
 

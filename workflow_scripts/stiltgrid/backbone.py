@@ -87,8 +87,14 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
         raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
     try:
         model, report = AutoModel.from_pretrained(
-            path, config=config, dtype=dtype, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-            output_loading_info=True, **model_options(config),
+            path,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **model_options(config),
         )
     except Exception as error:  # safetensors and transformers raise many kinds for a damaged file
         raise SourceError(f"{weights}: cannot be loaded ({type(error).__name__}: {error})") from error

@@ -84,10 +84,15 @@ class Batch:
             return tensor.pin_memory().to(device, non_blocking=True)
 
         return Batch(
-            move(self.input_ids), move(self.attention_mask), move(self.content_mask), move(self.lengths),
+            move(self.input_ids),
+            move(self.attention_mask),
+            move(self.content_mask),
+            move(self.lengths),
             {name: move(value) for name, value in self.scalars.items()},
             {name: move(value) for name, value in self.tokens.items()},
-            self.indices, self.pooling, move(self.places),
+            self.indices,
+            self.pooling,
+            move(self.places),
         )
 
 
@@ -110,10 +115,15 @@ def make_batch(
     input_ids[mask] = encoded.tokens["input_ids"][positions]
     content = mask & ~np.isin(input_ids, np.asarray([*special], dtype=np.int64))
     return Batch(
-        torch.from_numpy(input_ids), torch.from_numpy(mask), torch.from_numpy(content),
+        torch.from_numpy(input_ids),
+        torch.from_numpy(mask),
+        torch.from_numpy(content),
         torch.from_numpy(lengths.astype(np.int64)),
-        _tensors(encoded.scalars, rows, skip=""), _tensors(encoded.tokens, positions, skip="input_ids"),
-        rows, pooling, torch.from_numpy(np.flatnonzero(mask)),
+        _tensors(encoded.scalars, rows, skip=""),
+        _tensors(encoded.tokens, positions, skip="input_ids"),
+        rows,
+        pooling,
+        torch.from_numpy(np.flatnonzero(mask)),
     )
 
 
@@ -182,9 +192,7 @@ def pass_cost(device: str, layers: int, parameters: int) -> PassCost:
     return PassCost(floor=layers * GPU_SECONDS * GPU_RATE / (6 * parameters))
 
 
-def cut_by_length(
-    lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost: PassCost
-) -> list[np.ndarray]:
+def cut_by_length(lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost: PassCost) -> list[np.ndarray]:
     """Cut units into micro-batches that cost least together, and among equals pad least.
 
     `lengths` is each unit's longest sequence, `counts` its number of sequences. Units are sorted by
@@ -214,8 +222,13 @@ def cut_by_length(
 
 
 def plan_step(
-    encoded: Encoded, example_offsets: np.ndarray, examples: np.ndarray, max_tokens: int, cost: PassCost,
-    splits_batches: bool = True, splits_examples: bool = False,
+    encoded: Encoded,
+    example_offsets: np.ndarray,
+    examples: np.ndarray,
+    max_tokens: int,
+    cost: PassCost,
+    splits_batches: bool = True,
+    splits_examples: bool = False,
 ) -> list[np.ndarray]:
     """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
 

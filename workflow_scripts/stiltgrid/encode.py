@@ -33,8 +33,12 @@ def usable_length(max_length: int, backbone_folder: str | os.PathLike[str] | Non
 
 
 def encode_file(
-    card: TaskCard, rows_path: str | os.PathLike[str], tokenizer_folder: str | os.PathLike[str],
-    out_path: str | os.PathLike[str], max_length: int, training: bool,
+    card: TaskCard,
+    rows_path: str | os.PathLike[str],
+    tokenizer_folder: str | os.PathLike[str],
+    out_path: str | os.PathLike[str],
+    max_length: int,
+    training: bool,
     backbone_folder: str | os.PathLike[str] | None = None,
 ) -> None:
     """Encode a parquet of canonical rows into an Arrow file that training and scoring map into memory.

@@ -117,8 +117,12 @@ def mask_tokens(
 
 
 def train_language_model(
-    text_path: str | os.PathLike[str], tokenizer_dir: str | os.PathLike[str], pretrain: Mapping[str, Any],
-    out_dir: str | os.PathLike[str], threads: int, provenance: Mapping[str, Any] | None = None,
+    text_path: str | os.PathLike[str],
+    tokenizer_dir: str | os.PathLike[str],
+    pretrain: Mapping[str, Any],
+    out_dir: str | os.PathLike[str],
+    threads: int,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a language model and write its backbone as a Hugging Face folder.
 
@@ -138,11 +142,18 @@ def train_language_model(
         base = model.base_model
         base.to(compute.dtype).save_pretrained(str(folder), max_shard_size="1000GB")
         save_file(_head_state(model), folder / "lm_head.safetensors", {"format": "pt"})
-        write_json({
-            "settings": as_params(settings), "tokens": text.tokens, "final_loss": log[-1]["loss"],
-            "seconds": round(time.monotonic() - started, 3), "versions": versions(), **describe_device(),
-            "provenance": as_params(provenance or {}),
-        }, folder / "pretraining.json")
+        write_json(
+            {
+                "settings": as_params(settings),
+                "tokens": text.tokens,
+                "final_loss": log[-1]["loss"],
+                "seconds": round(time.monotonic() - started, 3),
+                "versions": versions(),
+                **describe_device(),
+                "provenance": as_params(provenance or {}),
+            },
+            folder / "pretraining.json",
+        )
         (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
     seconds = time.monotonic() - started
     LOG.info("pretrained: loss %.3f after %d steps, %.0f s", log[-1]["loss"], settings.steps, seconds)
@@ -155,8 +166,11 @@ def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer
     kind = options.pop("model_type")
     extra = tokenizer.pad + 1 if kind in OFFSET_POSITIONS else 0
     defaults = {
-        "vocab_size": tokenizer.vocabulary_size, "pad_token_id": tokenizer.pad, "bos_token_id": tokenizer.prefix[0],
-        "eos_token_id": tokenizer.suffix[-1], "max_position_embeddings": settings.sequence_length + extra,
+        "vocab_size": tokenizer.vocabulary_size,
+        "pad_token_id": tokenizer.pad,
+        "bos_token_id": tokenizer.prefix[0],
+        "eos_token_id": tokenizer.suffix[-1],
+        "max_position_embeddings": settings.sequence_length + extra,
     }
     config = AutoConfig.for_model(kind, **{**defaults, **options})
     mapping = MODEL_FOR_CAUSAL_LM_MAPPING if settings.objective == "causal" else MODEL_FOR_MASKED_LM_MAPPING
@@ -184,16 +198,21 @@ def _head_state(model: Any) -> dict[str, torch.Tensor]:
 class _Trainer:
     """The loop of language modelling: packed rows, one optimiser step each."""
 
-    def __init__(
-        self, model: Any, settings: PretrainSettings, tokenizer: SubwordTokenizer, compute: Compute
-    ) -> None:
+    def __init__(self, model: Any, settings: PretrainSettings, tokenizer: SubwordTokenizer, compute: Compute) -> None:
         self.model, self.settings, self.compute = model, settings, compute
         self.heads = [module for _, module in _head_modules(model)]
         self.mask = tokenizer.mask
-        self.special = np.asarray(sorted({
-            tokenizer.pad, *tokenizer.prefix, *tokenizer.middle, *tokenizer.suffix,
-            *([] if tokenizer.mask is None else [tokenizer.mask]),
-        }))
+        self.special = np.asarray(
+            sorted(
+                {
+                    tokenizer.pad,
+                    *tokenizer.prefix,
+                    *tokenizer.middle,
+                    *tokenizer.suffix,
+                    *([] if tokenizer.mask is None else [tokenizer.mask]),
+                }
+            )
+        )
         self.vocabulary = tokenizer.vocabulary_size
         self.random = np.random.default_rng(derive_seed(settings.seed, "masks"))
         self.optimizers = self._optimizers()

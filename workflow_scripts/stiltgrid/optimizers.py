@@ -53,8 +53,13 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[torch.nn.Parameter], learning_rate: float, momentum: float = 0.95,
-        weight_decay: float = 0.0, iterations: int = 5, match_adamw: bool = False,
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        learning_rate: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        iterations: int = 5,
+        match_adamw: bool = False,
     ) -> None:
         shapes: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
         for parameter in parameters:

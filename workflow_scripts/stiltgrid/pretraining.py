@@ -68,7 +68,8 @@ def train_tokenizer(
     tokenizer = _trained(texts, str(settings["algorithm"]), int(settings["vocabulary"]), str(settings["pre_tokenizer"]))
     bos, eos = SPECIAL[0], SPECIAL[2]
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{bos} $A {eos}", pair=f"{bos} $A {eos} {eos} $B {eos}",
+        single=f"{bos} $A {eos}",
+        pair=f"{bos} $A {eos} {eos} $B {eos}",
         special_tokens=[(bos, tokenizer.token_to_id(bos)), (eos, tokenizer.token_to_id(eos))],
     )
     start, pad, end, _, mask = (tokenizer.token_to_id(token) for token in SPECIAL)
@@ -81,8 +82,12 @@ def train_tokenizer(
 
 
 def pretrain_backbone(
-    text_path: str | os.PathLike[str], tokenizer_dir: str | os.PathLike[str], pretrain: Mapping[str, Any],
-    out_dir: str | os.PathLike[str], threads: int, provenance: Mapping[str, Any] | None = None,
+    text_path: str | os.PathLike[str],
+    tokenizer_dir: str | os.PathLike[str],
+    pretrain: Mapping[str, Any],
+    out_dir: str | os.PathLike[str],
+    threads: int,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a language model on a text parquet; see `language_modelling.train_language_model`."""
     from stiltgrid.language_modelling import train_language_model
@@ -103,7 +108,7 @@ def _trained(texts: Sequence[str], algorithm: str, vocabulary: int, pre_tokenize
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.UnicodeScripts(), pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
         )
-    common = {"vocab_size": vocabulary, "special_tokens": list(SPECIAL), "show_progress": False}
+    common: dict[str, Any] = {"vocab_size": vocabulary, "special_tokens": list(SPECIAL), "show_progress": False}
     if algorithm == "bpe":
         alphabet = _alphabet(texts, max(256, vocabulary // 3))
         trainer = trainers.BpeTrainer(initial_alphabet=alphabet, limit_alphabet=len(alphabet), **common)

@@ -30,10 +30,19 @@ LOG = logging.getLogger(__name__)
 
 
 def score_target(
-    checkpoint_dir: str | os.PathLike[str], tokenizer_dir: str | os.PathLike[str], model: Mapping[str, Any],
-    target: Mapping[str, Any], head_card: Mapping[str, Any] | None, eval_arrow: str | os.PathLike[str],
-    eval_rows: str | os.PathLike[str], evaluation: Mapping[str, Any], cell: Mapping[str, Any], threads: int,
-    metrics_path: str | os.PathLike[str], predictions_path: str | os.PathLike[str], provenance: Mapping[str, Any],
+    checkpoint_dir: str | os.PathLike[str],
+    tokenizer_dir: str | os.PathLike[str],
+    model: Mapping[str, Any],
+    target: Mapping[str, Any],
+    head_card: Mapping[str, Any] | None,
+    eval_arrow: str | os.PathLike[str],
+    eval_rows: str | os.PathLike[str],
+    evaluation: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    threads: int,
+    metrics_path: str | os.PathLike[str],
+    predictions_path: str | os.PathLike[str],
+    provenance: Mapping[str, Any],
     precision: str = "auto",
 ) -> None:
     """Predict, decode and measure all languages and splits of a target; write metrics and predictions.
@@ -55,9 +64,7 @@ def score_target(
     options = {**as_params(settings), "hidden_layers": backbone.hidden_layers}
     count, parts = TokenCount(), []
     for layers in _passes(kind, backbone, len(encoded)):
-        outputs = predict_all(
-            backbone, kind, card, head, encoded, reader, compute, budget.batch_tokens, count, layers
-        )
+        outputs = predict_all(backbone, kind, card, head, encoded, reader, compute, budget.batch_tokens, count, layers)
         parts.append(kind.decode(card, outputs, encoded.scalars, rows, {**options, "layers": layers}))
     predictions = pa.concat_tables(parts)
     measured = kind.measure(card, predictions, rows)
@@ -65,16 +72,28 @@ def score_target(
     with atomic_path(predictions_path) as temporary:
         pq.write_table(kind.published(predictions), temporary)
     seconds = time.monotonic() - started
-    write_json({
-        "cell": dict(cell), "metric": card.metric, "split": headline_split(card, measured),
-        "scores": [as_params(item) for item in measured],
-        "provenance": {
-            **as_params(provenance), "card": as_params(card), "model": as_params(settings),
-            "seed": cell.get("seed"), "rows": _row_counts(rows), "sequences": len(encoded), "tokens": count.real,
-            "computed_tokens": count.computed, "seconds": round(seconds, 3), "versions": versions(),
-            **describe_device(),
+    write_json(
+        {
+            "cell": dict(cell),
+            "metric": card.metric,
+            "split": headline_split(card, measured),
+            "scores": [as_params(item) for item in measured],
+            "provenance": {
+                **as_params(provenance),
+                "card": as_params(card),
+                "model": as_params(settings),
+                "seed": cell.get("seed"),
+                "rows": _row_counts(rows),
+                "sequences": len(encoded),
+                "tokens": count.real,
+                "computed_tokens": count.computed,
+                "seconds": round(seconds, 3),
+                "versions": versions(),
+                **describe_device(),
+            },
         },
-    }, metrics_path)
+        metrics_path,
+    )
     brief = _brief(card, measured)
     LOG.info("%s: %d rows, %d tokens, %.1f s; %s", card.name, rows.num_rows, count.real, seconds, brief)
 

@@ -11,11 +11,11 @@ import torch
 from tqdm import tqdm
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import ExampleOrder, plan_step
+from stiltgrid.batching import ExampleOrder, pass_cost, plan_step
 from stiltgrid.cards import TrainingSettings
 from stiltgrid.device import Compute
 from stiltgrid.errors import StiltgridError
-from stiltgrid.optimizers import adamw, decay_groups, linear_schedule, set_rate
+from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate, split_matrices
 from stiltgrid.prediction import Reader, TokenCount, predict_all
 from stiltgrid.resume import Keeper, SavedState
 from stiltgrid.seeding import derive_seed
@@ -65,12 +65,28 @@ class Stage:
         self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
         self.orders = [ExampleOrder(task.pool, derive_seed(seed, name, task.card.name, "order")) for task in tasks]
         self.parameters = [item for item in [*backbone.parameters(), *heads.parameters()] if item.requires_grad]
-        groups = decay_groups(self.parameters, settings.weight_decay)
-        self.optimizer = adamw(groups, settings.learning_rate, settings.adam_epsilon)
+        self.optimizers = self._optimizers()
+        self.cost = pass_cost(compute.device.type, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.best: list[torch.Tensor] | None = None
         self._unread: deque[tuple[int, int, np.ndarray, torch.Tensor, dict[str, Any]]] = deque()
         self._read_every = 1 if compute.device.type == "cpu" else 25
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        """AdamW, or Muon for the backbone's matrices and AdamW for the rest."""
+        settings = self.settings
+        matrices = split_matrices(self.backbone)[0] if settings.optimizer == "muon" else []
+        taken = {id(item) for item in matrices}
+        rest = decay_groups((item for item in self.parameters if id(item) not in taken), settings.weight_decay)
+        found: list[torch.optim.Optimizer] = [adamw(rest, settings.learning_rate, settings.adam_epsilon)]
+        if matrices:
+            decay = settings.weight_decay
+            found.append(Muon(matrices, settings.learning_rate, weight_decay=decay, match_adamw=True))
+        return found
+
+    def _clear_gradients(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def run(self, keeper: Keeper | None = None, around: Callable[[], dict[str, Any]] = dict) -> LoopState:
         """Train to the end of the schedule or until dev stops improving; leave the best weights in place.
@@ -116,14 +132,15 @@ class Stage:
             except torch.OutOfMemoryError as error:
                 reason = str(error).partition("\n")[0]
             # Outside the handler: the error's traceback would hold the memory that is to be freed.
-            self.optimizer.zero_grad(set_to_none=True)
+            self._clear_gradients()
             torch.cuda.empty_cache()
             self._halve(which, examples, reason)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm or float("inf"))
         share = linear_schedule(state.step, len(self.schedule), self.settings.warmup_share)
-        set_rate([self.optimizer], share, settings.learning_rate / self.settings.learning_rate)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        set_rate(self.optimizers, share, settings.learning_rate / self.settings.learning_rate)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self._clear_gradients()
         state.step += 1
         state.tokens.real += step_tokens.real
         state.tokens.computed += step_tokens.computed
@@ -145,7 +162,7 @@ class Stage:
             task.offsets,
             examples,
             self.state.limits[which],
-            self.compute.pass_overhead,
+            self.cost,
             task.family.splits_batches,
             task.family.splits_examples,
         )

@@ -26,7 +26,11 @@ def stage_state(stage: "Stage") -> SavedState:
     tensors = {
         **numbered("parameter.", stage.parameters),
         **numbered("best.", stage.best or []),
-        **{f"optimizer.{name}": value for name, value in optimizer_tensors(stage.optimizer).items()},
+        **{
+            f"optimizer.{number}.{name}": value
+            for number, optimizer in enumerate(stage.optimizers)
+            for name, value in optimizer_tensors(optimizer).items()
+        },
         **{f"random.{name}": value for name, value in random_state().items()},
         **numbered("order.", [torch.from_numpy(order.order) for order in stage.orders]),
     }
@@ -47,7 +51,8 @@ def restore_stage(stage: "Stage", saved: SavedState) -> None:
     best = saved.below("best.")
     if best:
         stage.best = [best[str(number)].to(value.device) for number, value in enumerate(stage.parameters)]
-    restore_optimizer(stage.optimizer, saved.below("optimizer."))
+    for number, optimizer in enumerate(stage.optimizers):
+        restore_optimizer(optimizer, saved.below(f"optimizer.{number}."))
     for number, order in enumerate(stage.orders):
         order.order = saved.tensors[f"order.{number}"].numpy()
         order.epoch, order.used = facts["orders"][number]["epoch"], facts["orders"][number]["used"]
