@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 CORES ?= all
+PRESET ?= presets/phang2020.yaml
+DIR ?= mirror
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -47,9 +49,10 @@ format: venv-dev
 report: venv
 	$(BIN)/snakemake --report report.html
 
-# Fills the folder DIR from the hub with the tasks and models of the configuration: for machines without internet.
+# Fills the folder DIR from the hub with the tasks and models of a configuration, for machines without internet:
+# make mirror DIR=mirror PRESET=presets/xtreme_r.yaml
 mirror: venv
-	$(BIN)/snakemake --cores 1 mirror --config mirror_dir=$(or $(DIR),mirror)
+	$(BIN)/snakemake --cores 1 mirror --configfile $(PRESET) --config source=hub data_dir=$(DIR)
 
 clean:
 	rm -rf results/* logs .snakemake report.html

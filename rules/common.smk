@@ -1,6 +1,8 @@
 """Loads and checks the grid once, and answers the rules' questions about it."""
 
+import atexit
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -8,13 +10,17 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.append(f"{workflow.basedir}/workflow_scripts")
 
-from stiltgrid import adapters, grid_paths, warm
+from stiltgrid import adapters, grid_paths, resources, warm
 from stiltgrid.cards import NONE, as_params
 from stiltgrid.door import load_grid
 from stiltgrid.errors import StiltgridError
 from stiltgrid.layout import grid_layout
 from stiltgrid.parts import card_part, model_part
 from stiltgrid.sources import open_source
+
+# Schedulers send SIGUSR1 to every process of a job before its time is up. Training listens; Snakemake, which
+# would die of it, must not.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def data_folder(data_dir):
@@ -34,7 +40,12 @@ try:
 except StiltgridError as error:
     raise WorkflowError(str(error)) from None
 
-CODE = grid_paths.Digests(GRID, Path(workflow.basedir, "workflow_scripts"))
+CODE = grid_paths.Digests(
+    GRID,
+    Path(workflow.basedir, "workflow_scripts"),
+    Path(".snakemake/stiltgrid_code.json"),
+)
+atexit.register(CODE.outlines.save)
 LAYOUT = grid_layout(GRID, lambda card: card.headline(GRID.source))
 DATA_DIR = data_folder(GRID.data_dir)
 SOURCE = open_source(GRID.source, DATA_DIR, GRID.world)
@@ -199,6 +210,31 @@ def row_files(task, training):
 def compute_threads(wildcards):
     """One thread for the small models that are pretrained here: two are slower. Profiles may set more."""
     return 1 if GRID.models[wildcards.model].pretrain else 4
+
+
+def training_memory(wildcards, input, attempt):
+    """Megabytes for training; known when the inputs are there."""
+    return resources.memory_mb(input, resources.TRAINING_COPIES, attempt)
+
+
+def training_minutes(stage, tasks):
+    """Minutes for training on these tasks; known when the inputs are there."""
+
+    def estimate(wildcards, input, attempt):
+        epochs = max(GRID.training_for(stage, task).epochs for task in tasks(wildcards))
+        return resources.minutes(input, epochs, resources.FORWARD_AND_BACKWARD, attempt)
+
+    return estimate
+
+
+def scoring_memory(wildcards, input, attempt):
+    """Megabytes for scoring; known when the inputs are there."""
+    return resources.memory_mb(input, resources.SCORING_COPIES, attempt)
+
+
+def scoring_minutes(wildcards, input, attempt):
+    """Minutes for scoring: one pass over all languages."""
+    return resources.minutes(input, 1, resources.FORWARD, attempt)
 
 
 def kept(path):

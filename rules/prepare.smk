@@ -1,6 +1,14 @@
 """From a source's rows to token ids, and from nothing or the hub to backbones."""
 
 
+# On a cluster these run on the login node: only they may reach the network, and they compute little.
+localrules:
+    prepare_train,
+    prepare_eval,
+    prepare_text,
+    fetch_model,
+
+
 rule prepare_train:
     input:
         lambda wildcards: row_files(wildcards.task, training=True),
@@ -116,6 +124,7 @@ rule pretrain_backbone:
     priority: 100
     resources:
         gpu=1,
+        save_seconds=600,
     params:
         pretrain=lambda wildcards: pretrain_params(wildcards.model),
         code=lambda wildcards: CODE.plain("pretrain_backbone"),
@@ -159,3 +168,13 @@ rule encode_eval:
         code=lambda wildcards: CODE.families("encode_eval", [wildcards.target]),
     script:
         "../workflow_scripts/encode_eval.py"
+
+
+rule mirror:
+    # Asked for by name (`make mirror`), on a machine with internet; keeps what is there already.
+    log:
+        "logs/mirror.log",
+    params:
+        folder=DATA_DIR,
+    script:
+        "../workflow_scripts/mirror.py"
