@@ -105,7 +105,7 @@ def cell_axes(figure: Figure, box: Sequence[float], columns: Sequence[float], ro
 def colour_bar(figure: Figure, box: Sequence[float], scale: Scale) -> None:
     """The key to the colours, with their unit."""
     bar = figure.colorbar(scale.mappable, cax=figure.add_axes(_share(figure, box)), orientation="horizontal")
-    bar.set_label("gain over none (points of a score from 0 to 100)", size=7.5)
+    bar.set_label("gain over none (points of a score from 0 to 100)", size=7.5, loc="left")
     bar.ax.tick_params(labelsize=7)
 
 

@@ -24,6 +24,7 @@ from stiltgrid.statistics import Estimate, estimate
 from stiltgrid.tables import Cell, Transfer, read_transfer
 
 Paths = Iterable[str | os.PathLike[str]]
+NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
 BAND = -1.3  # where the scores of `none` stand: set off from the gains
 # Okabe and Ito's colours with a marker each, so that grey prints tell rows apart too.
 POINTS = tuple(
@@ -43,7 +44,7 @@ def plot_transfer_matrix(scores_path: str | os.PathLike[str], layout: Layout, pa
     columns, rows = len(layout.columns), len(layout.rows)
     panel = (0.72 * (columns + 1.3), 0.36 * (rows + 1.3))
     top, left, head, foot = 0.35, 1.35, 0.95, 1.25
-    size = (left + panel[0] + 0.2, top + len(layout.models) * (panel[1] + head) + foot)
+    size = (left + max(panel[0], NARROWEST) + 0.2, top + len(layout.models) * (panel[1] + head) + foot)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for index, model in enumerate(layout.models):
@@ -113,7 +114,7 @@ def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: 
     rows = len(layout.rows)
     panel = (0.72 * (rows + 1.3), 0.28 * len(names))
     top, left, head, foot = 0.35, 0.7, 1.15, 1.15
-    size = (left + max(panel[0], 3.4) + 0.9, top + len(layout.models) * (panel[1] + head) + foot)
+    size = (left + max(panel[0], NARROWEST) + 0.9, top + len(layout.models) * (panel[1] + head) + foot)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for index, model in enumerate(layout.models):
