@@ -1,6 +1,16 @@
 """From the cells' scores to one tidy table, and from that to tables and pictures."""
 
 
+# Seconds each: on a cluster they run on the login node.
+localrules:
+    collect_scores,
+    compare_rows,
+    plot_transfer_matrix,
+    plot_languages,
+    plot_english_and_zero_shot,
+    summarise,
+
+
 rule collect_scores:
     input:
         [cell.metrics for cell in grid_paths.cells(GRID)],
@@ -8,6 +18,8 @@ rule collect_scores:
         "results/tables/scores.parquet",
     log:
         "logs/tables/scores.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         code=lambda wildcards: CODE.plain("collect_scores"),
     script:
@@ -32,6 +44,8 @@ rule compare_rows:
         ),
     log:
         "logs/tables/transfer.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
         code=lambda wildcards: CODE.plain("compare_rows"),
@@ -52,6 +66,8 @@ rule plot_transfer_matrix:
         "results/plots/transfer_matrix.png",
     log:
         "logs/plots/transfer_matrix.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
         code=lambda wildcards: CODE.plain("plot_transfer_matrix"),
@@ -72,6 +88,8 @@ rule plot_languages:
         "results/plots/languages/{target}.png",
     log:
         "logs/plots/languages/{target}.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         layout=lambda wildcards: as_params(LAYOUT.part(wildcards.target)),
         code=lambda wildcards: CODE.plain("plot_languages"),
@@ -92,6 +110,8 @@ rule plot_english_and_zero_shot:
         "results/plots/english_and_zero_shot.png",
     log:
         "logs/plots/english_and_zero_shot.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
         code=lambda wildcards: CODE.plain("plot_english_and_zero_shot"),
@@ -115,6 +135,8 @@ rule summarise:
         ),
     log:
         "logs/tables/summary.log",
+    conda:
+        "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
         code=lambda wildcards: CODE.plain("summarise"),

@@ -17,6 +17,8 @@ rule prepare_train:
         dev="results/data/{task}/dev.parquet",
     log:
         "logs/data/{task}/train.log",
+    conda:
+        "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(
             GRID.cards[wildcards.task], "prepare", GRID.source
@@ -36,6 +38,8 @@ rule prepare_eval:
         "results/data/{target}/eval.parquet",
     log:
         "logs/data/{target}/eval.log",
+    conda:
+        "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(
             GRID.cards[wildcards.target], "prepare", GRID.source
@@ -59,6 +63,8 @@ rule prepare_text:
         "logs/text/{model}.log",
     wildcard_constraints:
         model=grid_paths.pattern(PRETRAINED),
+    conda:
+        "../envs/data.yaml"
     params:
         languages=lambda wildcards: list(
             GRID.models[wildcards.model].pretrain["languages"]
@@ -80,6 +86,8 @@ rule fetch_model:
         "logs/models/{model}/fetch.log",
     wildcard_constraints:
         model=grid_paths.pattern(FETCHED),
+    conda:
+        "../envs/data.yaml"
     params:
         model=lambda wildcards: origin_of_model(wildcards.model),
         code=lambda wildcards: CODE.plain("fetch_model"),
@@ -96,6 +104,8 @@ rule train_tokenizer:
         "logs/models/{model}/tokenizer.log",
     wildcard_constraints:
         model=grid_paths.pattern(PRETRAINED),
+    conda:
+        "../envs/data.yaml"
     params:
         tokenizer=lambda wildcards: as_params(
             GRID.models[wildcards.model].pretrain["tokenizer"]
@@ -122,6 +132,8 @@ rule pretrain_backbone:
     wildcard_constraints:
         model=grid_paths.pattern(PRETRAINED),
     priority: 100
+    conda:
+        "../envs/training.yaml"
     resources:
         gpu=1,
         save_seconds=600,
@@ -142,6 +154,8 @@ rule encode_train:
         dev="results/encoded/{model}/{task}/dev.arrow",
     log:
         "logs/encoded/{model}/{task}/train.log",
+    conda:
+        "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(GRID.cards[wildcards.task], "encode"),
         max_length=lambda wildcards: grid_paths.sequence_length(
@@ -160,6 +174,8 @@ rule encode_eval:
         "results/encoded/{model}/{target}/eval.arrow",
     log:
         "logs/encoded/{model}/{target}/eval.log",
+    conda:
+        "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(GRID.cards[wildcards.target], "encode"),
         max_length=lambda wildcards: grid_paths.sequence_length(
@@ -174,6 +190,8 @@ rule mirror:
     # Asked for by name (`make mirror`), on a machine with internet; keeps what is there already.
     log:
         "logs/mirror.log",
+    conda:
+        "../envs/data.yaml"
     params:
         folder=DATA_DIR,
     script:

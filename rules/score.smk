@@ -22,9 +22,13 @@ rule score_target:
         "logs/scores/{model}/{intermediate}/{target}/seed{seed}.log",
     benchmark:
         "results/benchmarks/score_target/{model}/{intermediate}/{target}/seed{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: compute_threads
     resources:
         gpu=1,
+        mem_mb=scoring_memory,
+        runtime=scoring_minutes,
     params:
         model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
         target=lambda wildcards: scored_card(wildcards.target),

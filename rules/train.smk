@@ -24,9 +24,15 @@ rule train_intermediate:
             [name for name in GRID.intermediates if name != NONE]
         ),
     priority: 50
+    conda:
+        "../envs/training.yaml"
     threads: compute_threads
     resources:
         gpu=1,
+        mem_mb=training_memory,
+        runtime=training_minutes(
+            "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
+        ),
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
         save_seconds=600,
     params:
@@ -65,9 +71,13 @@ rule train_target:
         "logs/tuned/{model}/{intermediate}/{tuned}/seed{seed}.log",
     benchmark:
         "results/benchmarks/train_target/{model}/{intermediate}/{tuned}/seed{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: compute_threads
     resources:
         gpu=1,
+        mem_mb=training_memory,
+        runtime=training_minutes("target", lambda wildcards: wildcards.tuned.split("+")),
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
         save_seconds=600,
     params:
