@@ -72,7 +72,8 @@ def development(scores_path: AnyPath, layout: Layout) -> Transfer:
         languages = tuple(language for language in column.languages if language in present)
         if languages:
             columns.append(replace(column, split=DEV, languages=languages))
-    return read_transfer(scores_path, replace(layout, columns=tuple(columns)))
+    part = replace(layout, columns=tuple(columns))
+    return read_transfer(scores_path, part) if columns else Transfer(part, (), ())
 
 
 def choose(transfer: Transfer, model: str, target: str) -> Choice | None:
