@@ -4,7 +4,6 @@ import copy
 import logging
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,9 +108,6 @@ def test_parsing_is_quick_and_light() -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
-    started = time.process_time()
-    load(GOOD)
-    assert time.process_time() - started < 1.0
 
 
 def test_a_new_task_needs_a_card_and_nothing_else(tmp_path: Path) -> None:

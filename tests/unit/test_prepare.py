@@ -287,14 +287,3 @@ def test_a_language_without_rows_is_refused(shop: Workshop) -> None:
     with pytest.raises(SourceError, match=r"task 'nli': no dev or test rows in de .*did you mean 'test.en.jsonl'\?"):
         shop.prepare_eval(NLI, ("en", "de"))
     assert not shop.eval.exists()
-
-
-def test_large_data_are_prepared_at_speed(shop: Workshop) -> None:
-    """MNLI has 393 thousand rows: half a minute at most is ten thousand a second, here with room to spare."""
-    import time
-
-    shop.write("nli/train.en.jsonl", pairs(20_000))
-    shop.write("nli/dev.en.jsonl", pairs(1))
-    start = time.process_time()
-    shop.prepare_train(NLI)
-    assert time.process_time() - start < 4

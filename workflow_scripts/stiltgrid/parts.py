@@ -8,8 +8,7 @@ from stiltgrid.cards import Model, TaskCard, as_params, from_params
 
 # Read by decoding and measuring alone, so that a change of theirs prepares and encodes nothing again.
 SCORING_OPTIONS = frozenset({
-    "cutoff", "macro", "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "normalization",
-    "null_threshold", "positive",
+    "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "null_threshold", "positive",
 })  # fmt: skip
 READS: Mapping[str, tuple[str, ...]] = {
     "prepare": (
