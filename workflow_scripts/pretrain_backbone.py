@@ -7,10 +7,12 @@ def main(snakemake):
     from pathlib import Path
 
     from stiltgrid.pretraining import pretrain_backbone
+    from stiltgrid.resume import job_keeper
 
     tokenizer, out = Path(snakemake.input.tokenizer[0]).parent, Path(snakemake.output[0]).parent
     text, params = snakemake.input.text[0], snakemake.params
-    pretrain_backbone(text, tokenizer, params.pretrain, out, snakemake.threads, {"code": params.code})
+    provenance = {"code": params.code}
+    pretrain_backbone(text, tokenizer, params.pretrain, out, snakemake.threads, provenance, job_keeper(snakemake))
 
 
 run(main, snakemake)  # noqa: F821

@@ -7,36 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from nervous import Nervous
 from stiltgrid.cards import Recipe, as_params
 from stiltgrid.errors import StiltgridError
 from stiltgrid.resume import SUFFIX, Interrupted, Keeper, SavedState, job_digest, job_keeper, state_files
 from stiltgrid.training import train_intermediate, train_target
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
-
-
-class Nervous(Keeper):
-    """Sends its own process a signal at the given calls for a state (counted over the job's attempts)."""
-
-    def __init__(self, path, at, number=signal.SIGTERM, where="step"):
-        super().__init__(path)
-        self.at, self.number, self.where, self.steps = at, number, where, 0
-
-    def _perhaps(self, where):
-        if where == self.where:
-            self.steps += 1
-            if self.steps == self.at:
-                os.kill(os.getpid(), self.number)
-
-    def after_step(self, state):
-        self._perhaps("step")
-        super().after_step(state)
-
-    def pause(self, state):
-        if self.where == "evaluation":
-            self.steps += 1
-            if self.steps == self.at:
-                self._told = self.number
-        return super().pause(state)
 
 
 @pytest.fixture(scope="module")

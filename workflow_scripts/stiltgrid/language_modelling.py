@@ -1,31 +1,21 @@
 """A language model trained from scratch on raw text: masked (XLM-R and its kin) or causal (GPT-2, Llama and theirs)."""
 
-import json
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import ExampleOrder
-from stiltgrid.cards import as_params
-from stiltgrid.device import Compute, prepare_compute
 from stiltgrid.errors import StiltgridError
-from stiltgrid.files import atomic_path, write_json
-from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate, split_matrices
 from stiltgrid.positions import OFFSET_POSITIONS
 from stiltgrid.pretraining import read_texts
-from stiltgrid.provenance import describe_device, versions
 from stiltgrid.seeding import derive_seed
 from stiltgrid.tokenization import SubwordTokenizer
 
@@ -116,49 +106,6 @@ def mask_tokens(
     return found, places
 
 
-def train_language_model(
-    text_path: str | os.PathLike[str],
-    tokenizer_dir: str | os.PathLike[str],
-    pretrain: Mapping[str, Any],
-    out_dir: str | os.PathLike[str],
-    threads: int,
-    provenance: Mapping[str, Any] | None = None,
-) -> None:
-    """Train a language model and write its backbone as a Hugging Face folder.
-
-    Beside `config.json` and `model.safetensors` stand `lm_head.safetensors` (what a continued objective
-    needs, tied weights left out), `pretraining.json` and `log.jsonl`.
-    """
-    started = time.monotonic()
-    settings = PretrainSettings.read(pretrain)
-    compute = prepare_compute("auto", threads)
-    tokenizer = SubwordTokenizer(tokenizer_dir)
-    torch.manual_seed(derive_seed(settings.seed, "pretrain"))
-    model = build_language_model(settings, tokenizer).to(compute.device)
-    text = PackedText(text_path, tokenizer, settings.sequence_length, settings.seed)
-    LOG.info("pretraining on %d tokens in %d languages", sum(text.tokens.values()), len(text.languages))
-    log = _Trainer(model, settings, tokenizer, compute).run(text)
-    with atomic_path(out_dir) as folder:
-        base = model.base_model
-        base.to(compute.dtype).save_pretrained(str(folder), max_shard_size="1000GB")
-        save_file(_head_state(model), folder / "lm_head.safetensors", {"format": "pt"})
-        write_json(
-            {
-                "settings": as_params(settings),
-                "tokens": text.tokens,
-                "final_loss": log[-1]["loss"],
-                "seconds": round(time.monotonic() - started, 3),
-                "versions": versions(),
-                **describe_device(),
-                "provenance": as_params(provenance or {}),
-            },
-            folder / "pretraining.json",
-        )
-        (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
-    seconds = time.monotonic() - started
-    LOG.info("pretrained: loss %.3f after %d steps, %.0f s", log[-1]["loss"], settings.steps, seconds)
-
-
 def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer) -> Any:
     """A randomly initialised masked or causal model of the configured architecture, sized for the tokenizer."""
     transformers_logging.disable_progress_bar()
@@ -179,94 +126,17 @@ def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer
     return mapping[type(config)](config)
 
 
-def _head_modules(model: Any) -> list[tuple[str, Any]]:
+def head_modules(model: Any) -> list[tuple[str, Any]]:
     """What stands on the backbone, in order of use: named children that are not the backbone itself."""
     return [(name, module) for name, module in model.named_children() if module is not model.base_model]
 
 
-def _head_state(model: Any) -> dict[str, torch.Tensor]:
+def head_state(model: Any) -> dict[str, torch.Tensor]:
     tied = {value.data_ptr() for value in model.base_model.state_dict().values()}
     kept: dict[str, torch.Tensor] = {}
-    for name, module in _head_modules(model):
+    for name, module in head_modules(model):
         for key, value in module.state_dict().items():
             if value.data_ptr() not in tied:
                 tied.add(value.data_ptr())
                 kept[f"{name}.{key}"] = value.detach().float().cpu().contiguous()
     return kept
-
-
-class _Trainer:
-    """The loop of language modelling: packed rows, one optimiser step each."""
-
-    def __init__(self, model: Any, settings: PretrainSettings, tokenizer: SubwordTokenizer, compute: Compute) -> None:
-        self.model, self.settings, self.compute = model, settings, compute
-        self.heads = [module for _, module in _head_modules(model)]
-        self.mask = tokenizer.mask
-        self.special = np.asarray(
-            sorted(
-                {
-                    tokenizer.pad,
-                    *tokenizer.prefix,
-                    *tokenizer.middle,
-                    *tokenizer.suffix,
-                    *([] if tokenizer.mask is None else [tokenizer.mask]),
-                }
-            )
-        )
-        self.vocabulary = tokenizer.vocabulary_size
-        self.random = np.random.default_rng(derive_seed(settings.seed, "masks"))
-        self.optimizers = self._optimizers()
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        settings = self.settings
-        matrices = split_matrices(self.model.base_model)[0] if settings.optimizer == "muon" else []
-        taken = {id(value) for value in matrices}
-        rest = [value for value in self.model.parameters() if id(value) not in taken]
-        found: list[torch.optim.Optimizer] = [
-            adamw(decay_groups(rest, settings.weight_decay), settings.learning_rate, 1e-8, (0.9, 0.98))
-        ]
-        if matrices:
-            found.append(Muon(matrices, settings.muon_learning_rate, weight_decay=settings.weight_decay))
-        return found
-
-    def run(self, text: PackedText) -> list[dict[str, Any]]:
-        """Train for the configured steps; the log holds every n-th loss. Stops at a loss that is not finite."""
-        settings = self.settings
-        rows = max(1, settings.tokens_per_step // settings.sequence_length)
-        every = max(1, settings.steps // LOG_LINES)
-        log: list[dict[str, Any]] = []
-        self.model.train()
-        steps = text.steps(settings.steps, rows, settings.language_exponent, settings.seed)
-        for step, ids in enumerate(tqdm(steps, total=settings.steps, desc="pretrain", disable=None, leave=False)):
-            share = linear_schedule(step, settings.steps, settings.warmup_share)
-            set_rate(self.optimizers, share)
-            loss = self._loss(ids)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
-            for optimizer in self.optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            if (step + 1) % every == 0 or step + 1 == settings.steps:
-                value = loss.item()
-                if not np.isfinite(value):
-                    raise StiltgridError(f"pretraining: loss {value} at step {step + 1}; lower the learning rate")
-                log.append({"step": step + 1, "loss": value, "learning_rate": share * settings.learning_rate})
-        return log
-
-    def _loss(self, ids: np.ndarray) -> torch.Tensor:
-        if self.settings.objective == "causal":
-            inputs, places = ids, np.flatnonzero(np.arange(ids.size) % ids.shape[1] != ids.shape[1] - 1)
-            targets = ids.reshape(-1)[places + 1]
-        else:
-            assert self.mask is not None
-            inputs, places = mask_tokens(
-                ids, self.settings.mask_rate, self.mask, self.special, self.vocabulary, self.random
-            )
-            targets = ids.reshape(-1)[places]
-        device = self.compute.device
-        with self.compute.autocast():
-            hidden = self.model.base_model(torch.from_numpy(inputs).long().to(device)).last_hidden_state
-            states = hidden.reshape(-1, hidden.shape[-1])[torch.from_numpy(places).to(device)]
-            for head in self.heads:
-                states = head(states)
-        return cross_entropy(states.float(), torch.from_numpy(targets).long().to(device))

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, write_json
 from stiltgrid.sources.base import Source
+
+if TYPE_CHECKING:
+    from stiltgrid.resume import Keeper
 
 LOG = logging.getLogger(__name__)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -88,11 +91,12 @@ def pretrain_backbone(
     out_dir: str | os.PathLike[str],
     threads: int,
     provenance: Mapping[str, Any] | None = None,
+    keeper: "Keeper | None" = None,
 ) -> None:
-    """Train a language model on a text parquet; see `language_modelling.train_language_model`."""
-    from stiltgrid.language_modelling import train_language_model
+    """Train a language model on a text parquet; see `language_training.train_language_model`."""
+    from stiltgrid.language_training import train_language_model
 
-    train_language_model(text_path, tokenizer_dir, pretrain, out_dir, threads, provenance)
+    train_language_model(text_path, tokenizer_dir, pretrain, out_dir, threads, provenance, keeper)
 
 
 def _trained(texts: Sequence[str], algorithm: str, vocabulary: int, pre_tokenizer: str) -> Tokenizer:
