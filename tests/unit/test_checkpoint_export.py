@@ -87,7 +87,8 @@ def test_the_card_says_data_recipe_seed_scores_and_licence(export) -> None:
     # Seed 2 of xnli: (63 + 78 + 51) / 3 = 64; none: (54 + 72 + 54) / 3 = 60.
     for said in (
         "tiny after mnli, seed 2", "nyu-mll/glue at abc123", "Natural \\| language inference", "Williams et al. 2018",
-        '"examples": 500', "30 steps planned, weights of step 20 kept; best development score 66.2; training examples: mnli 500.",
+        '"examples": 500', "30 steps planned, weights of step 20 kept",
+        "best development score 66.2; training examples: mnli 500.",
         "| xnli | accuracy | test | 3 | 64.0 | +4.0 |", "`FacebookAI/xlm-roberta-large` at `c23d21b`",
         "Base model: MIT", "check each before you pass this model on",
     ):  # fmt: skip

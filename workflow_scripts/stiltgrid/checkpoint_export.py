@@ -93,7 +93,7 @@ def _write_tokenizer(folder: Path, out: Path) -> None:
     tokenizer.save(str(out / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": names[special.pad]}
     if special.mask is not None:
-        settings["mask_token"] = tokenizer.id_to_token(special.mask)
+        settings["mask_token"] = tokenizer.id_to_token(special.mask) or ""
     if special.prefix:
         settings |= {"bos_token": names[special.prefix[0]], "cls_token": names[special.prefix[0]]}
     if special.suffix:

@@ -69,11 +69,14 @@ def tasks_of(benchmark: str) -> tuple[str, ...]:
 
 def write_official(scores_path: AnyPath, layout: Layout, languages: Languages, out: AnyPath) -> None:
     """Write `official.tsv`. `languages[task][benchmark]` lists a task's official languages (its card's)."""
-    headline = read_transfer(scores_path, layout)
+    write_tsv(COLUMNS, _rows(read_transfer(scores_path, layout), exact_matches(scores_path, layout), languages), out)
+
+
+def exact_matches(scores_path: AnyPath, layout: Layout) -> Transfer:
+    """The exact-match scores of the question answering targets of a layout."""
     span = [column for column in layout.columns if column.target in GROUPS["xtreme"][QA]]
     part = replace(layout, columns=tuple(replace(column, metric="exact_match") for column in span))
-    exact = read_transfer(scores_path, part) if span else Transfer(part, (), ())
-    write_tsv(COLUMNS, _rows(headline, exact, languages), out)
+    return read_transfer(scores_path, part) if span else Transfer(part, (), ())
 
 
 def _rows(headline: Transfer, exact: Transfer, languages: Languages) -> Iterator[dict[str, Any]]:
