@@ -14,6 +14,7 @@ from stiltgrid.errors import SourceError
 from stiltgrid.families import family
 from stiltgrid.families.common import with_labels
 from stiltgrid.files import read_json
+from stiltgrid.parquet import whole_parquet
 from stiltgrid.positions import position_limit
 from stiltgrid.tokenization import SubwordTokenizer
 
@@ -47,7 +48,8 @@ def encode_file(
     backbone can read. Raises SourceError when a row yields no sequence or a sequence is too long.
     """
     kind = family(card.family)
-    file = pq.ParquetFile(str(rows_path))
+    with whole_parquet(rows_path):
+        file = pq.ParquetFile(str(rows_path))
     card = with_labels(card, file.schema_arrow)
     tokenizer = SubwordTokenizer(tokenizer_folder)
     length = usable_length(max_length, backbone_folder)

@@ -1,12 +1,15 @@
 """Files that are whole or absent: write under a temporary name, rename at the end."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from stiltgrid.errors import StiltgridError
 
 
 @contextlib.contextmanager
@@ -20,11 +23,25 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if temporary.is_dir() and final.is_dir():
             shutil.rmtree(final)
         temporary.replace(final)
+    except Exception as error:
+        if _says_full(error):
+            free = shutil.disk_usage(final.parent).free / 1e9
+            raise StiltgridError(
+                f"{final}: no room to write it ({error}); {free:.2f} GB are free there. Nothing half-written is kept: "
+                "make room and run again, finished jobs stay finished"
+            ) from error
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _says_full(error: Exception) -> bool:
+    """A full disk, a quota or a limit on file sizes; safetensors and Arrow tell them in words of their own."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return getattr(error, "errno", None) in numbers or any(f"os error {number})" in str(error) for number in numbers)
 
 
 def write_json(value: Any, path: str | os.PathLike[str]) -> None:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, write_json
+from stiltgrid.parquet import whole_parquet
 from stiltgrid.sources.base import Source
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def _up_to(texts: Iterator[str], characters: int | None) -> Iterator[str]:
 
 def read_texts(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """(language, text) of every document, in file order."""
-    for batch in pq.ParquetFile(str(path)).iter_batches(TEXTS_AT_ONCE):
-        yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    with whole_parquet(path):
+        for batch in pq.ParquetFile(str(path)).iter_batches(TEXTS_AT_ONCE):
+            yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)
 
 
 def train_tokenizer(

@@ -21,6 +21,7 @@ from stiltgrid.families import family
 from stiltgrid.families.base import Family, Measurement
 from stiltgrid.families.common import with_labels
 from stiltgrid.files import atomic_path, write_json
+from stiltgrid.parquet import whole_parquet
 from stiltgrid.prediction import Reader, TokenCount, predict_all
 from stiltgrid.provenance import describe_device, versions
 from stiltgrid.tokenization import read_special_tokens
@@ -56,7 +57,9 @@ def score_target(
     budget: Evaluation = from_params(Evaluation, evaluation)
     kind = family(card.family)
     compute = prepare_compute(precision, threads)
-    encoded, rows = read_encoded(eval_arrow), pq.read_table(eval_rows)
+    encoded = read_encoded(eval_arrow)
+    with whole_parquet(eval_rows):
+        rows = pq.read_table(eval_rows)
     card = with_labels(card, rows.schema)
     backbone, head = _load(Path(checkpoint_dir), head_card, compute)
     check_lengths(encoded, backbone.max_length, eval_arrow)

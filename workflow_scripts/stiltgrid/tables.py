@@ -180,7 +180,10 @@ def read_transfer(scores_path: AnyPath, layout: Layout) -> Transfer:
     """
     import pyarrow.parquet as pq
 
-    numbers = _numbers(pq.read_table(scores_path, filters=_headline_filters(layout)))
+    from stiltgrid.parquet import whole_parquet
+
+    with whole_parquet(scores_path):
+        numbers = _numbers(pq.read_table(scores_path, filters=_headline_filters(layout)))
     cells, missing = [], []
     for model, intermediate, column in product(layout.models, layout.intermediates, layout.columns):
         found = numbers.get((model, intermediate, column.target), {})

@@ -17,6 +17,7 @@ from stiltgrid.errors import SourceError
 from stiltgrid.families import family
 from stiltgrid.families.base import Family
 from stiltgrid.families.common import with_labels
+from stiltgrid.parquet import whole_parquet
 from stiltgrid.seeding import derive_seed
 
 
@@ -95,7 +96,8 @@ def draw_examples(count: int, wanted: int | None, seed: int) -> np.ndarray:
 
 
 def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: int | None) -> DevSet | None:
-    rows = pq.read_table(task["dev_rows"])
+    with whole_parquet(task["dev_rows"]):
+        rows = pq.read_table(task["dev_rows"])
     encoded = read_encoded(task["dev"])
     check_lengths(encoded, limit, task["dev"])
     numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
