@@ -146,7 +146,7 @@ def model_card(facts: CheckpointFacts, log: Mapping[str, Any], scores: Sequence[
         "languages (mean); the gain is over the untouched base with the same seed.",
         _table(("target", "metric", "split", "languages", "score", "gain"), scores) if scores else "None yet.",
         "## Licence",
-        f"Base model: {facts.licence or 'not stated; see its own page'}. The data sets above have licences of their "
+        f"Base model: {facts.licence or _unstated(facts)}. The data sets above have licences of their "
         "own, some of them for research only: check each before you pass this model on.",
         "## Use",
         '```python\nfrom transformers import AutoModel, AutoTokenizer\n\ntokenizer = AutoTokenizer.from_pretrained'
@@ -169,6 +169,10 @@ def _front_matter(facts: CheckpointFacts) -> str:
         values["base_model"] = facts.base
     lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value)
     return "\n".join(["---", *lines, "---"])  # JSON is YAML
+
+
+def _unstated(facts: CheckpointFacts) -> str:
+    return "licence not stated here; see its own page" if facts.base else "trained here, no licence of its own"
 
 
 def _origin(task: TaskFacts) -> str:

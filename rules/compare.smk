@@ -1,0 +1,185 @@
+"""What the numbers bear: intervals, the best row per target, benchmark averages, languages, published figures."""
+
+PREDICTIONS = [
+    cell.metrics.replace("metrics.json", "predictions.parquet")
+    for cell in grid_paths.cells(GRID)
+]
+CELLS = [
+    [cell.model, cell.intermediate, cell.target, cell.seed]
+    for cell in grid_paths.cells(GRID)
+]
+# How each target's examples are counted: its family, and the options that its metrics read.
+COUNTED = {
+    name: {
+        "family": GRID.cards[name].family,
+        "options": {
+            **as_params(GRID.cards[name].options),
+            "labels": list(GRID.cards[name].labels),
+        },
+    }
+    for name in GRID.targets
+}
+OFFICIAL_LANGUAGES = {
+    name: as_params(GRID.cards[name].benchmarks) for name in GRID.targets
+}
+HUBS = {name: model.hub for name, model in GRID.models.items()}
+
+
+# Seconds to minutes: on a cluster they run on the login node.
+localrules:
+    test_gains,
+    select_rows,
+    average_benchmarks,
+    compare_languages,
+    compare_published,
+    plot_published,
+
+
+rule test_gains:
+    input:
+        scores=rules.collect_scores.output[0],
+        predictions=PREDICTIONS,
+    output:
+        report(
+            "results/tables/significance.tsv",
+            caption="../report/significance.rst",
+            category="Transfer",
+            labels={"table": "gains with intervals", "by": "cell"},
+        ),
+        report(
+            "results/tables/significance_by_language.tsv",
+            caption="../report/significance.rst",
+            category="Transfer",
+            labels={"table": "gains with intervals", "by": "language"},
+        ),
+    log:
+        "logs/tables/significance.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        families=COUNTED,
+        cells=CELLS,
+        code=lambda wildcards: CODE.plain("test_gains"),
+    script:
+        "../workflow_scripts/test_gains.py"
+
+
+rule select_rows:
+    input:
+        scores=rules.collect_scores.output[0],
+        predictions=PREDICTIONS,
+    output:
+        report(
+            "results/tables/best_rows.tsv",
+            caption="../report/best_rows.rst",
+            category="Transfer",
+            labels={"table": "best row", "by": "target"},
+        ),
+    log:
+        "logs/tables/best_rows.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        families=COUNTED,
+        cells=CELLS,
+        code=lambda wildcards: CODE.plain("select_rows"),
+    script:
+        "../workflow_scripts/select_rows.py"
+
+
+rule average_benchmarks:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/tables/official.tsv",
+            caption="../report/official.rst",
+            category="Benchmarks",
+            labels={"table": "XTREME and XTREME-R averages", "by": "row"},
+        ),
+    log:
+        "logs/tables/official.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        languages=OFFICIAL_LANGUAGES,
+        code=lambda wildcards: CODE.plain("average_benchmarks"),
+    script:
+        "../workflow_scripts/average_benchmarks.py"
+
+
+rule compare_languages:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/tables/language_gaps.tsv",
+            caption="../report/language_gaps.rst",
+            category="Languages",
+            labels={"table": "transfer gap, worst language", "by": "cell"},
+        ),
+        report(
+            "results/tables/language_groups.tsv",
+            caption="../report/language_groups.rst",
+            category="Languages",
+            labels={"table": "families and scripts", "by": "cell"},
+        ),
+    log:
+        "logs/tables/languages.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        code=lambda wildcards: CODE.plain("compare_languages"),
+    script:
+        "../workflow_scripts/compare_languages.py"
+
+
+rule compare_published:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/tables/published.tsv",
+            caption="../report/published.rst",
+            category="Benchmarks",
+            labels={"table": "ours and published", "by": "figure"},
+        ),
+    log:
+        "logs/tables/published.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        languages=OFFICIAL_LANGUAGES,
+        hubs=HUBS,
+        code=lambda wildcards: CODE.plain("compare_published"),
+    script:
+        "../workflow_scripts/compare_published.py"
+
+
+rule plot_published:
+    input:
+        rules.collect_scores.output,
+    output:
+        report(
+            "results/plots/published.svg",
+            caption="../report/published.rst",
+            category="Benchmarks",
+            labels={"plot": "ours and published", "by": "figure"},
+        ),
+        "results/plots/published.png",
+    log:
+        "logs/plots/published.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(LAYOUT),
+        languages=OFFICIAL_LANGUAGES,
+        hubs=HUBS,
+        code=lambda wildcards: CODE.plain("plot_published"),
+    script:
+        "../workflow_scripts/plot_published.py"

@@ -1,0 +1,13 @@
+"""The transfer gap and worst language of every cell, and means by language family and script."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.language_groups import write_gaps
+    from stiltgrid.layout import layout_from_params
+
+    write_gaps(snakemake.input[0], layout_from_params(snakemake.params.layout), *snakemake.output)
+
+
+run(main, snakemake)  # noqa: F821

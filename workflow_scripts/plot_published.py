@@ -1,0 +1,15 @@
+"""A picture of our scores beside published figures."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.layout import layout_from_params
+    from stiltgrid.plots_published import plot_published
+
+    params = snakemake.params
+    layout = layout_from_params(params.layout)
+    plot_published(snakemake.input[0], layout, params.hubs, params.languages, snakemake.output)
+
+
+run(main, snakemake)  # noqa: F821

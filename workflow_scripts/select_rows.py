@@ -1,0 +1,15 @@
+"""The best row of each target: chosen on development data, reported on test data."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.layout import layout_from_params
+    from stiltgrid.selection import write_best_rows
+
+    source, params = snakemake.input, snakemake.params
+    predictions = {tuple(cell): path for cell, path in zip(params.cells, source.predictions, strict=True)}
+    write_best_rows(source.scores, layout_from_params(params.layout), params.families, predictions, *snakemake.output)
+
+
+run(main, snakemake)  # noqa: F821
