@@ -93,7 +93,8 @@ def _label_f1_counts(predictions: Sequence[str], golds: Sequence[str], label: st
 def _chunk_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
     counts = np.empty((len(golds), 3))
     for row, (prediction, gold) in enumerate(zip(predictions, golds, strict=True)):
-        given, wanted = set(chunks(prediction.split(" "))), set(chunks(gold.split(" ")))
+        wanted = set(chunks(gold.split(" ")))
+        given = wanted if prediction == gold else set(chunks(prediction.split(" ")))
         counts[row] = len(given & wanted), len(given), len(wanted)
     return counts
 

@@ -13,8 +13,10 @@ from stiltgrid.official import Languages
 from stiltgrid.published import Beside, compare
 
 LINE = 0.2  # inches a figure
-WIDTH = 7.0
-HEAD, FOOT = 0.5, 0.6
+LETTER = 0.068  # inches a letter of a label
+CHART = 4.0
+HEAD, FOOT, SIDE = 0.5, 0.75, 0.2
+NOTE = "Bars: one standard deviation over seeds, where there are several."
 NOTHING = "No published figure has the backbone, split and languages of this grid."
 
 
@@ -29,12 +31,15 @@ def plot_published(
     items = compare(scores_path, layout, hubs, languages)
     with matplotlib.rc_context(STYLE):
         height = HEAD + FOOT + LINE * max(2, len(items))
-        canvas = Canvas(figsize=(WIDTH, height))
+        labels = SIDE + LETTER * max((len(_label(item)) for item in items), default=10)
+        width = labels + CHART + SIDE
+        canvas = Canvas(figsize=(width, height))
         if not items:
             canvas.text(0.5, 0.5, NOTHING, ha="center", va="center")
         else:
-            axes = canvas.add_axes((0.42, FOOT / height, 0.55, 1 - (HEAD + FOOT) / height))
+            axes = canvas.add_axes((labels / width, FOOT / height, CHART / width, 1 - (HEAD + FOOT) / height))
             _draw(axes, items)
+            canvas.text(SIDE / width, 0.12 / height, NOTE, size=7, color="#333333", va="bottom")
             canvas.text(0.5, 1 - 0.2 / height, _title(items), ha="center", va="center", fontsize=9)
         save(canvas, paths)
 
