@@ -39,6 +39,7 @@ def plot_published(
         else:
             axes = canvas.add_axes((labels / width, FOOT / height, CHART / width, 1 - (HEAD + FOOT) / height))
             _draw(axes, items)
+            canvas.legend(*axes.get_legend_handles_labels(), loc="lower right", ncols=2, frameon=False)
             canvas.text(SIDE / width, 0.12 / height, NOTE, size=7, color="#333333", va="bottom")
             canvas.text(0.5, 1 - 0.2 / height, _title(items), ha="center", va="center", fontsize=9)
         save(canvas, paths)
@@ -56,7 +57,6 @@ def _draw(axes: Axes, items: Sequence[Beside]) -> None:
     axes.set_xlabel("score (points, 0 to 100)")
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(loc="best", frameon=False)
 
 
 def _label(item: Beside) -> str:
