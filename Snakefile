@@ -16,6 +16,7 @@ include: "rules/prepare.smk"
 include: "rules/train.smk"
 include: "rules/score.smk"
 include: "rules/analyse.smk"
+include: "rules/housekeeping.smk"
 
 
 rule all:
