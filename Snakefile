@@ -16,6 +16,8 @@ include: "rules/prepare.smk"
 include: "rules/train.smk"
 include: "rules/score.smk"
 include: "rules/analyse.smk"
+include: "rules/compare.smk"
+include: "rules/export.smk"
 include: "rules/housekeeping.smk"
 
 
@@ -26,9 +28,11 @@ rule all:
         rules.plot_transfer_matrix.output,
         rules.plot_english_and_zero_shot.output,
         expand(rules.plot_languages.output, target=GRID.targets),
+        COMPARISONS,
 
 
 onstart:
+    runs.note_run()
     warm.start(workflow, WARM)
 
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.append(f"{workflow.basedir}/workflow_scripts")
 
-from stiltgrid import adapters, grid_paths, resources, warm
+from stiltgrid import adapters, grid_paths, resources, runs, warm
 from stiltgrid.cards import NONE, as_params
 from stiltgrid.door import load_grid
 from stiltgrid.errors import StiltgridError
@@ -21,6 +21,11 @@ from stiltgrid.sources import open_source
 # Schedulers send SIGUSR1 to every process of a job before its time is up. Training listens; Snakemake, which
 # would die of it, must not.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+if workflow.is_main_process:
+    runs.note_command(sys.argv[1:])
+    if not workflow.dryrun and "--unlock" not in sys.argv:
+        sys.stderr.write(runs.lock_notice() or "")
 
 
 def data_folder(data_dir):
@@ -56,16 +61,19 @@ FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]
 PRETRAINED = [name for name, model in GRID.models.items() if model.pretrain]
 # What a forking parent imports for each rule's jobs; rules that are not named start as plain processes.
 WARM = {
+    **dict.fromkeys(["prepare_train", "prepare_eval", "prepare_text"], "data"),
+    **dict.fromkeys(["train_tokenizer", "encode_train", "encode_eval"], "data"),
     **dict.fromkeys(
-        ["prepare_train", "prepare_eval", "prepare_text", "train_tokenizer"], "data"
+        ["collect_scores", "compare_rows", "summarise", "test_gains"], "data"
     ),
-    **dict.fromkeys(["encode_train", "encode_eval", "collect_scores"], "data"),
+    **dict.fromkeys(["select_rows", "average_benchmarks", "compare_languages"], "data"),
     **dict.fromkeys(
-        ["pretrain_backbone", "train_intermediate", "train_target", "score_target"],
-        "torch",
+        ["compare_published", "export_benchmark", "export_checkpoint"], "data"
     ),
-    **dict.fromkeys(["compare_rows", "summarise", "plot_transfer_matrix"], "tables"),
-    **dict.fromkeys(["plot_languages", "plot_english_and_zero_shot"], "tables"),
+    **dict.fromkeys(["pretrain_backbone", "train_intermediate"], "torch"),
+    **dict.fromkeys(["train_target", "score_target"], "torch"),
+    **dict.fromkeys(["plot_transfer_matrix", "plot_languages"], "tables"),
+    **dict.fromkeys(["plot_english_and_zero_shot", "plot_published"], "tables"),
 }
 
 

@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stiltgrid import logs
+from stiltgrid import logs, runs
 from stiltgrid.errors import StiltgridError
 
 SWITCH = "STILTGRID_WARM"
@@ -72,6 +72,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False) -> N
         main(snakemake)
     except StiltgridError as error:
         logger.error("%s", error)
+        _tell_how_to_repeat(snakemake)
         sys.exit(1)
     except Exception as error:
         logger.error("%s: %s (the traceback is in %s)", type(error).__name__, error, log)
@@ -81,7 +82,13 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False) -> N
         else:
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(trace)
+        _tell_how_to_repeat(snakemake)
         sys.exit(1)
+
+
+def _tell_how_to_repeat(snakemake: Any) -> None:
+    for output in list(getattr(snakemake, "output", ()))[:1]:  # rules that only report have none
+        logger.error("to run this job alone: %s", runs.rerun_command(str(output)))
 
 
 def start(workflow: Any, kinds: Mapping[str, str]) -> None:
