@@ -194,3 +194,13 @@ rule plot_published:
         code=lambda wildcards: CODE.plain("plot_published"),
     script:
         "../workflow_scripts/plot_published.py"
+
+
+COMPARISONS = [
+    rules.test_gains.output,
+    rules.select_rows.output,
+    rules.average_benchmarks.output,
+    rules.compare_languages.output,
+    rules.compare_published.output,
+    rules.plot_published.output,
+]

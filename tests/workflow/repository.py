@@ -55,9 +55,10 @@ GRID: Mapping[str, Any] = {
     },
     "training": {"all": {"max_steps": 2, "batch_size": 4}},
 }  # fmt: skip
-AFTERWARDS = Counter(
-    collect_scores=1, compare_rows=1, plot_transfer_matrix=1, plot_english_and_zero_shot=1, summarise=1
-)
+AFTERWARDS = Counter([
+    "collect_scores", "compare_rows", "plot_transfer_matrix", "plot_english_and_zero_shot", "summarise",
+    "test_gains", "select_rows", "average_benchmarks", "compare_languages", "compare_published", "plot_published",
+])  # fmt: skip
 BLOCK = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
 
 
