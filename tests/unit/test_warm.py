@@ -12,9 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from stiltgrid import nursery as nurseries
 from stiltgrid import warm
 from stiltgrid.errors import SourceError
-from stiltgrid.warm import Nursery
+from stiltgrid.nursery import Nursery
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux only")
 LIBRARY = str(Path(warm.__file__).parents[1])
@@ -25,7 +26,7 @@ def nursery() -> Nursery:
     return Nursery("bare")
 
 
-def job(nursery: Nursery, folder: Path, code: str, threads: int = 1) -> warm.Job:
+def job(nursery: Nursery, folder: Path, code: str, threads: int = 1) -> nurseries.Job:
     script = folder / "script.py"
     script.write_text(textwrap.dedent(code), encoding="utf-8")
     begun = nursery.begin(str(script), threads, {"tmpdir": str(folder)})
@@ -128,7 +129,7 @@ def test_nothing_outlives_the_main_process(tmp_path: Path, kill: signal.Signals)
     script.write_text("import time; time.sleep(60)")
     main = f"""
         import sys; sys.path.append({LIBRARY!r})
-        from stiltgrid.warm import Nursery
+        from stiltgrid.nursery import Nursery
         nursery = Nursery("bare")
         job = nursery.begin({str(script)!r}, 1, {{}})
         print(job.pid, flush=True)
@@ -150,7 +151,7 @@ def test_ctrl_c_ends_the_job(tmp_path: Path) -> None:
     script.write_text("print('started', flush=True)\nimport time; time.sleep(60)")
     main = f"""
         import sys; sys.path.append({LIBRARY!r})
-        from stiltgrid.warm import Nursery
+        from stiltgrid.nursery import Nursery
         import signal
         nursery = Nursery("bare")
         signal.signal(signal.SIGINT, lambda *_: None)

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+ACCOUNT = "stiltgrid.account"  # what jobs took: for the log file alone
 QUIET = (
     "transformers",
     "datasets",
@@ -31,7 +32,7 @@ def configure(path: str | os.PathLike[str] | None, label: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter(f"{label}: %(message)s"))
-    terminal.addFilter(lambda record: record.name != "py.warnings")
+    terminal.addFilter(lambda record: record.name not in ("py.warnings", ACCOUNT))
     root.addHandler(terminal)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -162,7 +162,7 @@ def _is_cut_short(error: BaseException) -> bool:
 def _passing(error: BaseException) -> float | None:
     """Seconds that the fault asks to wait (0 where it does not say); None for one that will not pass."""
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import parse_ratelimit_headers
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
     if isinstance(error, HfHubHTTPError):
         if error.response is None or error.response.status_code not in RETRIED:
