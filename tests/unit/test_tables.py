@@ -9,7 +9,7 @@ import pytest
 from stiltgrid.cards import as_params
 from stiltgrid.errors import SourceError
 from stiltgrid.layout import layout_from_params
-from stiltgrid.tables import COLUMNS, collect_scores, read_transfer, write_transfer
+from stiltgrid.tables import COLUMNS, collect_scores, read_transfer, write_transfer, write_tsv
 
 
 @pytest.fixture
@@ -39,6 +39,20 @@ def test_the_tidy_table_has_every_number_once(scores):
         "model": "tiny", "intermediate": "mnli", "target": "tatoeba", "language": "de", "split": "dev", "seed": 1,
         "metric": "accuracy", "value": 30.0, "n": 5,
     }  # fmt: skip
+
+
+def test_the_tidy_table_has_the_same_types_whatever_it_holds(tmp_path):
+    path = grids.write_metrics(tmp_path / "scores")[0]
+    content = json.loads(path.read_text())
+    for number, row in enumerate(content["scores"]):
+        row["value"] = number  # whole numbers only
+    path.write_text(json.dumps(content))
+    collect_scores([path], tmp_path / "whole.parquet")
+    collect_scores([], tmp_path / "none.parquet")
+    for name, rows_there in (("whole", len(content["scores"])), ("none", 0)):
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        assert table.num_rows == rows_there
+        assert [str(kind) for kind in table.schema.types] == ["string"] * 5 + ["int64", "string", "double", "int64"]
 
 
 def test_the_tidy_table_does_not_depend_on_the_order_of_files(tmp_path):
@@ -158,3 +172,18 @@ def test_a_cell_given_twice_is_refused(tmp_path):
 
 def test_a_layout_survives_params():
     assert layout_from_params(json.loads(json.dumps(as_params(grids.layout())))) == grids.layout()
+
+
+def test_tsv_fields_look_as_their_own_values_say(tmp_path):
+    found = [
+        {"row": "mnli", "n": 3, "gain": -0.00001, "p": "1e-05", "ignored": 1},
+        {"row": "a\tb", "n": None, "gain": 64.0, "p": None},
+        {"row": 'q"', "gain": 2 / 3},
+    ]
+    write_tsv(("row", "n", "p", "gain"), iter(found), tmp_path / "some.tsv")
+    # A whole number beside an empty field stays whole, no -0.0000, quotes only where a field needs them.
+    assert (tmp_path / "some.tsv").read_bytes() == (
+        b'row\tn\tp\tgain\nmnli\t3\t1e-05\t0.0000\n"a\tb"\t\t\t64.0000\n"q"""\t\t\t0.6667\n'
+    )
+    write_tsv(("row", "n"), (), tmp_path / "head.tsv")
+    assert (tmp_path / "head.tsv").read_bytes() == b"row\tn\n"

@@ -1,26 +1,21 @@
 """The one tidy score table, and the transfer tables read from it. Nothing here trains or decodes."""
 
-import csv
 import json
 import logging
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from itertools import product
-from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stiltgrid.cards import NONE
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path
 from stiltgrid.layout import Column, Layout
 from stiltgrid.statistics import Estimate, estimate, paired_gain, unweighted_mean
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -44,32 +39,24 @@ def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
 
     Raises SourceError naming the file for missing keys, numbers that are not finite and cells given twice.
     """
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    schema = pa.schema([
-        *((name, pa.string()) for name in COLUMNS[:5]),
-        ("seed", pa.int64()),
-        ("metric", pa.string()),
-        ("value", pa.float64()),
-        ("n", pa.int64()),
-    ])  # fmt: skip
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    rows: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], AnyPath] = {}
     for path in sorted(metrics_paths, key=str):
         cell, scores = _read_metrics(path)
-        key = tuple(cell[name] for name in CELL_KEYS)
+        key = tuple(cell.values())
         if key in seen:
             raise SourceError(f"{path}: expected a cell of its own, found that of {seen[key]}: {cell}")
         seen[key] = path
-        for name in CELL_KEYS:
-            columns[name].extend([cell[name]] * len(scores))
-        for name in SCORE_KEYS:
-            columns[name].extend(score[name] for score in scores)
-    table = pa.table(columns, schema=schema).sort_by([(name, "ascending") for name in SORT_KEYS])
+        rows += [{**cell, **score} for score in scores]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(SORT_KEYS))
+    types = {"seed": pa.int64(), "value": pa.float64(), "n": pa.int64()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     with atomic_path(out) as temporary:
-        pq.write_table(table, temporary)
-    log.info("%d numbers of %d cells in %s", table.num_rows, len(seen), out)
+        table.to_parquet(temporary, index=False, schema=schema)
+    log.info("%d numbers of %d cells in %s", len(table), len(seen), out)
 
 
 def _read_metrics(path: AnyPath) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -178,53 +165,35 @@ def read_transfer(scores_path: AnyPath, layout: Layout) -> Transfer:
     A seed that lacks a language of its target is left out of its cell and named in `missing`: a mean over
     other languages would not be comparable.
     """
-    import pyarrow.parquet as pq
+    import pandas as pd
 
     from stiltgrid.parquet import whole_parquet
 
+    headline = [
+        [("target", "==", column.target), ("metric", "==", column.metric), ("split", "==", column.split)]
+        for column in layout.columns
+    ]
     with whole_parquet(scores_path):
-        numbers = _numbers(pq.read_table(scores_path, filters=_headline_filters(layout)))
+        table = pd.read_parquet(scores_path, filters=headline).set_index([*CELL_KEYS, "language"])
+    values, examples = table["value"].to_dict(), table["n"].to_dict()
     cells, missing = [], []
     for model, intermediate, column in product(layout.models, layout.intermediates, layout.columns):
-        found = numbers.get((model, intermediate, column.target), {})
-        lacking = {seed: _lacking(found.get(seed, {}), column) for seed in layout.seeds}
-        place = f"{model} / {intermediate} / {column.target}"
-        missing += [f"{place} / seed {seed} {lacks}" for seed, lacks in lacking.items() if lacks]
-        complete = [seed for seed, lacks in lacking.items() if not lacks]
+        place, names = (model, intermediate, column.target), column.languages
+        lacking = {seed: [name for name in names if (*place, seed, name) not in values] for seed in layout.seeds}
+        missing += [
+            f"{' / '.join(place)} / seed {seed} {_lacks(some, column)}" for seed, some in lacking.items() if some
+        ]
+        complete = [seed for seed, some in lacking.items() if not some]
         if complete:
-            values = {seed: {name: found[seed][name][0] for name in column.languages} for seed in complete}
-            examples = {name: found[complete[0]][name][1] for name in column.languages}
-            cells.append(Cell(model, intermediate, column, values, examples))
+            scores = {seed: {name: values[*place, seed, name] for name in names} for seed in complete}
+            counts = {name: examples[*place, complete[0], name] for name in names}
+            cells.append(Cell(model, intermediate, column, scores, counts))
     return Transfer(layout, cells, missing)
 
 
-def _lacking(scores: Mapping[str, Any], column: Column) -> str:
-    absent = [language for language in column.languages if language not in scores]
-    if not absent:
-        return ""
-    return f"lacks {', '.join(absent)}" if scores else f"has no {column.metric} on {column.split}"
-
-
-def _headline_filters(layout: Layout) -> Any:
-    import pyarrow.dataset as ds
-
-    field = ds.field
-    return reduce(
-        or_,
-        (
-            (field("target") == column.target) & (field("metric") == column.metric) & (field("split") == column.split)
-            for column in layout.columns
-        ),
-    )
-
-
-def _numbers(table: "pa.Table") -> dict[tuple[str, str, str], dict[int, dict[str, tuple[float, int]]]]:
-    numbers: dict[tuple[str, str, str], dict[int, dict[str, tuple[float, int]]]] = {}
-    names = ("model", "intermediate", "target", "seed", "language", "value", "n")
-    rows = zip(*(table.column(name).to_pylist() for name in names), strict=True)
-    for model, intermediate, target, seed, language, value, n in rows:
-        numbers.setdefault((model, intermediate, target), {}).setdefault(seed, {})[language] = (value, n)
-    return numbers
+def _lacks(languages: Sequence[str], column: Column) -> str:
+    everything = len(languages) == len(column.languages)
+    return f"has no {column.metric} on {column.split}" if everything else f"lacks {', '.join(languages)}"
 
 
 def write_transfer(scores_path: AnyPath, layout: Layout, transfer_path: AnyPath, by_language_path: AnyPath) -> None:
@@ -283,14 +252,13 @@ def _value(number: Estimate | None) -> float | None:
 
 def write_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: AnyPath) -> None:
     """Write tab-separated rows with a header, atomically; numbers with four decimals, None as an empty field."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_text(row.get(column)) for column in columns])
+    import pandas as pd
+
+    # Objects, not numbers: pandas would turn whole numbers beside an empty field into floats.
+    table = pd.DataFrame(list(rows), columns=list(columns), dtype=object).map(_text, na_action="ignore")
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
     return f"{round(value, 4) + 0.0:.4f}" if isinstance(value, float) else str(value)
