@@ -17,17 +17,24 @@ job's code digest covers only its own task's. Nothing here is heavy: the parse o
 
 import importlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from stiltgrid.cards import TaskCard
+from stiltgrid.errors import ConfigError, nearest
 from stiltgrid.rows import RawRow
 from stiltgrid.sources.base import Source
 
 
 def adapter_of(card: TaskCard) -> ModuleType | None:
-    """The card's adapter module, or None."""
-    return importlib.import_module(f"stiltgrid.adapters.{card.adapter}") if card.adapter else None
+    """The card's adapter module, or None; ConfigError for a name that is none of ours."""
+    if not card.adapter:
+        return None
+    names = [path.stem for path in Path(__file__).parent.glob("[!_]*.py")]
+    if card.adapter not in names:
+        raise ConfigError([f"task '{card.name}': adapter '{card.adapter}' is unknown, {nearest(card.adapter, names)}"])
+    return importlib.import_module(f"stiltgrid.adapters.{card.adapter}")
 
 
 def _hook(card: TaskCard, name: str) -> Any:
