@@ -109,6 +109,19 @@ def test_nearest_is_asked_from_english_into_the_other_language():
     assert values_of(FAMILY.measure(TATOEBA, predictions, rows))["de", "test", "accuracy"] == (50.0, 2)
 
 
+def test_centring_takes_each_sides_own_mean_away():
+    # English (5, 1), (5, -1) with mean (5, 0); German (1, 6), (-1, 4) with mean (0, 5). Less the means: (0, 1),
+    # (0, -1) and (1, 1), (-1, -1), whose cosines are .71 for the right pairs and -.71 for the wrong ones.
+    rows = make_table(FAMILY.examples(TATOEBA, [pair("a", "A"), pair("b", "B")], "de", "test"))
+    layer = [[5, 1], [1, 6], [5, -1], [-1, 4]]  # rows alternate query, candidate
+    plain = decode(TATOEBA, rows, layer, retrieval_layer=0)
+    moved = decode(TATOEBA, rows, layer, retrieval_layer=0, retrieval_centred=True)
+    # Plain cosines: (5+6)/(5.10*6.08) = .35 and (-5+4)/(5.10*4.12) = -.05; then (5-6)/31.0 = -.03 and (-5-4)/21.0 = -.43.
+    assert plain.column("prediction").to_pylist() == ["de-test-0-de", "de-test-0-de"]
+    assert moved.column("prediction").to_pylist() == ["de-test-0-de", "de-test-1-de"]
+    assert moved.column("score").to_pylist() == pytest.approx([0.5**0.5, 0.5**0.5])
+
+
 def test_vector_length_does_not_matter_and_languages_keep_apart():
     german = FAMILY.examples(TATOEBA, [pair("a", "A"), pair("b", "B")], "de", "test")
     french = FAMILY.examples(TATOEBA, [pair("c", "C")], "fr", "test")

@@ -116,6 +116,7 @@ class Model:
     pooling: str = "cls"
     retrieval_pooling: str = "mean"
     retrieval_layer: int | None = None
+    retrieval_centred: bool = False
     licence: str | None = None
 
 

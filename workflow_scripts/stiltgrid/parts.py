@@ -38,7 +38,9 @@ def card_part(card: TaskCard, stage: str, source: str | None = None) -> dict[str
 
 def model_part(model: Model, stage: str) -> dict[str, Any]:
     """Plain containers with what `stage` (train or score) reads of a model's settings."""
-    names = ("name", "pooling") if stage == "train" else ("name", "pooling", "retrieval_pooling", "retrieval_layer")
+    names: tuple[str, ...] = ("name", "pooling")
+    if stage == "score":
+        names += ("retrieval_pooling", "retrieval_layer", "retrieval_centred")
     return {name: getattr(model, name) for name in names}
 
 

@@ -19,7 +19,7 @@ from stiltgrid.errors import RowError, StiltgridError
 from stiltgrid.families import retrieval
 from stiltgrid.families.base import PREDICTIONS, Family, Measurement
 from stiltgrid.families.common import in_chunks
-from stiltgrid.families.mined import Decoded, Side, mined_rows, nearest_rows
+from stiltgrid.families.mined import Decoded, Side, centred, mined_rows, nearest_rows
 from stiltgrid.families.retrieval import CANDIDATE, QUERY, RETRIEVAL, by_language_and_split, draw
 from stiltgrid.metrics.retrieval import precision_recall_f1
 from stiltgrid.rows import RawRow
@@ -148,7 +148,8 @@ class EmbeddingFamily(Family):
         """Predictions of every layer in `outputs`, one layer's vectors (rows, hidden) at a time.
 
         `options`: `layers` (numbers of the layers in this pass) and `hidden_layers` (of the model) may be
-        left out where all are there; `retrieval_layer` as in `retrieval_layer`.
+        left out where all are there; `retrieval_layer` as in `retrieval_layer`; `retrieval_centred` as in
+        `mined.centred`.
         """
         layers = list(options.get("layers") or range(len(outputs[0]))) if len(outputs) else []
         headline = retrieval_layer(options, int(options.get("hidden_layers") or len(layers) - 1)) if layers else 0
@@ -158,6 +159,8 @@ class EmbeddingFamily(Family):
         tables = []
         for position, layer in enumerate(layers):
             vectors = np.stack([np.asarray(output[position]) for output in outputs])[place]
+            if options.get("retrieval_centred"):
+                vectors = centred(sides.values(), vectors)
             vectors = mining.unit_length(vectors)
             if card.options.get("mining", "nearest") == "margin":
                 decoded = mined_rows(sides, vectors, int(card.options.get("neighbours", 4)))
