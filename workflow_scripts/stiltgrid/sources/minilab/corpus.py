@@ -13,6 +13,7 @@ from stiltgrid.sources.minilab.tasks_tagging import organisation
 from stiltgrid.sources.minilab.world import BE, LIVE, WORK, Clause, Manner, Phrase, World
 
 POOL = "train"
+_PLAIN = ("", "given", "surname", "city", "year", "organisation")
 Line = tuple[str, tuple[Clause, ...], str]  # shape, clauses, what is asked
 
 
@@ -30,9 +31,15 @@ def documents(world: World, grammar: Grammar) -> Iterator[str]:
         stream = Stream(settings.seed, "corpus", code, index)
         lines = meanings(world, stream)
         bilingual = code != ENGLISH and stream.chance(settings.bilingual)
+        others = [other for other in settings.languages if other != code]
+        # A document mixes one other language in: English, or in English documents any.
+        partner = grammar.of(stream.pick(others)) if code == ENGLISH and others else grammar.english
         texts = []
         for line in lines:
-            texts.append(grammar.text(_marked(grammar, line, stream, world)).text)
+            tokens = shaped(grammar, line)
+            if partner is not grammar:
+                tokens = _mixed(tokens, shaped(partner, line), stream, world)
+            texts.append(grammar.text(tokens).text)
             if bilingual:
                 texts.append(grammar.english.text(shaped(grammar.english, line)).text)
         yield " ".join(texts)
@@ -150,21 +157,24 @@ def _knowledge(world: World, stream: Stream) -> list[Line]:
     return lines
 
 
-def _marked(grammar: Grammar, line: Line, stream: Stream, world: World) -> Tokens:
-    """A line with some content words glossed with, or replaced by, their translation (into or out of English)."""
-    settings, tokens = world.settings, shaped(grammar, line)
-    others = [code for code in settings.languages if code != grammar.code]
-    draws = [stream.random() if token.concept in world.concepts else 1.0 for token in tokens]
-    partner = grammar.english if grammar.code != ENGLISH else grammar.of(stream.pick(others or [ENGLISH]))
-    if not others or min(draws) >= settings.glossed + settings.code_switched:
-        return tokens
-    # The translation in the form that it would have here: "eats", not "eat".
-    foreign = {token.concept: token for token in shaped(partner, line)}
+def _mixed(tokens: Tokens, translated: Tokens, stream: Stream, world: World) -> Tokens:
+    """A line with some words replaced by their translation or, content words, followed by it in parentheses.
+
+    Translations come in the form that they have in the translated line: "eats", not "eat".
+    """
+    settings = world.settings
+    foreign = {token.concept: token for token in translated if token.concept.partition(":")[0] not in _PLAIN}
     opening, closing = Token("(", "mark", "PUNCT"), Token(")", "mark", "PUNCT")
     result: list[Token] = []
-    for token, draw in zip(tokens, draws, strict=True):
-        if draw < settings.glossed:
-            result += [token, opening, foreign[token.concept], closing]
+    for token in tokens:
+        other = foreign.get(token.concept)
+        draw = stream.random() if other else 1.0
+        if other is None or draw >= settings.glossed + settings.code_switched:
+            result.append(token)
+        elif draw < settings.code_switched:
+            result.append(other)
+        elif token.concept.startswith("function:"):
+            result.append(token)
         else:
-            result.append(foreign[token.concept] if draw < settings.glossed + settings.code_switched else token)
+            result += [token, opening, other, closing]
     return tuple(result)

@@ -11,10 +11,10 @@ from stiltgrid.sources.minilab.world import BE, LIVE, WORK, Clause, Phrase
 
 
 class Token(NamedTuple):
-    """One word: its text, the role it stands in, its tags, and the concept it names ("" for grammar).
+    """One word: its text, the role it stands in, its tags, and the concept it names ("" for marks).
 
     `core` marks the words of a role that answer a question about it (no article, no adposition).
-    `category` is the CCG supertag; only English has one.
+    `category` is the CCG supertag; only English has one. A function word's concept is "function:the".
     """
 
     text: str
@@ -82,7 +82,8 @@ class Grammar:
 
     def function(self, name: str, slot: str, upos: str, category: str = "") -> Token:
         """A function word."""
-        return Token(self.vocabulary.functions[name], slot, upos, category if self.code == "en" else "")
+        tag = category if self.code == "en" else ""
+        return Token(self.vocabulary.functions[name], slot, upos, tag, concept=f"function:{name}")
 
     def mark(self, text: str) -> Token:
         """A punctuation mark in the language's own form."""

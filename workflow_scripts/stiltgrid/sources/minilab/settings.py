@@ -25,12 +25,12 @@ class WorldSettings:
     seed: int = 1
     scale: float = 1.0
     meanings: int = 114
-    documents: int = 30000
+    documents: int = 24000
     train_examples: int = 6000
     eval_examples: int = 200
     glossed: float = 0.15
-    code_switched: float = 0.1
-    bilingual: float = 0.15
+    code_switched: float = 0.3
+    bilingual: float = 0.35
     languages: tuple[str, ...] = tuple(LANGUAGES)
 
     def count(self, base: float, share: float = 1.0) -> int:
