@@ -1,7 +1,5 @@
 """What the numbers bear: intervals, the best row per target, benchmark averages, languages, published figures."""
 
-from hashlib import sha256
-
 PREDICTIONS = [
     cell.metrics.replace("metrics.json", "predictions.parquet")
     for cell in grid_paths.cells(GRID)
@@ -25,12 +23,6 @@ OFFICIAL_LANGUAGES = {
     name: as_params(GRID.cards[name].benchmarks) for name in GRID.targets
 }
 HUBS = {name: model.hub for name, model in GRID.models.items()}
-
-
-def data_digest(name):
-    """Digest of a data file inside the package, which the digests of code do not cover."""
-    file = Path(workflow.basedir, "workflow_scripts", "stiltgrid", name)
-    return sha256(file.read_bytes()).hexdigest()[:16]
 
 
 # Seconds to minutes: on a cluster they run on the login node.

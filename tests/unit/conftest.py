@@ -79,8 +79,13 @@ class Bench:
     """One family with its rows and encoding; runs `predict` in batches and decodes."""
 
     def __init__(
-        self, card: TaskCard, values: Sequence[Mapping[str, Any]], tokenizer: SubwordTokenizer,
-        language: str = "en", split: str = "dev", training: bool = False,
+        self,
+        card: TaskCard,
+        values: Sequence[Mapping[str, Any]],
+        tokenizer: SubwordTokenizer,
+        language: str = "en",
+        split: str = "dev",
+        training: bool = False,
     ) -> None:
         self.card, self.tokenizer = card, tokenizer
         self.family: Family = family(card.family)

@@ -69,12 +69,15 @@ def test_letters_and_numbers_as_labels(tools):
     assert choice.examples(from_one, tools.rows([{**row, "label": 2}]), "en", "dev")[0]["label"] == 1
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"label": 3}, "line 1: label 3 points at option 3 .*has 2"),
-    ({"label": "C"}, "line 1: label 'C' must be an option's number"),
-    ({"endings": ["only one"]}, "line 1: .*two or more options, found 1"),
-    ({"endings": ["The boats were wet.", ""]}, r"line 1: field 'choices\[1\]' is empty"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": 3}, "line 1: label 3 points at option 3 .*has 2"),
+        ({"label": "C"}, "line 1: label 'C' must be an option's number"),
+        ({"endings": ["only one"]}, "line 1: .*two or more options, found 1"),
+        ({"endings": ["The boats were wet.", ""]}, r"line 1: field 'choices\[1\]' is empty"),
+    ],
+)
 def test_bad_rows_are_named(tools, change, message):
     with pytest.raises(RowError, match=message):
         family("choice").examples(tools.card("choice", FIELDS), tools.rows([{**ROWS[0], **change}]), "en", "dev")

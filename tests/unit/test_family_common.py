@@ -42,20 +42,26 @@ def test_distinct_keeps_first_appearance():
 
 
 def keys(languages, examples):
-    return pa.Table.from_pylist([
-        {"id": f"{number}", "language": language, "split": split}
-        for language in languages for split in ("dev", "test") for number in range(examples)
-    ])
+    return pa.Table.from_pylist(
+        [
+            {"id": f"{number}", "language": language, "split": split}
+            for language in languages
+            for split in ("dev", "test")
+            for number in range(examples)
+        ]
+    )
 
 
 def test_predictions_carry_the_keys_of_their_rows():
     table = predictions_table(keys(["de"], 3), [2, 4], {"prediction": ["x", "y"], "gold": ["x", "z"], "score": [1, 0]})
     assert table.select(["id", "split", "gold"]).to_pylist() == [
-        {"id": "2", "split": "dev", "gold": "x"}, {"id": "1", "split": "test", "gold": "z"}
+        {"id": "2", "split": "dev", "gold": "x"},
+        {"id": "1", "split": "test", "gold": "z"},
     ]
     assert table.schema.field("score").type == pa.float64()
     assert [(language, split, part.num_rows) for language, split, part in by_language_and_split(table)] == [
-        ("de", "dev", 1), ("de", "test", 1)
+        ("de", "dev", 1),
+        ("de", "test", 1),
     ]
 
 

@@ -16,8 +16,15 @@ FAMILY = family("dual")
 
 def make_card(fields=None, **options):
     return TaskCard(
-        name="toy", family="dual", about="", citation="", languages=("en", "de"), metric="map@20", max_length=16,
-        fields=fields or {}, options=options,
+        name="toy",
+        family="dual",
+        about="",
+        citation="",
+        languages=("en", "de"),
+        metric="map@20",
+        max_length=16,
+        fields=fields or {},
+        options=options,
     )
 
 
@@ -131,7 +138,10 @@ def test_training_rows_by_fields_or_by_column_name():
     (row,) = FAMILY.examples(make_card(fields), [raw], "en", "train")
     assert row["id"] == "en-train-0" and row["role"] == "pair"
     assert [row[name] for name in ("text", "text_pair", "candidate", "candidate_pair")] == [
-        "who?", None, "she.", "it was she.",
+        "who?",
+        None,
+        "she.",
+        "it was she.",
     ]
     assert FAMILY.examples(CARD, [pair("p0", "a", "x")], "en", "train")[0]["id"] == "p0"
     with pytest.raises(RowError, match="row of p0: candidate: expected text"):
@@ -156,7 +166,12 @@ def test_encode_gives_two_sequences_a_pair_with_their_own_lengths(tokenizer):
     rows = make_table(("en", [pair("p0", "a b c d", "b", "c d"), pair("p1", "a", "b", "c d"), pair("p2", "a", "b")]))
     encoded = FAMILY.encode(make_card(query_length=4, candidate_length=99), rows, tokenizer, 16, training=True)
     assert encoded["input_ids"] == [
-        [1, 4, 5, 2], [1, 5, 2, 2, 6, 7, 2], [1, 4, 2], [1, 5, 2, 2, 6, 7, 2], [1, 4, 2], [1, 5, 2],
+        [1, 4, 5, 2],
+        [1, 5, 2, 2, 6, 7, 2],
+        [1, 4, 2],
+        [1, 5, 2, 2, 6, 7, 2],
+        [1, 4, 2],
+        [1, 5, 2],
     ]
     assert encoded["example"] == [0, 0, 1, 1, 2, 2]
     assert encoded["side"] == [0, 1, 0, 1, 0, 1]
@@ -169,7 +184,9 @@ def test_encode_gives_one_sequence_a_pool_row(tokenizer):
     encoded = FAMILY.encode(CARD, make_table(ENGLISH), tokenizer, 16, training=False)
     assert encoded == {
         "input_ids": [[1, 4, 2], [1, 5, 2, 2, 6, 2], [1, 5, 2, 2, 6, 2]],
-        "example": [0, 1, 2], "side": [0, 1, 1], "group": [-1, -1, -1],
+        "example": [0, 1, 2],
+        "side": [0, 1, 1],
+        "group": [-1, -1, -1],
     }
 
 
@@ -207,8 +224,10 @@ def test_subsampling_keeps_parallel_questions_with_their_answers():
     table = make_table(language("en"), language("de"))
     few = FAMILY.subsample(table, 10).to_pylist()
     kept = {row["id"] for row in few}
-    queries = {code: {row["group"] for row in few if row["role"] == "query" and row["language"] == code}
-               for code in ("en", "de")}
+    queries = {
+        code: {row["group"] for row in few if row["role"] == "query" and row["language"] == code}
+        for code in ("en", "de")
+    }
     assert queries["en"] == queries["de"] and len(queries["en"]) == 10
     for row in few:
         if row["role"] == "query":

@@ -16,8 +16,15 @@ FAMILY = family("embedding")
 
 def make_card(fields=None, **options):
     return TaskCard(
-        name="toy", family="embedding", about="", citation="", languages=("de",), metric="accuracy", max_length=8,
-        fields=fields or {}, options=options,
+        name="toy",
+        family="embedding",
+        about="",
+        citation="",
+        languages=("de",),
+        metric="accuracy",
+        max_length=8,
+        fields=fields or {},
+        options=options,
     )
 
 
@@ -72,15 +79,18 @@ def test_pool_ids_are_unique_in_the_file_and_can_be_undone():
     assert raw_id(dev[1]["id"], "zh", "dev") == "en-01"
 
 
-@pytest.mark.parametrize(("rows", "words"), [
-    ([pool("q", "query", "x", ["lost"])], ["gold 'lost' of 'q'"]),
-    ([pool("q", "query", "x"), pool("q", "candidate", "y")], ["pool of q", "id 'zh-dev-q'"]),
-    ([pool("q", "question", "x")], ["'question'", "'query' or 'candidate'"]),
-    ([pool("q", "query", " \n")], ["text: expected text"]),
-    ([pool("two words", "query", "x")], ["id 'two words'"]),
-    ([pool("c", "candidate", "x", ["c"])], ["a candidate has no gold"]),
-    ([RawRow({"role": "query", "text": "x", "idd": "q"}, "line 9")], ["line 9", "no column 'id'", "'idd'"]),
-])
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([pool("q", "query", "x", ["lost"])], ["gold 'lost' of 'q'"]),
+        ([pool("q", "query", "x"), pool("q", "candidate", "y")], ["pool of q", "id 'zh-dev-q'"]),
+        ([pool("q", "question", "x")], ["'question'", "'query' or 'candidate'"]),
+        ([pool("q", "query", " \n")], ["text: expected text"]),
+        ([pool("two words", "query", "x")], ["id 'two words'"]),
+        ([pool("c", "candidate", "x", ["c"])], ["a candidate has no gold"]),
+        ([RawRow({"role": "query", "text": "x", "idd": "q"}, "line 9")], ["line 9", "no column 'id'", "'idd'"]),
+    ],
+)
 def test_wrong_pool_rows_are_refused_by_name(rows, words):
     with pytest.raises(RowError) as caught:
         FAMILY.examples(BUCC, rows, "zh", "dev")
@@ -116,7 +126,7 @@ def test_centring_takes_each_sides_own_mean_away():
     layer = [[5, 1], [1, 6], [5, -1], [-1, 4]]  # rows alternate query, candidate
     plain = decode(TATOEBA, rows, layer, retrieval_layer=0)
     moved = decode(TATOEBA, rows, layer, retrieval_layer=0, retrieval_centred=True)
-    # Plain cosines: (5+6)/(5.10*6.08) = .35 and (-5+4)/(5.10*4.12) = -.05; then (5-6)/31.0 = -.03 and (-5-4)/21.0 = -.43.
+    # Plain cosines: 11/(5.10*6.08) = .35 and -1/(5.10*4.12) = -.05; then -1/31.0 = -.03 and -9/21.0 = -.43.
     assert plain.column("prediction").to_pylist() == ["de-test-0-de", "de-test-0-de"]
     assert moved.column("prediction").to_pylist() == ["de-test-0-de", "de-test-1-de"]
     assert moved.column("score").to_pylist() == pytest.approx([0.5**0.5, 0.5**0.5])
@@ -138,10 +148,12 @@ def test_every_layer_is_scored_and_passes_add_up():
     whole = decode(TATOEBA, rows, wrong, right, wrong, retrieval_layer=1)
     scores = {item.metric: item.value for item in FAMILY.measure(TATOEBA, whole, rows)}
     assert scores == {"accuracy": 100, "accuracy_layer00": 0, "accuracy_layer01": 100, "accuracy_layer02": 0}
-    passes = pa.concat_tables([
-        decode(TATOEBA, rows, wrong, right, retrieval_layer=1, layers=[0, 1], hidden_layers=2),
-        decode(TATOEBA, rows, wrong, retrieval_layer=1, layers=[2], hidden_layers=2),
-    ])
+    passes = pa.concat_tables(
+        [
+            decode(TATOEBA, rows, wrong, right, retrieval_layer=1, layers=[0, 1], hidden_layers=2),
+            decode(TATOEBA, rows, wrong, retrieval_layer=1, layers=[2], hidden_layers=2),
+        ]
+    )
     assert passes.equals(whole)
     published = FAMILY.published(whole)
     assert published.num_rows == 2 and set(published.column("layer").to_pylist()) == {1}
@@ -172,17 +184,27 @@ def test_layers_per_pass_stays_in_four_gigabytes():
 def mining_rows():
     """Three parallel sentences in the plane (see test_mining) in dev and test; q2 has no gold, c3 is no gold."""
     raw = [
-        pool("q0", "query", "null", ["c0"]), pool("q1", "query", "eins", ["c1"]), pool("q2", "query", "zwei"),
+        pool("q0", "query", "null", ["c0"]),
+        pool("q1", "query", "eins", ["c1"]),
+        pool("q2", "query", "zwei"),
         pool("q3", "query", "drei", ["c3"]),
-        pool("c0", "candidate", "zero"), pool("c1", "candidate", "one"), pool("c2", "candidate", "two"),
+        pool("c0", "candidate", "zero"),
+        pool("c1", "candidate", "one"),
+        pool("c2", "candidate", "two"),
         pool("c3", "candidate", "three"),
     ]
     return [row for split in ("dev", "test") for row in FAMILY.examples(BUCC, raw, "zh", split)]
 
 
 PLANE = [
-    [1, 0, 0], [0.6, 0.8, 0], [0, 1, 0], [0, 0, 1],  # q0 … q3
-    [1, 0, 0], [0.8, 0.6, 0], [0, 1, 0], [0, -0.6, -0.8],  # c0 … c3
+    [1, 0, 0],
+    [0.6, 0.8, 0],
+    [0, 1, 0],
+    [0, 0, 1],  # q0 … q3
+    [1, 0, 0],
+    [0.8, 0.6, 0],
+    [0, 1, 0],
+    [0, -0.6, -0.8],  # c0 … c3
 ]
 
 
@@ -198,7 +220,10 @@ def test_mining_cuts_test_at_the_threshold_of_dev():
     assert predictions.column("split").to_pylist() == ["dev"] * 4 + ["test"] * 4
     named = zip(*(predictions.column(name).to_pylist()[4:] for name in ("id", "prediction", "gold")), strict=True)
     assert [tuple(item.replace("zh-test-", "") for item in row) for row in named] == [
-        ("q0", "c0", "c0"), ("q1", "c1", "c1"), ("q2", "c2", ""), ("q3", "", "c3"),
+        ("q0", "c0", "c0"),
+        ("q1", "c1", "c1"),
+        ("q2", "c2", ""),
+        ("q3", "", "c3"),
     ]
     assert predictions.column("score").to_pylist()[:4] == pytest.approx([1 / 0.85, 0.96 / 0.88, 1 / 0.85, None])
     assert predictions.column("threshold").to_pylist() == pytest.approx([0.96 / 0.88] * 8)
@@ -231,8 +256,11 @@ def test_without_dev_the_split_is_cut_at_its_own_threshold_with_a_warning(caplog
 
 def test_repeated_sentences_are_mined_once_and_never_count():
     raw = [
-        pool("q0", "query", "null", ["c0"]), pool("q1", "query", "eins", ["c1"]), pool("q2", "query", "null"),
-        pool("c0", "candidate", "zero"), pool("c1", "candidate", "one"),
+        pool("q0", "query", "null", ["c0"]),
+        pool("q1", "query", "eins", ["c1"]),
+        pool("q2", "query", "null"),
+        pool("c0", "candidate", "zero"),
+        pool("c1", "candidate", "one"),
     ]
     rows = make_table(FAMILY.examples(BUCC, raw, "zh", "dev"))
     predictions = decode(BUCC, rows, [[1, 0], [0, 1], [1, 0], [1, 0], [0, 1]], retrieval_layer=0)
@@ -298,7 +326,8 @@ def tokenizer(tmp_path):
 def test_encode_cuts_at_max_length(tokenizer):
     rows = make_table(FAMILY.examples(TATOEBA, [pair("a b", "a b c d")], "de", "test"))
     assert FAMILY.encode(TATOEBA, rows, tokenizer, 5, training=False) == {
-        "input_ids": [[1, 4, 5, 6, 2], [1, 4, 5, 2]], "example": [0, 1],
+        "input_ids": [[1, 4, 5, 6, 2], [1, 4, 5, 2]],
+        "example": [0, 1],
     }
 
 

@@ -26,11 +26,14 @@ def test_rows_without_gold_label_are_left_out_and_keep_their_number(bench):
     assert bench.rows.column("label").to_pylist() == [0, 2]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"label": 3}, "line 3: label 3 is not in card 'sample'; valid: .*entailment"),
-    ({"hypothesis": "  "}, "line 3: field 'text_b' is empty; .*empty_texts"),
-    ({"premise": None}, "line 3: field 'text_a' .* found nothing"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": 3}, "line 3: label 3 is not in card 'sample'; valid: .*entailment"),
+        ({"hypothesis": "  "}, "line 3: field 'text_b' is empty; .*empty_texts"),
+        ({"premise": None}, "line 3: field 'text_a' .* found nothing"),
+    ],
+)
 def test_bad_rows_are_named(tools, change, message):
     from stiltgrid.families import family
 
@@ -64,7 +67,12 @@ def test_the_longer_text_is_cut_first(tools, tiny_tokenizer):
     rows = [{"premise": "The lamp turns all night above the harbour. " * 9, "hypothesis": "night", "label": 0}]
     first, second = tiny_tokenizer.ids([rows[0]["premise"], "night"])
     assert tools.Bench(card, rows, tiny_tokenizer).ids(0).tolist() == [
-        0, *first[: 20 - 4 - len(second)], 2, 2, *second, 2
+        0,
+        *first[: 20 - 4 - len(second)],
+        2,
+        2,
+        *second,
+        2,
     ]
 
 
@@ -97,8 +105,9 @@ def test_decode_and_measure(bench):
 
 
 def test_a_positive_label_adds_its_f1(tools, tiny_tokenizer):
-    card = tools.card("sequence", FIELDS, labels=("different", "same"), label_values=(0, 1),
-                      options={"positive": "same"})
+    card = tools.card(
+        "sequence", FIELDS, labels=("different", "same"), label_values=(0, 1), options={"positive": "same"}
+    )
     bench = tools.Bench(card, [{**ROWS[0], "label": label} for label in (0, 1, 1)], tiny_tokenizer)
 
     def always_same(batch):

@@ -14,17 +14,27 @@ FIELDS = {"id": "id", "context": "context", "question": "question", "answers": "
 
 def row(name, context, question, *answers):
     return {
-        "id": name, "context": context, "question": question,
+        "id": name,
+        "context": context,
+        "question": question,
         "answers": {"text": list(answers), "answer_start": [context.index(answer) for answer in answers]},
     }
 
 
-ENGLISH = row("en", "The old lighthouse stands on a cliff above the harbour, and its lamp turns all night.",
-              "What turns all night?", "its lamp")
+ENGLISH = row(
+    "en",
+    "The old lighthouse stands on a cliff above the harbour, and its lamp turns all night.",
+    "What turns all night?",
+    "its lamp",
+)
 CHINESE = row("zh", "老灯塔建于一八七四年，站在港口上方的悬崖上，灯整夜转动。", "老灯塔建于哪一年？", "一八七四年")
 THAI = row("th", "ประภาคารเก่าตั้งอยู่บนหน้าผาเหนือท่าเรือและหมุนตลอดคืน", "ประภาคารหมุนเมื่อไร", "หมุนตลอดคืน")
-JAPANESE = row("ja", "古い灯台は港の上の崖に立っています。ﾗﾝﾌﾟは一晩中回ります。",  # NFKC makes ﾌﾟ one character
-               "灯台はどこに立っていますか。", "一晩中回ります")
+JAPANESE = row(
+    "ja",
+    "古い灯台は港の上の崖に立っています。ﾗﾝﾌﾟは一晩中回ります。",  # NFKC makes ﾌﾟ one character
+    "灯台はどこに立っていますか。",
+    "一晩中回ります",
+)
 ROWS = [ENGLISH, CHINESE, THAI, JAPANESE]
 FILLER = "The boats are blue and the villagers sell bread. " * 12
 NO_ANSWER = {**ENGLISH, "id": "none", "question": "Who sells honey?", "answers": {"text": [], "answer_start": []}}
@@ -63,8 +73,11 @@ def test_character_positions_lie_on_the_context_alone(tools, tiny_tokenizer):
 
 @pytest.mark.parametrize("max_length", [60, 128])
 def test_answers_survive_the_round_trip_in_every_script(tools, tiny_tokenizer, max_length):
-    rows = [*ROWS, row("late", FILLER + ENGLISH["context"], "What turns?", "lamp"),
-            row("early", "Its lamp turns. " + FILLER, "What turns?", "lamp")]
+    rows = [
+        *ROWS,
+        row("late", FILLER + ENGLISH["context"], "What turns?", "lamp"),
+        row("early", "Its lamp turns. " + FILLER, "What turns?", "lamp"),
+    ]
     bench = make(tools, tiny_tokenizer, rows, max_length=max_length)
     assert bench.encoded.lengths.max() <= max_length
     predictions = bench.decode(gold_states)
@@ -72,9 +85,18 @@ def test_answers_survive_the_round_trip_in_every_script(tools, tiny_tokenizer, m
     assert bench.measured(predictions) == {"f1": 100, "exact_match": 100}
 
 
-@pytest.mark.parametrize(("length", "room", "stride"), [
-    (1000, 316, 128), (317, 316, 128), (400, 130, 128), (100, 30, 128), (77, 45, 10), (5, 10, 3), (50, 7, 9),
-])
+@pytest.mark.parametrize(
+    ("length", "room", "stride"),
+    [
+        (1000, 316, 128),
+        (317, 316, 128),
+        (400, 130, 128),
+        (100, 30, 128),
+        (77, 45, 10),
+        (5, 10, 3),
+        (50, 7, 9),
+    ],
+)
 def test_windows_cover_every_token_and_let_every_short_answer_start_where_it_is_whole(length, room, stride):
     cut = windows(length, room, stride, longest_answer=30)
     assert cut[0].start == 0 and cut[-1].stop == length
@@ -113,8 +135,9 @@ def test_spans_that_sub_tokens_share():
 
 
 def test_windows_without_the_answer_point_at_the_first_token(tools, tiny_tokenizer):
-    bench = make(tools, tiny_tokenizer, [row("late", FILLER + "The lamp turns.", "What turns?", "The lamp")],
-                 max_length=60)
+    bench = make(
+        tools, tiny_tokenizer, [row("late", FILLER + "The lamp turns.", "What turns?", "The lamp")], max_length=60
+    )
     starts, ends = bench.encoded.scalars["start"], bench.encoded.scalars["end"]
     assert len(bench.encoded) > 3
     assert starts[0] == ends[0] == 0
@@ -218,23 +241,33 @@ def test_unanswerable_questions_have_a_null_threshold(tools, tiny_tokenizer):
 
 
 def test_the_null_score_is_the_lowest_of_the_windows(tools, tiny_tokenizer):
-    bench = make(tools, tiny_tokenizer, [row("late", FILLER + "The lamp turns.", "What turns?", "The lamp")],
-                 max_length=60, options={"null_answers": True})
+    bench = make(
+        tools,
+        tiny_tokenizer,
+        [row("late", FILLER + "The lamp turns.", "What turns?", "The lamp")],
+        max_length=60,
+        options={"null_answers": True},
+    )
     predictions = bench.decode(gold_states)
     # Windows without the answer say 6 for "none", the one with it 0 for "none" and 18 for the answer
     assert predictions.column("null_margin").to_pylist() == [-18]
     assert predictions.column("prediction").to_pylist() == ["The lamp"]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"answers": {"text": ["its lamp"], "answer_start": [3]}},
-     "line 1: expected the answer 'its lamp' at character 3 of the context, found ' old lig'"),
-    ({"answers": {"text": ["its lamp"], "answer_start": [-20]}}, "line 1: expected the answer"),
-    ({"answers": {"text": ["its lamp"], "answer_start": []}}, "line 1: .*1 texts and 0 starts"),
-    ({"answers": {"text": [], "answer_start": []}}, "line 1: a question without an answer; .*null_answers"),
-    ({"answers": {"text": [" "], "answer_start": [3]}}, "line 1: .*empty text"),
-    ({"question": ""}, "line 1: field 'question' is empty"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"answers": {"text": ["its lamp"], "answer_start": [3]}},
+            "line 1: expected the answer 'its lamp' at character 3 of the context, found ' old lig'",
+        ),
+        ({"answers": {"text": ["its lamp"], "answer_start": [-20]}}, "line 1: expected the answer"),
+        ({"answers": {"text": ["its lamp"], "answer_start": []}}, "line 1: .*1 texts and 0 starts"),
+        ({"answers": {"text": [], "answer_start": []}}, "line 1: a question without an answer; .*null_answers"),
+        ({"answers": {"text": [" "], "answer_start": [3]}}, "line 1: .*empty text"),
+        ({"question": ""}, "line 1: field 'question' is empty"),
+    ],
+)
 def test_bad_rows_are_named(tools, change, message):
     with pytest.raises(RowError, match=message):
         family("span").examples(tools.card("span", FIELDS), tools.rows([{**ENGLISH, **change}]), "en", "dev")

@@ -78,8 +78,9 @@ def test_predictions_are_matched_to_sequences_in_any_batch(tools, tiny_tokenizer
     for start in range(0, len(bench.encoded), 3):
         indices = list(range(start, min(start + 3, len(bench.encoded))))[::-1]
         batch = bench.batch(indices)
-        for index, output in zip(indices, bench.family.predict(bench.card, tools.Readout(), gold_states(batch), batch),
-                                 strict=True):
+        for index, output in zip(
+            indices, bench.family.predict(bench.card, tools.Readout(), gold_states(batch), batch), strict=True
+        ):
             outputs[index] = output
     predictions = bench.family.decode(bench.card, outputs, bench.encoded.scalars, bench.rows, {})
     assert predictions.column("score").to_pylist() == [1, 1, 1]
@@ -121,25 +122,31 @@ def test_parts_of_speech_have_chunk_f1_accuracy_and_macro_f1(tools, tiny_tokeniz
 def test_open_tag_sets_have_no_chunks(tools, tiny_tokenizer):
     rows = [{"tokens": ["a"], "tags": ["NP"]}]
     assert set(measure(tools, tiny_tokenizer, ("NP",), rows, [["NP"]], labels_from_data=True)) == {
-        "accuracy", "macro_f1"
+        "accuracy",
+        "macro_f1",
     }
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"tags": ["NOUN"]}, "line 1: .* found 4 tokens and 1 tags"),
-    ({"tokens": [], "tags": []}, "line 1: .*length above 0, found 0 tokens"),
-    ({"tags": ["NOUN", "NOUN", "VERBS", "PUNCT"]}, "line 1: label 'VERBS' is not in card 'sample'; .*'VERB'"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tags": ["NOUN"]}, "line 1: .* found 4 tokens and 1 tags"),
+        ({"tokens": [], "tags": []}, "line 1: .*length above 0, found 0 tokens"),
+        ({"tags": ["NOUN", "NOUN", "VERBS", "PUNCT"]}, "line 1: label 'VERBS' is not in card 'sample'; .*'VERB'"),
+    ],
+)
 def test_bad_rows_are_named(tools, change, message):
     with pytest.raises(RowError, match=message):
-        family("tagging").examples(tools.card("tagging", FIELDS, labels=LABELS), tools.rows([{**ROWS[0], **change}]),
-                                   "en", "dev")
+        family("tagging").examples(
+            tools.card("tagging", FIELDS, labels=LABELS), tools.rows([{**ROWS[0], **change}]), "en", "dev"
+        )
 
 
 def test_words_with_a_dropped_tag_are_left_out(tools):
     card = tools.card("tagging", FIELDS, labels=LABELS, drop_labels=("_",))
-    rows = tools.rows([{"tokens": ["zum", "zu", "Hafen"], "tags": ["_", "NOUN", "NOUN"]},
-                       {"tokens": ["am"], "tags": ["_"]}])
+    rows = tools.rows(
+        [{"tokens": ["zum", "zu", "Hafen"], "tags": ["_", "NOUN", "NOUN"]}, {"tokens": ["am"], "tags": ["_"]}]
+    )
     assert family("tagging").examples(card, rows, "de", "dev") == [
         {"id": "de-dev-0", "language": "de", "split": "dev", "tokens": ["zu", "Hafen"], "tags": [0, 0]}
     ]

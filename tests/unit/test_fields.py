@@ -7,36 +7,47 @@ from stiltgrid.rows import RawRow
 
 ROW = RawRow(
     {
-        "premise": "It rained.", "question": "effect", "number": 3, "nothing": None, "dotted.name": "kept",
+        "premise": "It rained.",
+        "question": "effect",
+        "number": 3,
+        "nothing": None,
+        "dotted.name": "kept",
         "choices": {"label": ["A", "B"], "text": ["wet", "dry"]},
         "answers": [{"text": "one", "answer_start": 4}, {"text": "two", "answer_start": 9}],
-        "first": "a", "second": "b",
+        "first": "a",
+        "second": "b",
     },
     "copa.jsonl line 3",
 )
 
 
-@pytest.mark.parametrize(("spec", "value"), [
-    ("premise", "It rained."),
-    ("dotted.name", "kept"),
-    ("choices.text", ["wet", "dry"]),
-    ("answers.answer_start", [4, 9]),
-    ("{premise} What was the {question}?", "It rained. What was the effect?"),
-    ("{number}: {{braces}} stay", "3: {braces} stay"),
-    (["first", "second"], ["a", "b"]),
-    (["first", "choices.text", "{first}{second}"], ["a", "wet", "dry", "ab"]),
-])
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ("premise", "It rained."),
+        ("dotted.name", "kept"),
+        ("choices.text", ["wet", "dry"]),
+        ("answers.answer_start", [4, 9]),
+        ("{premise} What was the {question}?", "It rained. What was the effect?"),
+        ("{number}: {{braces}} stay", "3: {braces} stay"),
+        (["first", "second"], ["a", "b"]),
+        (["first", "choices.text", "{first}{second}"], ["a", "wet", "dry", "ab"]),
+    ],
+)
 def test_specs(spec, value):
     assert fields.resolve(ROW, spec, "context") == value
 
 
-@pytest.mark.parametrize(("spec", "parts"), [
-    ("premisse", ["copa.jsonl line 3", "'premisse'", "'context'", "did you mean 'premise'?"]),
-    ("choices.texts", ["'texts' inside 'choices'", "did you mean 'text'?"]),
-    ("premise.text", ["'premise' holds str 'It rained.'", "'premise.text'"]),
-    ("{premise} {quastion}", ["'quastion'", "did you mean 'question'?"]),
-    ("{nothing} else", ["'nothing'", "null"]),
-])
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("premisse", ["copa.jsonl line 3", "'premisse'", "'context'", "did you mean 'premise'?"]),
+        ("choices.texts", ["'texts' inside 'choices'", "did you mean 'text'?"]),
+        ("premise.text", ["'premise' holds str 'It rained.'", "'premise.text'"]),
+        ("{premise} {quastion}", ["'quastion'", "did you mean 'question'?"]),
+        ("{nothing} else", ["'nothing'", "null"]),
+    ],
+)
 def test_missing_columns_name_row_field_and_nearest(spec, parts):
     with pytest.raises(RowError) as caught:
         fields.resolve(ROW, spec, "context")
@@ -54,8 +65,9 @@ def test_text_and_texts_refuse_other_types():
 
 
 def test_labels_by_value_as_text_or_by_name(tools):
-    card = tools.card("sequence", {}, labels=("entailment", "neutral", "contradiction"),
-                      label_values=(0, 1, 2), drop_labels=(-1,))
+    card = tools.card(
+        "sequence", {}, labels=("entailment", "neutral", "contradiction"), label_values=(0, 1, 2), drop_labels=(-1,)
+    )
     assert [fields.label_index(card, value, "here") for value in (0, "2", "neutral")] == [0, 2, 1]
     assert fields.dropped(card, -1) and fields.dropped(card, "-1") and not fields.dropped(card, 1)
     with pytest.raises(RowError, match="data.tsv line 9: label 'entailmnt' is not in card 'sample'; .*'entailment'"):

@@ -4,18 +4,21 @@ import pytest
 from stiltgrid.metrics.chunks import chunk_scores, chunks
 
 
-@pytest.mark.parametrize(("tags", "found"), [
-    (["B-PER", "I-PER", "O", "B-LOC"], [("PER", 0, 1), ("LOC", 3, 3)]),
-    (["B-PER", "B-PER"], [("PER", 0, 0), ("PER", 1, 1)]),
-    (["O", "I-ORG", "I-ORG", "I-LOC"], [("ORG", 1, 2), ("LOC", 3, 3)]),  # I after O, or of another type, begins
-    (["B-ORG", "I-LOC"], [("ORG", 0, 0), ("LOC", 1, 1)]),
-    (["O", "O"], []),
-    # Bare tags: neighbours of one tag merge ...
-    (["NOUN", "NOUN", "VERB"], [("NOUN", 0, 1), ("VERB", 2, 2)]),
-    # ... but S is seqeval's one-word prefix, so SCONJ and SYM never do
-    (["SCONJ", "SCONJ"], [("SCONJ", 0, 0), ("SCONJ", 1, 1)]),
-    (["INTJ", "INTJ"], [("INTJ", 0, 1)]),
-])
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        (["B-PER", "I-PER", "O", "B-LOC"], [("PER", 0, 1), ("LOC", 3, 3)]),
+        (["B-PER", "B-PER"], [("PER", 0, 0), ("PER", 1, 1)]),
+        (["O", "I-ORG", "I-ORG", "I-LOC"], [("ORG", 1, 2), ("LOC", 3, 3)]),  # I after O, or of another type, begins
+        (["B-ORG", "I-LOC"], [("ORG", 0, 0), ("LOC", 1, 1)]),
+        (["O", "O"], []),
+        # Bare tags: neighbours of one tag merge ...
+        (["NOUN", "NOUN", "VERB"], [("NOUN", 0, 1), ("VERB", 2, 2)]),
+        # ... but S is seqeval's one-word prefix, so SCONJ and SYM never do
+        (["SCONJ", "SCONJ"], [("SCONJ", 0, 0), ("SCONJ", 1, 1)]),
+        (["INTJ", "INTJ"], [("INTJ", 0, 1)]),
+    ],
+)
 def test_chunks(tags, found):
     assert chunks(tags) == found
 
@@ -48,13 +51,18 @@ GUESSED_WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "guess", "f1", "precision", "recall"), [
-    (GOLD_ENTITIES, GUESSED_ENTITIES, 54.5454545455, 50.0, 60.0),
-    (GOLD_WORDS, GUESSED_WORDS, 62.0689655172, 56.25, 69.2307692308),
-])
+@pytest.mark.parametrize(
+    ("gold", "guess", "f1", "precision", "recall"),
+    [
+        (GOLD_ENTITIES, GUESSED_ENTITIES, 54.5454545455, 50.0, 60.0),
+        (GOLD_WORDS, GUESSED_WORDS, 62.0689655172, 56.25, 69.2307692308),
+    ],
+)
 def test_numbers_that_seqeval_0_0_12_printed(gold, guess, f1, precision, recall):
     assert chunk_scores(gold, guess) == {
-        "f1": pytest.approx(f1), "precision": pytest.approx(precision), "recall": pytest.approx(recall),
+        "f1": pytest.approx(f1),
+        "precision": pytest.approx(precision),
+        "recall": pytest.approx(recall),
     }
 
 

@@ -6,17 +6,20 @@ import pytest
 from stiltgrid.metrics import mlqa, squad
 
 
-@pytest.mark.parametrize(("language", "answer", "normal"), [
-    ("en", "The “old” lighthouse…", "old lighthouse"),
-    ("de", "Der Hafen – eines der Boote", "hafen boote"),
-    ("de", "the Hafen", "the hafen"),  # English articles stay in German
-    ("es", "¿La lámpara de los faros?", "lámpara de faros"),
-    ("vi", "ngọn đèn của những thuyền", "ngọn đèn thuyền"),
-    ("ar", "المنارة القديمة،", "منارة قديمة"),
-    ("hi", "पुराना दीपस्तंभ।", "पुराना दीपस्तंभ"),
-    ("zh", "《老灯塔》建于1874年", "老 灯 塔 建 于 1874 年"),
-    ("qaa", "The Old — lamp", "the old lamp"),  # outside MLQA: punctuation only
-])
+@pytest.mark.parametrize(
+    ("language", "answer", "normal"),
+    [
+        ("en", "The “old” lighthouse…", "old lighthouse"),
+        ("de", "Der Hafen – eines der Boote", "hafen boote"),
+        ("de", "the Hafen", "the hafen"),  # English articles stay in German
+        ("es", "¿La lámpara de los faros?", "lámpara de faros"),
+        ("vi", "ngọn đèn của những thuyền", "ngọn đèn thuyền"),
+        ("ar", "المنارة القديمة،", "منارة قديمة"),
+        ("hi", "पुराना दीपस्तंभ।", "पुराना दीपस्तंभ"),
+        ("zh", "《老灯塔》建于1874年", "老 灯 塔 建 于 1874 年"),
+        ("qaa", "The Old — lamp", "the old lamp"),  # outside MLQA: punctuation only
+    ],
+)
 def test_normalise(language, answer, normal):
     assert mlqa.normalise(answer, language) == normal
 

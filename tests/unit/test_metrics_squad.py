@@ -4,13 +4,16 @@ import pytest
 from stiltgrid.metrics import squad
 
 
-@pytest.mark.parametrize(("answer", "normal"), [
-    ("The  Harbour-Master's house!", "harbourmasters house"),
-    ("a lamp, an oar and the theatre", "lamp oar and theatre"),
-    ("  THE ", ""),
-    ("老灯塔。", "老灯塔。"),  # only ASCII punctuation goes
-    ("der Hafen", "der hafen"),  # only English articles go
-])
+@pytest.mark.parametrize(
+    ("answer", "normal"),
+    [
+        ("The  Harbour-Master's house!", "harbourmasters house"),
+        ("a lamp, an oar and the theatre", "lamp oar and theatre"),
+        ("  THE ", ""),
+        ("老灯塔。", "老灯塔。"),  # only ASCII punctuation goes
+        ("der Hafen", "der hafen"),  # only English articles go
+    ],
+)
 def test_normalise(answer, normal):
     assert squad.normalise(answer) == normal
 
@@ -49,8 +52,10 @@ def test_no_answer_is_right_or_wrong_as_a_whole():
 def test_best_threshold_follows_the_script():
     # By margin: +0.8 (answerable), -1 (not), +0.5 (answerable), -1 (not), from 2 for answering none
     best = squad.best_threshold(
-        scores=[0.5, 0.8, 0, 0], answered=[True, True, True, True],
-        answerable=[True, True, False, False], null_margins=[0, -3, -1, 2],
+        scores=[0.5, 0.8, 0, 0],
+        answered=[True, True, True, True],
+        answerable=[True, True, False, False],
+        null_margins=[0, -3, -1, 2],
     )
     assert best == squad.BestThreshold(pytest.approx(2.8 / 4), -3)
 

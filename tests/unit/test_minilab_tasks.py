@@ -16,8 +16,11 @@ from stiltgrid.sources.minilab.world import Clause, Phrase, world_of
 SMALL = {"documents": 200, "train_examples": 240, "eval_examples": 120}
 SETTINGS = world_settings(SMALL)
 SOURCE = MiniLabSource(SMALL)
-NAMES = {transliterated(name, language.script)
-         for name in (*GIVEN_NAMES, *SURNAMES, *CITIES) for language in LANGUAGES.values()}
+NAMES = {
+    transliterated(name, language.script)
+    for name in (*GIVEN_NAMES, *SURNAMES, *CITIES)
+    for language in LANGUAGES.values()
+}
 
 
 def rows(name: str, split: str, language: str = "en", part: str | None = None) -> list[dict[str, Any]]:
@@ -30,8 +33,18 @@ COLUMNS = {
     "anli": ["uid", "premise", "hypothesis", "label", "reason"],
     "qqp": ["question1", "question2", "label", "idx"],
     "squad_v1": ["id", "title", "context", "question", "answers"],
-    "hellaswag": ["ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings", "source_id", "split", "split_type",
-                  "label"],
+    "hellaswag": [
+        "ind",
+        "activity_label",
+        "ctx_a",
+        "ctx_b",
+        "ctx",
+        "endings",
+        "source_id",
+        "split",
+        "split_type",
+        "label",
+    ],
     "cosmos_qa": ["id", "context", "question", "answer0", "answer1", "answer2", "answer3", "label"],
     "commonsense_qa": ["id", "question", "question_concept", "choices", "answerKey"],
     "social_i_qa": ["context", "question", "answerA", "answerB", "answerC", "label"],
@@ -48,12 +61,21 @@ def test_columns_are_those_of_the_real_data_set(name: str) -> None:
     assert list(rows(name, "train")[0]) == COLUMNS[name]
 
 
-@pytest.mark.parametrize(("name", "label", "labels"), [
-    ("mnli", "label", [0, 1, 2]), ("snli", "label", [0, 1, 2]), ("anli", "label", [0, 1, 2]),
-    ("qqp", "label", [0, 1]), ("pawsx", "label", [0, 1]), ("hellaswag", "label", ["0", "1", "2", "3"]),
-    ("cosmos_qa", "label", [0, 1, 2, 3]), ("social_i_qa", "label", ["1", "2", "3"]), ("copa", "label", [0, 1]),
-    ("commonsense_qa", "answerKey", list("ABCDE")),
-])
+@pytest.mark.parametrize(
+    ("name", "label", "labels"),
+    [
+        ("mnli", "label", [0, 1, 2]),
+        ("snli", "label", [0, 1, 2]),
+        ("anli", "label", [0, 1, 2]),
+        ("qqp", "label", [0, 1]),
+        ("pawsx", "label", [0, 1]),
+        ("hellaswag", "label", ["0", "1", "2", "3"]),
+        ("cosmos_qa", "label", [0, 1, 2, 3]),
+        ("social_i_qa", "label", ["1", "2", "3"]),
+        ("copa", "label", [0, 1]),
+        ("commonsense_qa", "answerKey", list("ABCDE")),
+    ],
+)
 def test_labels_are_balanced(name: str, label: str, labels: list[Any]) -> None:
     for split in ("train", "dev"):
         counts = Counter(row[label] for row in rows(name, split))
@@ -90,8 +112,11 @@ def test_exactly_the_answerable_questions_have_one_fitting_event(name: str) -> N
         hits = [index for index, event in enumerate(item.clauses[:-1]) if fits(event, question)]
         assert hits == ([] if question.answer is None else [question.answer])
         unanswerable += question.answer is None
-    assert unanswerable == (0 if name == "squad_v1" else len(items_of(SETTINGS, name, "train")) // 3 + (
-        len(items_of(SETTINGS, name, "train")) % 3 > 0))
+    assert unanswerable == (
+        0
+        if name == "squad_v1"
+        else len(items_of(SETTINGS, name, "train")) // 3 + (len(items_of(SETTINGS, name, "train")) % 3 > 0)
+    )
 
 
 def test_an_event_fits_only_a_question_whose_other_roles_it_has() -> None:
@@ -161,10 +186,13 @@ def test_tatoeba_sentences_are_all_different() -> None:
 def test_bucc_gold_pairs_are_translations_and_the_rest_has_none() -> None:
     items = items_of(SETTINGS, "bucc2018", "test")
     grammar = grammars(SETTINGS)
-    meaning = {code: {grammar[code].say(*item.clauses): item for item in items if item.detail != skipped}
-               for code, skipped in (("en", "foreign"), ("qad", "en"))}
-    pools = {code: {row["id"]: row["sentence"] for row in rows("bucc2018", "test", code, "pool")}
-             for code in ("en", "qad")}
+    meaning = {
+        code: {grammar[code].say(*item.clauses): item for item in items if item.detail != skipped}
+        for code, skipped in (("en", "foreign"), ("qad", "en"))
+    }
+    pools = {
+        code: {row["id"]: row["sentence"] for row in rows("bucc2018", "test", code, "pool")} for code in ("en", "qad")
+    }
     gold = {row["source_id"]: row["target_id"] for row in rows("bucc2018", "test", "qad", "gold")}
     assert 0.2 < len(gold) / len(pools["qad"]) < 0.5
     for name, sentence in pools["qad"].items():
@@ -219,13 +247,22 @@ def test_supertags_of_a_known_sentence() -> None:
     clause = Clause("verb.food:eat", Phrase("job:baker"), Phrase("noun.food:apple", "adjective:old"), negated=True)
     tokens = grammar.sentence(clause)
     assert [(token.text, token.category) for token in tokens] == [
-        ("the", "NP/N"), ("baker", "N"), ("does", "(S[dcl]\\NP)/(S[b]\\NP)"), ("not", "(S\\NP)\\(S\\NP)"),
-        ("eat", "(S[b]\\NP)/NP"), ("the", "NP/N"), ("old", "N/N"), ("apple", "N"), (".", "."),
+        ("the", "NP/N"),
+        ("baker", "N"),
+        ("does", "(S[dcl]\\NP)/(S[b]\\NP)"),
+        ("not", "(S\\NP)\\(S\\NP)"),
+        ("eat", "(S[b]\\NP)/NP"),
+        ("the", "NP/N"),
+        ("old", "N/N"),
+        ("apple", "N"),
+        (".", "."),
     ]
 
 
-@pytest.mark.parametrize(("code", "order"), [("en", "SVO"), ("qab", "SVO"), ("qad", "SOV"), ("qae", "SOV"),
-                                             ("qaf", "VSO"), ("qag", "SOV"), ("qah", "SVO")])
+@pytest.mark.parametrize(
+    ("code", "order"),
+    [("en", "SVO"), ("qab", "SVO"), ("qad", "SOV"), ("qae", "SOV"), ("qaf", "VSO"), ("qag", "SOV"), ("qah", "SVO")],
+)
 def test_word_order_is_that_of_the_table(code: str, order: str) -> None:
     clause = Clause("verb.food:eat", Phrase("job:baker"), Phrase("noun.food:apple"))
     found = [token.slot[0].upper() for token in grammars(SETTINGS)[code].clause(clause) if token.core]
@@ -242,7 +279,8 @@ def test_surnames_look_like_cities() -> None:
     assert set(CITIES) & set(SURNAMES)
 
 
-@pytest.mark.parametrize(("stem", "form"), [("eat", "eats"), ("carry", "carries"), ("push", "pushes"),
-                                            ("buy", "buys"), ("teach", "teaches")])
+@pytest.mark.parametrize(
+    ("stem", "form"), [("eat", "eats"), ("carry", "carries"), ("push", "pushes"), ("buy", "buys"), ("teach", "teaches")]
+)
 def test_english_verbs_in_the_third_person(stem: str, form: str) -> None:
     assert english_third_person(stem) == form

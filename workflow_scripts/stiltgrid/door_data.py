@@ -59,7 +59,8 @@ def _grouped(problems: Iterable[Problem]) -> list[str]:
     for problem in problems:
         groups.setdefault((problem.where, problem.template), {}).setdefault(problem.language, problem)
     return [
-        f"{where}: {next(iter(group.values())).sentence}" if len(group) == 1
+        f"{where}: {next(iter(group.values())).sentence}"
+        if len(group) == 1
         else f"{where}: {template}, for {', '.join(str(language) for language in group)}"
         for (where, template), group in groups.items()
     ]

@@ -82,8 +82,9 @@ def _template(row: RawRow, spec: str, field: str) -> str:
         if name is not None:
             value = _path(row, name, field)
             if not isinstance(value, (str, int, float)):
-                raise RowError(row.place, f"field '{field}': '{name}' in the template must be text, "
-                                          f"found {_describe(value)}")
+                raise RowError(
+                    row.place, f"field '{field}': '{name}' in the template must be text, found {_describe(value)}"
+                )
             parts.append(str(value))
     return "".join(parts)
 
@@ -108,8 +109,9 @@ def _step(row: RawRow, value: Any, step: str, spec: str, walked: Sequence[str], 
         inside = f" inside '{'.'.join(walked)}'" if walked else ""
         missing = spec if not walked else step
         raise RowError(row.place, f"no column '{missing}'{inside} (wanted by field '{field}'); {nearest(step, value)}")
-    raise RowError(row.place, f"field '{field}': '{'.'.join(walked)}' holds {_describe(value)}, "
-                              f"so '{spec}' cannot be read")
+    raise RowError(
+        row.place, f"field '{field}': '{'.'.join(walked)}' holds {_describe(value)}, so '{spec}' cannot be read"
+    )
 
 
 def _is_list(value: Any) -> bool:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from stiltgrid.batching import Batch
 
 KEYS = [("id", pa.string()), ("language", pa.string()), ("split", pa.string())]
-PREDICTIONS = pa.schema([
-    *KEYS,
-    ("prediction", pa.string()),
-    ("gold", pa.string()),
-    ("score", pa.float64()),
-])
+PREDICTIONS = pa.schema(
+    [
+        *KEYS,
+        ("prediction", pa.string()),
+        ("gold", pa.string()),
+        ("score", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,11 @@ class Family(ABC):
 
     @abstractmethod
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
         """Predictions (schema PREDICTIONS, more columns allowed) from one output a sequence.

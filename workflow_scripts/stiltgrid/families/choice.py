@@ -52,10 +52,16 @@ class MultipleChoice(Family):
                 raise RowError(row.place, f"field 'choices' must hold two or more options, found {len(choices)}")
             texts = {"context": context, **{f"choices[{place}]": choice for place, choice in enumerate(choices)}}
             if keep_texts(card, row.place, texts):
-                found.append({
-                    "id": fields.identifier(card, row, language, split, number), "language": language, "split": split,
-                    "context": context, "choices": choices, "label": _label(card, raw_label, len(choices), row.place),
-                })
+                found.append(
+                    {
+                        "id": fields.identifier(card, row, language, split, number),
+                        "language": language,
+                        "split": split,
+                        "context": context,
+                        "choices": choices,
+                        "label": _label(card, raw_label, len(choices), row.place),
+                    }
+                )
         return found
 
     def encode(
@@ -105,7 +111,11 @@ class MultipleChoice(Family):
         return list(head(batch.pool(hidden)).float().squeeze(-1).cpu().numpy())
 
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
         """The best option's number from 0 (the first of equals); score 1 where right."""
@@ -122,9 +132,13 @@ class MultipleChoice(Family):
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
         """`accuracy`."""
         return [
-            Measurement(language, split, "accuracy",
-                        accuracy(table.column("gold").to_pylist(), table.column("prediction").to_pylist()),
-                        table.num_rows)
+            Measurement(
+                language,
+                split,
+                "accuracy",
+                accuracy(table.column("gold").to_pylist(), table.column("prediction").to_pylist()),
+                table.num_rows,
+            )
             for language, split, table in by_language_and_split(predictions)
         ]
 

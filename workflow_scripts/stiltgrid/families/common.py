@@ -43,8 +43,11 @@ def keep_texts(card: TaskCard, place: str, texts: Mapping[str, str | None]) -> b
         return True
     if rule == "drop":
         return False
-    raise RowError(place, f"field '{empty[0]}' is empty; set `options: {{empty_texts: drop}}` (or keep) in card "
-                          f"'{card.name}' if the data set has such rows")
+    raise RowError(
+        place,
+        f"field '{empty[0]}' is empty; set `options: {{empty_texts: drop}}` (or keep) in card "
+        f"'{card.name}' if the data set has such rows",
+    )
 
 
 def put_labels(schema: pa.Schema, labels: Sequence[str]) -> pa.Schema:

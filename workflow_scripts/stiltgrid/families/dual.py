@@ -36,12 +36,14 @@ log = logging.getLogger(__name__)
 PUBLISHED_RANKS = 20
 RECALLS = (1, 5, 10, 20)
 QUERY_SIDE, CANDIDATE_SIDE = 0, 1
-DUAL_PREDICTIONS = pa.schema([
-    *PREDICTIONS,
-    ("group", pa.string()),
-    ("ranks", pa.list_(pa.int32())),
-    ("relevant", pa.int32()),
-])
+DUAL_PREDICTIONS = pa.schema(
+    [
+        *PREDICTIONS,
+        ("group", pa.string()),
+        ("ranks", pa.list_(pa.int32())),
+        ("relevant", pa.int32()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ class DualFamily(Family):
     """
 
     name = "dual"
-    schema = pa.schema([
-        *RETRIEVAL,
-        ("group", pa.string()),
-        ("candidate", pa.string()),
-        ("candidate_pair", pa.string()),
-    ])
+    schema = pa.schema(
+        [
+            *RETRIEVAL,
+            ("group", pa.string()),
+            ("candidate", pa.string()),
+            ("candidate_pair", pa.string()),
+        ]
+    )
     splits_batches = False
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
@@ -207,9 +211,16 @@ def _pooled(card: TaskCard, row: RawRow, language: str, split: str) -> dict[str,
     name = f"{item.id}_{language}" if item.role == QUERY else item.id
     parallel = card.options.get("parallel", True) and card.options.get("pool", "multilingual") == "multilingual"
     return {
-        "id": name, "language": item.language, "split": split, "role": item.role, "text": item.text,
-        "text_pair": item.text_pair, "gold": list(item.gold), "group": item.id if parallel else name,
-        "candidate": None, "candidate_pair": None,
+        "id": name,
+        "language": item.language,
+        "split": split,
+        "role": item.role,
+        "text": item.text,
+        "text_pair": item.text_pair,
+        "gold": list(item.gold),
+        "group": item.id if parallel else name,
+        "candidate": None,
+        "candidate_pair": None,
     }
 
 
@@ -270,14 +281,17 @@ def _ranked(pool: Pool, vectors: np.ndarray) -> pa.Table:
         [rank for rank, name in enumerate(line, start=1) if name in gold]
         for line, gold in zip(ranked, pool.gold, strict=True)
     ]
-    return pa.table({
-        **{name: getattr(pool, name) for name in ("id", "language", "split", "group")},
-        "prediction": [" ".join(line[:PUBLISHED_RANKS]) for line in ranked],
-        "gold": [" ".join(sorted(gold)) for gold in pool.gold],
-        "score": found.scores[:, 0].astype(np.float64) if found.scores.shape[1] else [None] * len(ranked),
-        "ranks": ranks,
-        "relevant": [len(gold) for gold in pool.gold],
-    }, schema=DUAL_PREDICTIONS)
+    return pa.table(
+        {
+            **{name: getattr(pool, name) for name in ("id", "language", "split", "group")},
+            "prediction": [" ".join(line[:PUBLISHED_RANKS]) for line in ranked],
+            "gold": [" ".join(sorted(gold)) for gold in pool.gold],
+            "score": found.scores[:, 0].astype(np.float64) if found.scores.shape[1] else [None] * len(ranked),
+            "ranks": ranks,
+            "relevant": [len(gold) for gold in pool.gold],
+        },
+        schema=DUAL_PREDICTIONS,
+    )
 
 
 FAMILY = DualFamily()

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 PASS_BYTES = 4 * 2**30
 GOLD_SHARE = 4  # a subsampled pool holds at most one query with gold in four
 
-EMBEDDING_PREDICTIONS = pa.schema([
-    *PREDICTIONS,
-    ("layer", pa.int32()),
-    ("headline", pa.bool_()),
-    ("threshold", pa.float64()),
-])
+EMBEDDING_PREDICTIONS = pa.schema(
+    [
+        *PREDICTIONS,
+        ("layer", pa.int32()),
+        ("headline", pa.bool_()),
+        ("threshold", pa.float64()),
+    ]
+)
 
 
 def raw_id(name: str, language: str, split: str) -> str:
@@ -193,8 +195,13 @@ def _pooled(row: RawRow, language: str, split: str) -> dict[str, Any]:
     item = retrieval.pool_row(row, language)
     prefix = f"{language}-{split}-"
     return {
-        "id": prefix + item.id, "language": language, "split": split, "role": item.role,
-        "text": item.text, "text_pair": item.text_pair, "gold": [prefix + gold for gold in item.gold],
+        "id": prefix + item.id,
+        "language": language,
+        "split": split,
+        "role": item.role,
+        "text": item.text,
+        "text_pair": item.text_pair,
+        "gold": [prefix + gold for gold in item.gold],
     }
 
 

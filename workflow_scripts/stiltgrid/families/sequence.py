@@ -82,7 +82,11 @@ class SequenceClassification(Family):
         return list(head(batch.pool(hidden)).float().argmax(-1).cpu().numpy())
 
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
         """Label names; score 1 where right."""

@@ -41,10 +41,16 @@ class Span(Family):
 
     name = "span"
     splits_examples = True
-    schema = pa.schema([
-        *KEYS, ("title", pa.string()), ("context", pa.string()), ("question", pa.string()),
-        ("answer_texts", pa.list_(pa.string())), ("answer_starts", pa.list_(pa.int32())),
-    ])
+    schema = pa.schema(
+        [
+            *KEYS,
+            ("title", pa.string()),
+            ("context", pa.string()),
+            ("question", pa.string()),
+            ("answer_texts", pa.list_(pa.string())),
+            ("answer_starts", pa.list_(pa.int32())),
+        ]
+    )
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """See Family.examples. Answer starts are characters (code points) of the context."""
@@ -60,11 +66,18 @@ class Span(Family):
                     continue
                 raise RowError(row.place, "a question without an answer; `options: {null_answers: true}` allows it")
             title = fields.text(row, card.fields["title"], "title") if "title" in card.fields else None
-            found.append({
-                "id": fields.identifier(card, row, language, split, number), "language": language, "split": split,
-                "title": title, "context": context, "question": question,
-                "answer_texts": [text for text, _ in answers], "answer_starts": [start for _, start in answers],
-            })
+            found.append(
+                {
+                    "id": fields.identifier(card, row, language, split, number),
+                    "language": language,
+                    "split": split,
+                    "title": title,
+                    "context": context,
+                    "question": question,
+                    "answer_texts": [text for text, _ in answers],
+                    "answer_starts": [start for _, start in answers],
+                }
+            )
         return found
 
     def encode(
@@ -116,12 +129,21 @@ class Span(Family):
         """
         assert head is not None, "span extraction needs a head"
         logits = batch.padded(head(batch.flat(hidden)).float(), float("-inf"))
-        return list(_best_spans(
-            logits, batch, card.options.get("max_answer_length", MAX_ANSWER_LENGTH), card.options.get("n_best", N_BEST)
-        ))
+        return list(
+            _best_spans(
+                logits,
+                batch,
+                card.options.get("max_answer_length", MAX_ANSWER_LENGTH),
+                card.options.get("n_best", N_BEST),
+            )
+        )
 
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
         """Answers cut from the context by character offsets; `f1` and `exact_match` from 0 to 1, score = f1.
@@ -158,8 +180,13 @@ class _Columns:
         }
 
     def add(
-        self, example: int, question: list[int], context: list[int], spans: Spans,
-        answer: tuple[int, int] | None, room: int,
+        self,
+        example: int,
+        question: list[int],
+        context: list[int],
+        spans: Spans,
+        answer: tuple[int, int] | None,
+        room: int,
     ) -> None:
         """All windows of one question; `room` is in tokens without the special ones."""
         shift = len(self.tokenizer.prefix) + len(question) + len(self.tokenizer.middle)
@@ -168,8 +195,12 @@ class _Columns:
             inside = answer is not None and window.start <= answer[0] and answer[1] < window.stop
             start, end = (place - window.start + shift for place in answer) if inside and answer else (NULL, NULL)
             here = slice(window.start, window.stop)
-            row = {"input_ids": self.tokenizer.join(question, context[here]), "example": example,
-                   "start": start, "end": end}
+            row = {
+                "input_ids": self.tokenizer.join(question, context[here]),
+                "example": example,
+                "start": start,
+                "end": end,
+            }
             if not self.training:
                 row["char_start"] = self._beside(spans.starts[here], shift)
                 row["char_end"] = self._beside(spans.ends[here], shift)
@@ -196,8 +227,11 @@ def _answers(card: TaskCard, row: RawRow, context: str) -> list[tuple[str, int]]
         if start >= 0 and context[start : start + len(text)] == text:
             found.append((text, start))
         elif rule == "error":
-            raise RowError(row.place, f"expected the answer {text!r} at character {start} of the context, "
-                                      f"found {context[max(0, start) : max(0, start) + len(text)]!r}")
+            raise RowError(
+                row.place,
+                f"expected the answer {text!r} at character {start} of the context, "
+                f"found {context[max(0, start) : max(0, start) + len(text)]!r}",
+            )
         elif rule == "find" and text in context:
             found.append((text, _nearest(context, text, start)))
     return found

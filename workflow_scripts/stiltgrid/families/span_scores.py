@@ -33,8 +33,14 @@ def columns(card: TaskCard, rows: pa.Table, answers: Sequence[str], margins: Seq
     final = ["" if margin > threshold else answer for answer, margin in zip(answers, margins, strict=True)]
     final_f1, final_exact = scored(final)
     return {
-        "prediction": final, "gold": golds, "score": final_f1, "f1": final_f1, "exact_match": final_exact,
-        "answer": list(answers), "answer_f1": f1, "answer_exact_match": exact,
+        "prediction": final,
+        "gold": golds,
+        "score": final_f1,
+        "f1": final_f1,
+        "exact_match": final_exact,
+        "answer": list(answers),
+        "answer_f1": f1,
+        "answer_exact_match": exact,
         "null_margin": [margin if math.isfinite(margin) else math.copysign(1e9, margin) for margin in margins],
         "answerable": [bool(texts) for texts in references],
     }

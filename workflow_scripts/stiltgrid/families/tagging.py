@@ -53,18 +53,26 @@ class Tagging(Family):
             words = fields.texts(row, card.fields["tokens"], "tokens")
             raw_tags = fields.resolve(row, card.fields["tags"], "tags")
             if not words or len(words) != len(raw_tags):
-                raise RowError(row.place, f"tokens and tags must be of one length above 0, "
-                                          f"found {len(words)} tokens and {len(raw_tags)} tags")
+                raise RowError(
+                    row.place,
+                    f"tokens and tags must be of one length above 0, "
+                    f"found {len(words)} tokens and {len(raw_tags)} tags",
+                )
             for tag in raw_tags:
                 if tag not in numbers:
                     numbers[tag] = None if fields.dropped(card, tag) else fields.label_index(card, tag, row.place)
             pairs = zip(words, (numbers[tag] for tag in raw_tags), strict=True)
             tagged = [(word, tag) for word, tag in pairs if tag is not None]
             if tagged:
-                found.append({
-                    "id": fields.identifier(card, row, language, split, number), "language": language, "split": split,
-                    "tokens": [word for word, _ in tagged], "tags": [tag for _, tag in tagged],
-                })
+                found.append(
+                    {
+                        "id": fields.identifier(card, row, language, split, number),
+                        "language": language,
+                        "split": split,
+                        "tokens": [word for word, _ in tagged],
+                        "tags": [tag for _, tag in tagged],
+                    }
+                )
         return found
 
     def encode(
@@ -81,8 +89,7 @@ class Tagging(Family):
             for piece in _pieces(words, room):
                 columns["input_ids"].append(tokenizer.join([token for place in piece for token in words[place]]))
                 columns["example"].append(example)
-                inner = [label for place in piece for label in
-                         (tags[place], *[CONTINUED] * (len(words[place]) - 1))]
+                inner = [label for place in piece for label in (tags[place], *[CONTINUED] * (len(words[place]) - 1))]
                 columns["tag"].append([*before, *inner, *after])
         return columns
 
@@ -116,7 +123,11 @@ class Tagging(Family):
         return np.split(predicted, np.cumsum(words)[:-1])
 
     def decode(
-        self, card: TaskCard, outputs: Sequence[Any], columns: Mapping[str, Any], rows: pa.Table,
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
         """Tags joined by blanks; the score is the share of words that are right."""

@@ -15,7 +15,13 @@ from stiltgrid.sources.minilab.registry import BUILDERS, planted_relations
 from stiltgrid.sources.minilab.settings import WorldSettings, world_settings
 
 __all__ = [
-    "LANGUAGES", "Language", "MiniLabSource", "WorldSettings", "planted_relations", "world_languages", "world_settings",
+    "LANGUAGES",
+    "Language",
+    "MiniLabSource",
+    "WorldSettings",
+    "planted_relations",
+    "world_languages",
+    "world_settings",
 ]
 
 

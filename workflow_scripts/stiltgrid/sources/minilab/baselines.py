@@ -152,6 +152,7 @@ def tagging_baselines(task: str, train: Sequence[Row], rows: Sequence[Row], colu
 
 def retrieval_baseline(rows: Sequence[Row]) -> float:
     """Tatoeba by common character trigrams alone, from English: what shared names or spellings would give."""
+
     def trigrams(text: str) -> set[str]:
         return {text[index : index + 3] for index in range(len(text) - 2)}
 
@@ -174,9 +175,12 @@ _CHOICE: dict[str, Callable[[Row], tuple[str, list[str], int]]] = {
     "commonsense_qa": lambda row: (row["question"], row["choices"]["text"], "ABCDE".index(row["answerKey"])),
 }
 _PAIRS = {
-    "mnli": ("mnli", "premise", "hypothesis"), "snli": ("snli", "premise", "hypothesis"),
-    "anli": ("anli", "premise", "hypothesis"), "xnli": ("mnli", "premise", "hypothesis"),
-    "qqp": ("qqp", "question1", "question2"), "pawsx": ("pawsx", "sentence1", "sentence2"),
+    "mnli": ("mnli", "premise", "hypothesis"),
+    "snli": ("snli", "premise", "hypothesis"),
+    "anli": ("anli", "premise", "hypothesis"),
+    "xnli": ("mnli", "premise", "hypothesis"),
+    "qqp": ("qqp", "question1", "question2"),
+    "pawsx": ("pawsx", "sentence1", "sentence2"),
 }
 _TAGS = {"ccg": "tags", "udpos": "pos_tags", "panx": "ner_tags"}
 _READING = ("squad_v1", "squad_v2", "xquad", "mlqa", "tydiqa")

@@ -27,16 +27,37 @@ _HAN_NAMES = (
 )
 
 _SOUND_CHANGES = {
-    "qaa": (("th", "t"), ("ck", "k"), ("ch", "k"), ("sh", "sk"), ("oo", "u"), ("ea", "e"), ("ee", "i"), ("w", "v"),
-            ("c", "k"), ("a", "o")),
-    "qab": (("th", "d"), ("ck", "c"), ("ch", "j"), ("sh", "s"), ("oo", "o"), ("ea", "ia"), ("ee", "ei"), ("k", "c"),
-            ("o", "a"), ("e", "i")),
+    "qaa": (
+        ("th", "t"),
+        ("ck", "k"),
+        ("ch", "k"),
+        ("sh", "sk"),
+        ("oo", "u"),
+        ("ea", "e"),
+        ("ee", "i"),
+        ("w", "v"),
+        ("c", "k"),
+        ("a", "o"),
+    ),
+    "qab": (
+        ("th", "d"),
+        ("ck", "c"),
+        ("ch", "j"),
+        ("sh", "s"),
+        ("oo", "o"),
+        ("ea", "ia"),
+        ("ee", "ei"),
+        ("k", "c"),
+        ("o", "a"),
+        ("e", "i"),
+    ),
 }
 _CYRILLIC = dict(zip("abcdefghijklmnopqrstuvwxyz", "абкдефгхижклмнопкрстувукйз", strict=True))
 _LETTERS = {
     "cyrillic": _CYRILLIC,
-    "devanagari": dict(zip("abcdefghijklmnopqrstuvwxyz", "\u093eबकद\u0947फगह\u093fजकलमन\u094bपकरसत\u0941ववकयज",
-                           strict=True)),
+    "devanagari": dict(
+        zip("abcdefghijklmnopqrstuvwxyz", "\u093eबकद\u0947फगह\u093fजकलमन\u094bपकरसत\u0941ववकयज", strict=True)
+    ),
     "georgian": dict(zip("abcdefghijklmnopqrstuvwxyz", "აბკდეფგჰიჟკლმნოპქრსტუვვხიზ", strict=True)),
 }
 

@@ -37,7 +37,8 @@ class Text:
     def span(self, slot: str, first: int = 0, end: int | None = None) -> tuple[str, int]:
         """The words that answer a question about a role, among tokens [first, end): text and character offset."""
         places = [
-            index for index in range(first, len(self.tokens) if end is None else end)
+            index
+            for index in range(first, len(self.tokens) if end is None else end)
             if self.tokens[index].slot == slot and self.tokens[index].core
         ]
         start, last = self.starts[places[0]], places[-1]
@@ -203,8 +204,9 @@ class Grammar:
         auxiliary = self.language.negation == "auxiliary" and asked != "subject"
         bare = clause._replace(negated=False, front="")
         parts = self.roles(bare, "b" if auxiliary else "dcl")
-        word = self.function(_QUESTION_WORDS[kind], "asked", "ADV" if asked in ("place", "time") else "PRON",
-                             _question_category(asked))
+        word = self.function(
+            _QUESTION_WORDS[kind], "asked", "ADV" if asked in ("place", "time") else "PRON", _question_category(asked)
+        )
         if not self.language.question_first or asked == "subject" and self.language.order == "SVO":
             parts[asked] = (word,)
             return (*(token for name in self._order() if name in parts for token in parts[name]), self.mark("?"))
@@ -216,7 +218,7 @@ class Grammar:
         return (word, *helper, *rest, self.mark("?"))
 
     def reason_question(self, clause: Clause) -> Tokens:
-        """"Why does Anna eat the soup?"; the word for "why" comes first in every language."""
+        """ "Why does Anna eat the soup?"; the word for "why" comes first in every language."""
         auxiliary = self.language.negation == "auxiliary"
         parts = self.roles(clause._replace(negated=False, front=""), "b" if auxiliary else "dcl")
         helper = (self.function("does", "verb", "AUX", "(S[q]/(S[b]\\NP))/NP"),) if auxiliary else ()
@@ -224,13 +226,16 @@ class Grammar:
         return (self.function("why", "asked", "ADV", _question_category("place")), *helper, *rest, self.mark("?"))
 
     def happening_question(self, asked: str) -> Tokens:
-        """"What happens before?" for a cause, "What happens after?" for an effect."""
-        words = (self.function("what", "asked", "PRON"), self.function("happen", "verb", "VERB"),
-                 self.function("before" if asked == "cause" else "after", "time", "ADV"))
+        """ "What happens before?" for a cause, "What happens after?" for an effect."""
+        words = (
+            self.function("what", "asked", "PRON"),
+            self.function("happen", "verb", "VERB"),
+            self.function("before" if asked == "cause" else "after", "time", "ADV"),
+        )
         return (*words, self.mark("?"))
 
     def kind_question(self, clause: Clause, kind: str) -> Tokens:
-        """"Which tool does Anna find?": the question for a thing by its kind (CommonsenseQA)."""
+        """ "Which tool does Anna find?": the question for a thing by its kind (CommonsenseQA)."""
         noun = Token(self.vocabulary.form(kind), "asked", "NOUN", "N")
         which = (self.function("which", "asked", "DET", "NP/N"), noun)
         words = self.question(clause, "object")

@@ -52,8 +52,20 @@ _TAUGHT = {
     "knowledge": (),
     "syntax": ("udpos", "panx"),
 }
-_INTERMEDIATE = ("mnli", "snli", "anli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmos_qa", "social_i_qa",
-                 "copa", "commonsense_qa")
+_INTERMEDIATE = (
+    "mnli",
+    "snli",
+    "anli",
+    "qqp",
+    "squad_v1",
+    "squad_v2",
+    "hellaswag",
+    "ccg",
+    "cosmos_qa",
+    "social_i_qa",
+    "copa",
+    "commonsense_qa",
+)
 
 
 def planted_relations() -> dict[str, dict[str, tuple[str, ...] | str]]:

@@ -21,7 +21,13 @@ def story(world: World, stream: Stream, pool: str, length: int) -> list[Clause]:
 
 
 def alternatives(
-    world: World, stream: Stream, pool: str, subject: Phrase, wrong: Sequence[str], count: int, length: int,
+    world: World,
+    stream: Stream,
+    pool: str,
+    subject: Phrase,
+    wrong: Sequence[str],
+    count: int,
+    length: int,
     place: int = -1,
 ) -> list[Clause]:
     """Events of someone whose verbs are none of `wrong` and all different.
@@ -72,8 +78,16 @@ class Continuation(TaskBuilder):
             first, second, *endings = (grammar.say(clause) for clause in item.clauses)
             beginning = grammar.say(*item.clauses[:2])
             yield {
-                "ind": index, "activity_label": "", "ctx_a": first, "ctx_b": second, "ctx": beginning,
-                "endings": endings, "source_id": "", "split": split, "split_type": "", "label": str(item.label),
+                "ind": index,
+                "activity_label": "",
+                "ctx_a": first,
+                "ctx_b": second,
+                "ctx": beginning,
+                "endings": endings,
+                "source_id": "",
+                "split": split,
+                "split_type": "",
+                "label": str(item.label),
             }
 
 
@@ -197,8 +211,9 @@ class Commonsense(TaskBuilder):
                 question = grammar.kind_question(event, asked)
             words = [grammar.vocabulary.form(option) for option in options]
             yield {
-                "id": f"{split}-{index}", "question": grammar.text(question).text,
+                "id": f"{split}-{index}",
+                "question": grammar.text(question).text,
                 "question_concept": grammar.vocabulary.form(concept),
-                "choices": {"label": list("ABCDE"), "text": words}, "answerKey": "ABCDE"[item.label],
+                "choices": {"label": list("ABCDE"), "text": words},
+                "answerKey": "ABCDE"[item.label],
             }
-

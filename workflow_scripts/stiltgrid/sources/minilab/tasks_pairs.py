@@ -32,7 +32,11 @@ class Inference(TaskBuilder):
     skill = "inference"
 
     def __init__(
-        self, name: str, splits: Sequence[str], synonyms: float = 0.3, distractors: bool = False,
+        self,
+        name: str,
+        splits: Sequence[str],
+        synonyms: float = 0.3,
+        distractors: bool = False,
         adjuncts: float = 0.6,
     ) -> None:
         self.name, self.synonyms, self.distractors, self.adjuncts = name, synonyms, distractors, adjuncts

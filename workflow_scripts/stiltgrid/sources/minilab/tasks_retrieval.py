@@ -57,8 +57,10 @@ class Translations(TaskBuilder):
         english = grammar.english
         for item in items:
             yield {
-                "source_sentence": grammar.say(*item.clauses), "target_sentence": english.say(*item.clauses),
-                "source_lang": grammar.code, "target_lang": "eng",
+                "source_sentence": grammar.say(*item.clauses),
+                "target_sentence": english.say(*item.clauses),
+                "source_lang": grammar.code,
+                "target_lang": "eng",
             }
 
 
@@ -147,13 +149,21 @@ class AnswerRetrieval(TaskBuilder):
             if part == "candidates":
                 text = grammar.say(*events)
                 for place, event in enumerate(events):
-                    yield {"candidate_id": f"{code}-{index}-{place}", "lang": code, "sentence": grammar.say(event),
-                           "context": text}
+                    yield {
+                        "candidate_id": f"{code}-{index}-{place}",
+                        "lang": code,
+                        "sentence": grammar.say(event),
+                        "context": text,
+                    }
                 continue
             for number, question in enumerate(item.detail):
                 asked = grammar.text(grammar.question(question.clause, question.role)).text
-                yield {"question_id": f"{index}-{number}", "lang": code, "question": asked,
-                       "answer_candidate_ids": [f"{code}-{index}-{question.answer}"]}
+                yield {
+                    "question_id": f"{index}-{number}",
+                    "lang": code,
+                    "question": asked,
+                    "answer_candidate_ids": [f"{code}-{index}-{question.answer}"],
+                }
 
 
 class EntityLinking(TaskBuilder):
@@ -191,8 +201,10 @@ class EntityLinking(TaskBuilder):
             if part == "mentions":
                 yield {"context": context, "mentions": [mention]}
             else:
-                yield {"contextual_mention": {"context": context, "mention": mention},
-                       "entity": _entity(grammar, entity, item)}
+                yield {
+                    "contextual_mention": {"context": context, "mention": mention},
+                    "entity": _entity(grammar, entity, item),
+                }
 
 
 def _habit(world: World, stream: Stream, pool: str, name: Phrase, trade: Phrase) -> tuple[Clause, Clause]:
@@ -208,12 +220,22 @@ def _mention(grammar: Grammar, item: Item, name: str) -> tuple[Row, Row]:
     place = next(index for index, token in enumerate(text.tokens) if token.concept == item.detail[1])
     start, word = text.starts[place], text.tokens[place].text
     span = {"start": start, "end": start + len(word), "text": word}
-    context = {"document_title": "", "document_id": name, "language": grammar.code, "text": text.text,
-               "sentence_spans": [{"start": 0, "end": len(text.text)}]}
+    context = {
+        "document_title": "",
+        "document_id": name,
+        "language": grammar.code,
+        "text": text.text,
+        "sentence_spans": [{"start": 0, "end": len(text.text)}],
+    }
     return context, {"example_id": name, "mention_span": span, "entity_id": item.detail[0]}
 
 
 def _entity(grammar: Grammar, entity: str, item: Item) -> Row:
     text = grammar.say(*item.clauses[2:])
-    return {"entity_id": entity, "title": "", "language": grammar.code, "description": text,
-            "sentence_spans": [{"start": 0, "end": len(text)}]}
+    return {
+        "entity_id": entity,
+        "title": "",
+        "language": grammar.code,
+        "description": text,
+        "sentence_spans": [{"start": 0, "end": len(text)}],
+    }

@@ -89,8 +89,15 @@ class Reading(TaskBuilder):
 
     skill = "reading"
 
-    def __init__(self, name: str, splits: Sequence[str], length: int = 4, share: float = 4 / 3,
-                 unanswerable: float = 0.0, own_documents: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        splits: Sequence[str],
+        length: int = 4,
+        share: float = 4 / 3,
+        unanswerable: float = 0.0,
+        own_documents: bool = False,
+    ) -> None:
         self.name, self.length, self.share, self.unanswerable = name, length, share, unanswerable
         self.parts = {split: () for split in splits}
         self.parallel = not own_documents
@@ -126,8 +133,13 @@ class Reading(TaskBuilder):
             answer, start = text.span(question.role, first, first + len(sentences[place]))
             answers = {"text": [answer], "answer_start": [start]}
         asked = grammar.text(grammar.question(question.clause, question.role)).text
-        return {"id": name, "title": grammar.noun_phrase(story[0].subject, "subject")[-1].text, "context": text.text,
-                "question": asked, "answers": answers}
+        return {
+            "id": name,
+            "title": grammar.noun_phrase(story[0].subject, "subject")[-1].text,
+            "context": text.text,
+            "question": asked,
+            "answers": answers,
+        }
 
 
 def _biography(world: World, stream: Stream, events: Sequence[Clause]) -> Clause:

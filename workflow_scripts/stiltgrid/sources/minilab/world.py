@@ -113,8 +113,9 @@ class World:
 
     def _draw_knowledge(self) -> None:
         stream = Stream(self.settings.seed, "knowledge")
-        self.home = {noun: self.places[index % len(self.places)]
-                     for index, noun in enumerate(stream.shuffled(self.things))}
+        self.home = {
+            noun: self.places[index % len(self.places)] for index, noun in enumerate(stream.shuffled(self.things))
+        }
         self.typical = {noun: stream.sample(self.thing_adjectives, 2) for noun in self.things}
         self.typical.update({person: stream.sample(self.person_adjectives, 2) for person in self.folk})
         self.preferred = {verb: stream.sample(self.objects(verb), 2) for verb in self.verbs if self.objects(verb)}
@@ -168,7 +169,13 @@ class World:
         return self.phrase(stream.pick(people), stream, manner)
 
     def event(
-        self, stream: Stream, pool: str, subject: Phrase | None = None, verb: str = "", *, named: bool = True,
+        self,
+        stream: Stream,
+        pool: str,
+        subject: Phrase | None = None,
+        verb: str = "",
+        *,
+        named: bool = True,
         manner: Manner = USUAL,
     ) -> Clause | None:
         """One event of a pool; None when subject and verb leave no proposition in it."""
