@@ -218,7 +218,7 @@ class Grammar:
         return (word, *helper, *rest, self.mark("?"))
 
     def reason_question(self, clause: Clause) -> Tokens:
-        """ "Why does Anna eat the soup?"; the word for "why" comes first in every language."""
+        """Why: "Why does Anna eat the soup?"; the word for "why" comes first in every language."""
         auxiliary = self.language.negation == "auxiliary"
         parts = self.roles(clause._replace(negated=False, front=""), "b" if auxiliary else "dcl")
         helper = (self.function("does", "verb", "AUX", "(S[q]/(S[b]\\NP))/NP"),) if auxiliary else ()
@@ -226,7 +226,7 @@ class Grammar:
         return (self.function("why", "asked", "ADV", _question_category("place")), *helper, *rest, self.mark("?"))
 
     def happening_question(self, asked: str) -> Tokens:
-        """ "What happens before?" for a cause, "What happens after?" for an effect."""
+        """Asking: "What happens before?" for a cause, "What happens after?" for an effect."""
         words = (
             self.function("what", "asked", "PRON"),
             self.function("happen", "verb", "VERB"),
@@ -235,7 +235,7 @@ class Grammar:
         return (*words, self.mark("?"))
 
     def kind_question(self, clause: Clause, kind: str) -> Tokens:
-        """ "Which tool does Anna find?": the question for a thing by its kind (CommonsenseQA)."""
+        """By kind: "Which tool does Anna find?": the question for a thing by its kind (CommonsenseQA)."""
         noun = Token(self.vocabulary.form(kind), "asked", "NOUN", "N")
         which = (self.function("which", "asked", "DET", "NP/N"), noun)
         words = self.question(clause, "object")
