@@ -166,6 +166,9 @@ class AnswerRetrieval(TaskBuilder):
                 }
 
 
+TRIES = 200  # a small pool may hold no habit that a surname and a trade share; another pair is drawn then
+
+
 class EntityLinking(TaskBuilder):
     """Mewsli-X: a surname in a sentence, and who is meant, described without names in some language.
 
@@ -179,13 +182,18 @@ class EntityLinking(TaskBuilder):
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """One entity an item: a surname, a description, and an event that is typical of the entity."""
-        result = []
-        for index in range(count):
-            surname = world.surnames[index % len(world.surnames)]
+        result: list[Item] = []
+        turn = 0
+        while len(result) < count:
+            surname, turn = world.surnames[turn % len(world.surnames)], turn + 1
             who = Phrase(stream.pick(world.jobs), stream.pick(world.person_adjectives))
-            act, habit = _habit(world, stream, split, Phrase(surname), Phrase(who.head))
+            told = _habit(world, stream, split, Phrase(surname), Phrase(who.head))
+            if told is None:
+                continue
+            act, habit = told
             described = (Clause(BE, Phrase(who.head), Phrase(who.adjective)), habit)
-            result.append(Item((Clause(BE, Phrase(surname), who), act, *described), 0, (f"Q{split}{index}", surname)))
+            detail = (f"Q{split}{len(result)}", surname)
+            result.append(Item((Clause(BE, Phrase(surname), who), act, *described), 0, detail))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
@@ -207,12 +215,13 @@ class EntityLinking(TaskBuilder):
                 }
 
 
-def _habit(world: World, stream: Stream, pool: str, name: Phrase, trade: Phrase) -> tuple[Clause, Clause]:
-    """The same event told of somebody by name and by trade, both of the pool."""
-    while True:
+def _habit(world: World, stream: Stream, pool: str, name: Phrase, trade: Phrase) -> tuple[Clause, Clause] | None:
+    """The same event told of somebody by name and by trade, both of the pool; None where they hardly share one."""
+    for _ in range(TRIES):
         act = world.event(stream, pool, name, named=False, manner=Manner(1.0, 0.0, 0.4))
         if act is not None and act.object is not None and in_pool(act._replace(subject=trade), pool):
             return act, act._replace(subject=trade)
+    return None
 
 
 def _mention(grammar: Grammar, item: Item, name: str) -> tuple[Row, Row]:
