@@ -284,3 +284,9 @@ def test_surnames_look_like_cities() -> None:
 )
 def test_english_verbs_in_the_third_person(stem: str, form: str) -> None:
     assert english_third_person(stem) == form
+
+
+def test_mewslix_is_drawn_to_its_end_at_the_default_seed() -> None:
+    """Its small pools hold no habit that some surname and trade share: once, drawing such a pair never ended."""
+    settings = world_settings({})
+    assert all(len(items_of(settings, "mewslix", split)) == settings.eval_examples for split in ("dev", "test"))
