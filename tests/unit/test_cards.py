@@ -1,9 +1,11 @@
 """Grid, cards and settings as plain data."""
 
 import json
+from dataclasses import dataclass, field
 
 import pytest
 from stiltgrid.cards import (
+    QUIET,
     Evaluation,
     Grid,
     Model,
@@ -110,3 +112,14 @@ def test_params_are_plain_sorted_and_come_back() -> None:
     assert list(params) == sorted(params)
     assert from_params(TaskCard, params) == CARDS["b"]
     assert from_params(TrainingSettings, as_params(TrainingSettings(epochs=2))) == TrainingSettings(epochs=2)
+
+
+def test_a_quiet_field_speaks_only_when_it_is_set():
+    @dataclass(frozen=True)
+    class Settings:
+        epochs: float = 1.0
+        later: int | None = field(default=None, metadata=QUIET)
+
+    assert as_params(Settings()) == {"epochs": 1.0}
+    assert as_params(Settings(later=3)) == {"epochs": 1.0, "later": 3}
+    assert from_params(Settings, as_params(Settings())) == Settings()

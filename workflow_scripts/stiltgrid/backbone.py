@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import Batch
 from stiltgrid.errors import SourceError
+from stiltgrid.kinds import objective
 from stiltgrid.optimizers import split_matrices
 from stiltgrid.positions import position_limit
 
@@ -32,6 +33,8 @@ class Backbone(torch.nn.Module):
         self.vocabulary_size: int = config.vocab_size
         self.matrix_parameters: int = sum(item.numel() for item in split_matrices(model)[0])
         self.max_length: int | None = position_limit(config.to_dict())
+        # Masked, causal, or None: what it would go on learning from raw text.
+        self.objective: str | None = objective(config.to_dict())
         if config.is_encoder_decoder:
             # Frozen, so that no optimiser state is kept for what never runs.
             encoder = model.get_encoder()

@@ -10,6 +10,8 @@ from typing import Any
 SPLITS = ("train", "dev", "test")
 STAGES = ("pretrain", "intermediate", "target")
 NONE = "none"
+# Of a field that came later: left out of params at its default, so that it reruns no job that does not use it.
+QUIET: Mapping[str, bool] = {"quiet": True}
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,14 @@ class Grid:
 
 
 def as_params(value: Any) -> Any:
-    """A data class or mapping as plain sorted containers: stable text for Snakemake's params trigger."""
+    """A data class or mapping as plain sorted containers: stable text for Snakemake's params trigger.
+
+    Fields marked QUIET are left out where they are at their default.
+    """
     if hasattr(value, "__dataclass_fields__"):
-        value = asdict(value)
+        silent = [item.name for item in fields(value) if "quiet" in item.metadata]
+        unset = {name for name in silent if getattr(value, name) == type(value).__dataclass_fields__[name].default}
+        value = {name: item for name, item in asdict(value).items() if name not in unset}
     if isinstance(value, Mapping):
         return {str(key): as_params(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, (list, tuple)):
