@@ -187,6 +187,15 @@ def pretrain_params(model):
     }
 
 
+def tokenizer_params(model):
+    """How a model's tokenizer is trained; its objective is told where it is not that of an encoder."""
+    section = GRID.models[model].pretrain
+    causal = section.get("objective") == "causal"
+    return as_params(
+        {**section["tokenizer"], **({"objective": "causal"} if causal else {})}
+    )
+
+
 def text_files(model):
     """Files of raw text that a model is pretrained on, where the source is a mirror."""
     if GRID.source != "local":

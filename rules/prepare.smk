@@ -107,9 +107,7 @@ rule train_tokenizer:
     conda:
         "../envs/data.yaml"
     params:
-        tokenizer=lambda wildcards: as_params(
-            GRID.models[wildcards.model].pretrain["tokenizer"]
-        ),
+        tokenizer=lambda wildcards: tokenizer_params(wildcards.model),
         code=lambda wildcards: CODE.plain("train_tokenizer"),
     script:
         "../workflow_scripts/train_tokenizer.py"

@@ -394,7 +394,7 @@ def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
         ),
         (
             {"architecture": {**PRETRAIN["architecture"], "model_type": "gpt2"}},
-            "'gpt2' reads from left to right; expected causal, found masked",
+            "'gpt2' has no masked language model; expected causal, found masked",
         ),
         ({"tokens_per_step": 64}, "tokens_per_step: expected at least sequence_length 128, found 64"),
         ({"mask_rate": 1}, "mask_rate: expected less than 1, found 1"),

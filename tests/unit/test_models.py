@@ -78,7 +78,7 @@ def test_the_tokenizer_wraps_as_the_models_own(hub: StandInHub, folder: Path, tm
 
 def test_a_tokenizer_without_special_tokens_ends_segments_with_its_end_of_text() -> None:
     layout = special_tokens(build_tokenizer(template=False, special=False))
-    assert layout == {"pad": 2, "mask": None, "prefix": [], "middle": [2], "suffix": [2]}
+    assert layout == {"pad": 2, "mask": None, "prefix": [], "middle": [2], "suffix": [2], "segments": False}
 
 
 def test_the_backbone_loads_where_the_grid_loads_it(folder: Path, tmp_path: Path) -> None:

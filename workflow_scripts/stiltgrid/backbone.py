@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import Batch
@@ -42,7 +42,9 @@ class Backbone(torch.nn.Module):
             for parameter in model.parameters():
                 parameter.requires_grad_(id(parameter) in kept)
         accepts = inspect.signature(self._reader.forward).parameters
-        self._options = {"use_cache": False} if "use_cache" in accepts else {}
+        self._options: dict[str, Any] = {"use_cache": False} if "use_cache" in accepts else {}
+        # Token types are for models that have learnt more than one of them.
+        self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
     @property
     def _reader(self) -> Any:
@@ -50,24 +52,33 @@ class Backbone(torch.nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """(sequences, longest, hidden): the last layer's states."""
-        result = self._reader(batch.input_ids, attention_mask=batch.model_mask, **self._options)
-        return result.last_hidden_state
+        return self._read(batch).last_hidden_state
 
     def all_layers(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         """States of every layer, embeddings first: layers + 1 tensors of (sequences, longest, hidden)."""
-        result = self._reader(
-            batch.input_ids, attention_mask=batch.model_mask, output_hidden_states=True, **self._options
-        )
-        return tuple(result.hidden_states)
+        return tuple(self._read(batch, output_hidden_states=True).hidden_states)
+
+    def _read(self, batch: Batch, **options: Any) -> Any:
+        segments = batch.segments if self._tells_segments else None
+        if segments is not None:
+            options["token_type_ids"] = segments
+        return self._reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""
         self.model.activation_checkpointing_enable({"use_reentrant": False})
 
 
+def auto_class(config: Any) -> Any:
+    """What loads a folder: `AutoModel`, or, where it holds the encoder of a pair alone (T5EncoderModel), its like."""
+    alone = any(name.endswith("EncoderModel") for name in config.architectures or ())
+    return AutoModelForTextEncoding if alone and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+
+
 def model_class(config: Any) -> Any:
-    """The headless architecture of a configuration, as `AutoModel` would choose it."""
-    kind = MODEL_MAPPING[type(config)]
+    """The headless architecture of a configuration, as `auto_class` would choose it."""
+    encoders = auto_class(config) is AutoModelForTextEncoding
+    kind = (MODEL_FOR_TEXT_ENCODING_MAPPING if encoders else MODEL_MAPPING)[type(config)]
     return kind[0] if isinstance(kind, (list, tuple)) else kind
 
 
@@ -89,7 +100,7 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
         found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
         raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
     try:
-        model, report = AutoModel.from_pretrained(
+        model, report = auto_class(config).from_pretrained(
             path,
             config=config,
             dtype=dtype,

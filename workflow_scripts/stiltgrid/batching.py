@@ -25,6 +25,8 @@ class Batch:
     `scalars` are (sequences,) tensors and `tokens` (total tokens,) tensors in sequence order, one a
     column of the encoded file; `input_ids` and `attention_mask` are (sequences, longest).
     `places` are the positions of the real tokens in the flattened (sequences * longest) layout.
+    `causal` says that the model reads from left to right; `separator` is the id that ends the first of two
+    segments, where the model tells them apart.
     """
 
     input_ids: torch.Tensor
@@ -36,6 +38,8 @@ class Batch:
     indices: np.ndarray
     pooling: str
     places: torch.Tensor
+    causal: bool = False
+    separator: int | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -54,6 +58,19 @@ class Batch:
     def model_mask(self) -> torch.Tensor | None:
         """The attention mask, or None where nothing is padded: attention then takes its faster kernel."""
         return None if self.real_tokens == self.computed_tokens else self.attention_mask
+
+    @property
+    def summary(self) -> torch.Tensor:
+        """(sequences,): the position that has read the whole sequence: the first, or the last from left to right."""
+        return self.lengths - 1 if self.causal else torch.zeros_like(self.lengths)
+
+    @property
+    def segments(self) -> torch.Tensor | None:
+        """(sequences, longest) of 0 and 1: the segment of each token (BERT's token types); None where none are told."""
+        if self.separator is None:
+            return None
+        ends = (self.input_ids == self.separator).long()
+        return ((ends.cumsum(1) - ends > 0) & self.attention_mask).long()
 
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
         """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token."""
@@ -93,6 +110,8 @@ class Batch:
             self.indices,
             self.pooling,
             move(self.places),
+            self.causal,
+            self.separator,
         )
 
 
@@ -104,9 +123,15 @@ def token_positions(encoded: Encoded, rows: np.ndarray) -> np.ndarray:
 
 
 def make_batch(
-    encoded: Encoded, indices: Sequence[int] | np.ndarray, pad: int, special: Sequence[int] = (), pooling: str = "cls"
+    encoded: Encoded,
+    indices: Sequence[int] | np.ndarray,
+    pad: int,
+    special: Sequence[int] = (),
+    pooling: str = "cls",
+    causal: bool = False,
+    separator: int | None = None,
 ) -> Batch:
-    """Gather sequences by index. `special` are the ids that mean-pooling leaves out."""
+    """Gather sequences by index. `special` are the ids that mean-pooling leaves out; the rest as in `Batch`."""
     rows = np.asarray(indices, dtype=np.int64)
     lengths = encoded.lengths[rows]
     mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
@@ -124,6 +149,8 @@ def make_batch(
         rows,
         pooling,
         torch.from_numpy(np.flatnonzero(mask)),
+        causal,
+        separator,
     )
 
 

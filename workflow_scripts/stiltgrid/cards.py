@@ -108,14 +108,17 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Model:
-    """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from."""
+    """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from.
+
+    `pooling` None is what suits the model (`kinds.default_pooling`).
+    """
 
     name: str
     hub: str | None = None
     revision: str | None = None
     path: str | None = None
     pretrain: Mapping[str, Any] | None = None
-    pooling: str = "cls"
+    pooling: str | None = None
     retrieval_pooling: str = "mean"
     retrieval_layer: int | None = None
     retrieval_centred: bool = False

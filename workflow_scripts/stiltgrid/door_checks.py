@@ -3,13 +3,10 @@
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from stiltgrid.cards import NONE, Grid, Model, TaskCard
+from stiltgrid.cards import NONE, Grid, TaskCard
+from stiltgrid.door_models import model_problems
 from stiltgrid.errors import nearest
-from stiltgrid.positions import position_limit
-
-_CAUSAL_TYPES = ("gpt2", "gpt_neox", "llama", "qwen2", "qwen3", "gemma", "mistral", "bloom")
 
 
 def card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequence[str]) -> list[str]:
@@ -114,44 +111,8 @@ def _settings(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
 
 def _models(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
     for model in grid.models.values():
-        for problem in _model_problems(model, root):
+        for problem in model_problems(model, root, grid.data_dir):
             yield f"models.{model.name}: {problem}"
-
-
-def _model_problems(model: Model, root: Path) -> Iterator[str]:
-    given = [key for key in ("hub", "path", "pretrain") if getattr(model, key) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) if given else "none of them"
-        yield f"expected exactly one of hub, path and pretrain, found {found}"
-        return
-    if model.hub and not model.revision:
-        yield f"revision: '{model.hub}' must be pinned to a commit of its repository; found none"
-    if model.revision and not model.hub:
-        yield "revision: only a hub model has one"
-    if model.path and not (root / Path(model.path).expanduser() / "config.json").is_file():
-        yield f"path: expected a model folder, found no {Path(model.path) / 'config.json'}"
-    if model.pretrain:
-        for problem in _architecture_problems(model.pretrain, model.retrieval_layer):
-            yield f"pretrain.{problem}"
-
-
-def _architecture_problems(pretrain: Mapping[str, Any], retrieval_layer: int | None) -> Iterator[str]:
-    architecture = pretrain.get("architecture", {})
-    hidden, heads = architecture.get("hidden_size"), architecture.get("num_attention_heads")
-    if hidden and heads and hidden % heads:
-        yield f"architecture: hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
-    kind, objective = architecture.get("model_type"), pretrain.get("objective", "masked")
-    limit, length = position_limit(architecture), pretrain.get("sequence_length")
-    if limit and length and length > limit:
-        yield f"sequence_length: expected at most {limit}, what the architecture's positions allow; found {length}"
-    if objective == "masked" and kind in _CAUSAL_TYPES:
-        yield f"objective: '{kind}' reads from left to right; expected causal, found masked"
-    layers = architecture.get("num_hidden_layers")
-    if layers and retrieval_layer is not None and retrieval_layer > layers:
-        yield f"architecture.num_hidden_layers: retrieval_layer {retrieval_layer} does not exist among {layers} layers"
-    tokens = pretrain.get("tokens_per_step")
-    if tokens and length and tokens < length:
-        yield f"tokens_per_step: expected at least sequence_length {length}, found {tokens}"
 
 
 _GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings)

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import ExampleOrder
 from stiltgrid.errors import StiltgridError
+from stiltgrid.kinds import CAUSAL, MASKED_TYPES
 from stiltgrid.positions import OFFSET_POSITIONS
 from stiltgrid.pretraining import read_texts
 from stiltgrid.seeding import derive_seed
@@ -119,8 +120,11 @@ def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer
         "eos_token_id": tokenizer.suffix[-1],
         "max_position_embeddings": settings.sequence_length + extra,
     }
+    causal = settings.objective == CAUSAL
+    if causal and kind in MASKED_TYPES:
+        defaults["is_decoder"] = True
     config = AutoConfig.for_model(kind, **{**defaults, **options})
-    mapping = MODEL_FOR_CAUSAL_LM_MAPPING if settings.objective == "causal" else MODEL_FOR_MASKED_LM_MAPPING
+    mapping = MODEL_FOR_CAUSAL_LM_MAPPING if causal else MODEL_FOR_MASKED_LM_MAPPING
     if type(config) not in mapping:
         raise StiltgridError(f"architecture '{kind}' has no {settings.objective} language model in transformers")
     return mapping[type(config)](config)

@@ -14,6 +14,7 @@ from typing import Any
 from stiltgrid.cards import Model
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, read_json, write_json
+from stiltgrid.kinds import CAUSAL, default_pooling, objective, text_part
 from stiltgrid.sources.client import HubClient, Repository
 from stiltgrid.sources.local import MANIFEST
 
@@ -158,27 +159,34 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
         raise SourceError(f"model '{name}': its tokenizer cannot be read from {folder} ({error})") from error
     if not getattr(tokenizer, "is_fast", False):
         raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
-    size, places = len(tokenizer), config.get("vocab_size")
+    size, places = len(tokenizer), text_part(config).get("vocab_size")
     if places is not None and size > places:
         raise SourceError(
             f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong"
         )
-    layout = special_tokens(tokenizer)
+    layout = {**special_tokens(tokenizer), **reading(config)}
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
         tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
         write_json(layout, temporary / "special_tokens.json")
 
 
+def reading(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model reads, for `special_tokens.json`: told by its configuration."""
+    return {"causal": objective(config) == CAUSAL, "pooling": default_pooling(config)}
+
+
 def special_tokens(tokenizer: Any) -> dict[str, Any]:
     """How a tokenizer wraps one and two segments (see `tokenization`), found by wrapping two words.
 
-    A tokenizer that adds nothing (GPT-2, Qwen) gets its end-of-text token after each segment, so that a
-    sequence has a place to read. Padding is masked, so any id will do where there is no padding token.
+    A tokenizer that closes no text (GPT-2 and Qwen add nothing, Llama and Gemma begin only) gets its end-of-text
+    token after each segment: the last state then has one meaning whatever the text ends with (as in Radford et al.
+    2018 and Wang et al. 2024). Padding is masked, so any id will do where there is no padding token.
     """
     first, second = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("one", "two"))
     prefix, suffix = _around(tokenizer("one")["input_ids"], first)
-    both = tokenizer("one", "two")["input_ids"]
+    pair = tokenizer("one", "two")
+    both = pair["input_ids"]
     before, rest = _around(both, first)
     middle, end = _around(rest, second)
     if before != prefix or end != suffix:
@@ -186,10 +194,19 @@ def special_tokens(tokenizer: Any) -> dict[str, Any]:
             f"its tokenizer wraps pairs ({before} … {end}) otherwise than single texts ({prefix} … {suffix}), "
             "which no family here can follow"
         )
-    if not (prefix or middle or suffix) and tokenizer.eos_token_id is not None:
-        middle = suffix = [tokenizer.eos_token_id]
+    types = [0] * len([*before, *first, *middle]) + [1] * len([*second, *end])
+    if not suffix and tokenizer.eos_token_id is not None:
+        suffix = [tokenizer.eos_token_id]
+        middle = suffix if middle in ([], prefix) else middle
     pad = next((item for item in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if item is not None), 0)
-    return {"pad": pad, "mask": tokenizer.mask_token_id, "prefix": prefix, "middle": middle, "suffix": suffix}
+    return {
+        "pad": pad,
+        "mask": tokenizer.mask_token_id,
+        "prefix": prefix,
+        "middle": middle,
+        "suffix": suffix,
+        "segments": pair.get("token_type_ids") == types,
+    }
 
 
 def _around(whole: Sequence[int], inner: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -202,13 +219,14 @@ def _around(whole: Sequence[int], inner: Sequence[int]) -> tuple[list[int], list
 
 def _write_backbone(folder: Path, out: Path, name: str) -> None:
     """config.json and one model.safetensors with the headless model's weights, in the dtype they came in."""
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
-    from stiltgrid.backbone import model_options
+    from stiltgrid.backbone import auto_class, model_options
 
+    saved = read_json(folder / "config.json")
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     try:
-        model, report = AutoModel.from_pretrained(
+        model, report = auto_class(config).from_pretrained(
             folder,
             config=config,
             dtype="auto",
@@ -223,6 +241,8 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
     gaps = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if gaps:
         raise SourceError(f"model '{name}': {len(gaps)} backbone weights are missing, among them {', '.join(gaps[:3])}")
+    if text_part(saved) is not saved:  # several models in one: the language model alone
+        model = model.get_decoder()
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
         model.save_pretrained(temporary, max_shard_size="10TB")

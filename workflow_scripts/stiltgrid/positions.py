@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stiltgrid.kinds import text_part
+
 # Position tables of these architectures begin after the padding id (fairseq's habit), so they hold fewer tokens.
 OFFSET_POSITIONS = frozenset({
     "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm",
@@ -12,6 +14,7 @@ OFFSET_POSITIONS = frozenset({
 
 def position_limit(config: Mapping[str, Any]) -> int | None:
     """Tokens that a backbone's `config.json` lets it read; None where it sets no limit (XLM-R: 514 - 2 = 512)."""
+    config = text_part(config)
     places = config.get("max_position_embeddings", config.get("n_positions"))
     if not places or places < 0:
         return None

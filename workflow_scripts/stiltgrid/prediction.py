@@ -13,6 +13,7 @@ from stiltgrid.batching import Batch, length_sorted, make_batch
 from stiltgrid.cards import Model, TaskCard
 from stiltgrid.device import Compute
 from stiltgrid.encoded import Encoded
+from stiltgrid.errors import StiltgridError
 from stiltgrid.families.base import Family
 from stiltgrid.tokenization import SpecialTokens
 
@@ -26,10 +27,18 @@ class Reader:
     special: SpecialTokens
     model: Model
 
+    def __post_init__(self) -> None:
+        if self.special.causal and "cls" in (self.model.pooling, self.model.retrieval_pooling):
+            raise StiltgridError(
+                f"model '{self.model.name}': pooling cls takes the first token, which has seen no other in a model "
+                "that reads from left to right; expected last, mean or mean_all"
+            )
+
     def batch(self, family: Family, encoded: Encoded, rows: np.ndarray) -> Batch:
         """A padded batch of sequences by number, pooled as the model's settings say for the family."""
-        pooling = getattr(self.model, family.pooling_setting)
-        return make_batch(encoded, rows, self.special.pad, self.special.around, pooling)
+        special = self.special
+        pooling = getattr(self.model, family.pooling_setting) or special.pooling
+        return make_batch(encoded, rows, special.pad, special.around, pooling, special.causal, special.separator)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, write_json
+from stiltgrid.kinds import CAUSAL
 from stiltgrid.parquet import whole_parquet
 from stiltgrid.sources.base import Source
 
@@ -66,7 +67,8 @@ def train_tokenizer(
 
     `settings`: algorithm (bpe, unigram), vocabulary (pieces, special ones included), pre_tokenizer:
     metaspace (words keep their leading blank, as in SentencePiece, so CJK text stays whole) or scripts
-    (blanks, changes of script and punctuation separate words). Pairs are laid out as XLM-R's.
+    (blanks, changes of script and punctuation separate words); `objective` is causal for a model that will read
+    from left to right. Texts and pairs are laid out as XLM-R's.
     """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads would make ties fall as they like
     texts = [text for _, text in read_texts(text_path)]
@@ -81,7 +83,9 @@ def train_tokenizer(
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         tokenizer.save(str(temporary / "tokenizer.json"))
-        layout = {"pad": pad, "mask": mask, "prefix": [start], "middle": [end, end], "suffix": [end]}
+        layout: dict[str, Any] = {"pad": pad, "mask": mask, "prefix": [start], "middle": [end, end], "suffix": [end]}
+        if settings.get("objective") == CAUSAL:
+            layout |= {"causal": True, "pooling": "last"}
         write_json(layout, temporary / "special_tokens.json")
     LOG.info("tokenizer of %d pieces written to %s", tokenizer.get_vocab_size(), Path(folder))
 

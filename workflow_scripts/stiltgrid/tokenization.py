@@ -2,7 +2,9 @@
 
 Every model folder's tokenizer (fetched or trained here) is one `tokenizer.json` beside
 `special_tokens.json`: {"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]},
-the ids around one segment (prefix A suffix) or two (prefix A middle B suffix).
+the ids around one segment (prefix A suffix) or two (prefix A middle B suffix). Where they differ from an XLM-R's,
+three more keys say how the model reads: "segments" (trained with token types), "causal" (from left to right) and
+"pooling" (the state that stands for a text by default).
 """
 
 import os
@@ -27,13 +29,21 @@ class Pieces:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Ids of padding and mask, and the ids that stand around segments."""
+    """Ids of padding and mask, the ids that stand around segments, and how the model reads what they enclose."""
 
     pad: int
     mask: int | None
     prefix: list[int]
     middle: list[int]
     suffix: list[int]
+    segments: bool = False
+    causal: bool = False
+    pooling: str = "cls"
+
+    @property
+    def separator(self) -> int | None:
+        """The id that ends the first segment, where the model was trained to tell segments apart."""
+        return self.middle[0] if self.segments and self.middle else None
 
     @property
     def around(self) -> tuple[int, ...]:
@@ -46,7 +56,8 @@ def read_special_tokens(folder: str | os.PathLike[str]) -> SpecialTokens:
     path = Path(folder) / "special_tokens.json"
     try:
         layout = read_json(path)
-        return SpecialTokens(*(layout[key] for key in ("pad", "mask", "prefix", "middle", "suffix")))
+        more = {key: layout[key] for key in ("segments", "causal", "pooling") if key in layout}
+        return SpecialTokens(*(layout[key] for key in ("pad", "mask", "prefix", "middle", "suffix")), **more)
     except (OSError, ValueError, KeyError) as error:
         raise SourceError(f"{path}: not a layout of special tokens ({error})") from error
 
@@ -68,6 +79,8 @@ class SubwordTokenizer:
         self.prefix: list[int] = self.special.prefix
         self.middle: list[int] = self.special.middle
         self.suffix: list[int] = self.special.suffix
+        self.causal: bool = self.special.causal
+        self._blanks = self._needs_blanks()
 
     @property
     def vocabulary_size(self) -> int:
@@ -98,10 +111,25 @@ class SubwordTokenizer:
         return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
-        """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id."""
+        """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id.
+
+        Words become the pieces that they are in running text, with blanks between them.
+        """
+        if self._blanks:
+            sentences = [[*words[:1], *(f" {word}" for word in words[1:])] for words in sentences]
         encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
         # Without special tokens every id has a word, so none of these is None.
         return [(item.ids, cast(list[int], item.word_ids)) for item in encodings]
+
+    def _needs_blanks(self) -> bool:
+        """Whether words must bring their blank along: byte-level pieces (GPT-2, Llama 3) begin with it."""
+        words = ["one", "two"]
+
+        def alone(parts: list[str]) -> list[int]:
+            return list(self._tokenizer.encode(parts, is_pretokenized=True, add_special_tokens=False).ids)
+
+        running = list(self._tokenizer.encode(" ".join(words), add_special_tokens=False).ids)
+        return alone(words) != running and alone([words[0], f" {words[1]}"]) == running
 
     def join(self, first: list[int], second: list[int] | None = None) -> list[int]:
         """One sequence with special tokens: prefix A suffix, or prefix A middle B suffix."""

@@ -28,7 +28,7 @@ MAX_QUERY_LENGTH = 64
 MAX_ANSWER_LENGTH = 30
 N_BEST = 20
 OUTSIDE = -1  # character position of tokens that are not the context's
-NULL = 0  # the position that training points at where a window has no answer: the first token
+NULL = 0  # in `start` and `end`: no answer in this window; the position of `Batch.summary` stands for that
 
 
 class Span(Family):
@@ -114,9 +114,10 @@ class Span(Family):
         from torch.nn.functional import cross_entropy
 
         logits = batch.padded(head(batch.flat(hidden)).float(), float("-inf"))
-        start = cross_entropy(logits[..., 0], batch.scalars["start"], reduction="sum")
-        end = cross_entropy(logits[..., 1], batch.scalars["end"], reduction="sum")
-        return (start + end) / 2
+        nowhere = batch.scalars["end"] == NULL
+        start, end = (batch.summary.where(nowhere, batch.scalars[name]) for name in ("start", "end"))
+        loss = cross_entropy(logits[..., 0], start, reduction="sum")
+        return (loss + cross_entropy(logits[..., 1], end, reduction="sum")) / 2
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
         """One term a window."""
@@ -264,7 +265,7 @@ def _best_spans(logits: torch.Tensor, batch: Batch, longest: int, n_best: int) -
     first = places // longest
     last = (first + places % longest).clamp(max=logits.shape[1] - 1)
     result = torch.full((len(batch), 1 + n_best, 3), no, dtype=torch.float64, device=logits.device)
-    result[:, 0, 0] = logits[:, 0].sum(-1)
+    result[:, 0, 0] = logits[torch.arange(len(batch), device=logits.device), batch.summary].sum(-1)
     result[:, 1 : 1 + count, 0] = best
     result[:, 1 : 1 + count, 1] = tokens["char_start"].gather(1, first)
     result[:, 1 : 1 + count, 2] = tokens["char_end"].gather(1, last)

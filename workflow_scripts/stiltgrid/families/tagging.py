@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stiltgrid.batching import Batch
 
-CONTINUED = -100  # in the encoded column `tag`: special tokens and all but the first piece of a word
+CONTINUED = -100  # in the encoded column `tag`: special tokens and all but one piece of a word
 DROPOUT = 0.1
 METRICS = {
     "bio": ("f1", "precision", "recall", "accuracy"),
@@ -78,7 +78,10 @@ class Tagging(Family):
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence a piece of a sentence. Column `tag`: the tag on each word's first sub-token, else CONTINUED."""
+        """One sequence a piece of a sentence. Column `tag`: the tag on one sub-token of each word, else CONTINUED.
+
+        That is the first, as for BERT; in a model that reads from left to right the last, which has seen the word.
+        """
         sentences: list[list[str]] = rows.column("tokens").to_pylist()
         room = max_length - tokenizer.special_count(1)
         before, after = [CONTINUED] * len(tokenizer.prefix), [CONTINUED] * len(tokenizer.suffix)
@@ -89,7 +92,7 @@ class Tagging(Family):
             for piece in _pieces(words, room):
                 columns["input_ids"].append(tokenizer.join([token for place in piece for token in words[place]]))
                 columns["example"].append(example)
-                inner = [label for place in piece for label in (tags[place], *[CONTINUED] * (len(words[place]) - 1))]
+                inner = [label for place in piece for label in _marks(tags[place], len(words[place]), tokenizer.causal)]
                 columns["tag"].append([*before, *inner, *after])
         return columns
 
@@ -157,6 +160,12 @@ class Tagging(Family):
             values["macro_f1"] = macro_f1(gold_words, predicted_words)
             found += [Measurement(language, split, name, values[name], len(golds)) for name in names]
         return found
+
+
+def _marks(tag: int, tokens: int, at_end: bool) -> list[int]:
+    """The column `tag` over the sub-tokens of a word."""
+    others = [CONTINUED] * (tokens - 1)
+    return [*others, tag] if at_end else [tag, *others]
 
 
 def _words(ids: list[int], word_ids: list[int], count: int, stand_in: int, room: int) -> list[list[int]]:
