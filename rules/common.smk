@@ -81,7 +81,7 @@ wildcard_constraints:
     model=grid_paths.pattern(list(GRID.models)),
     task="[a-z0-9_]+",
     intermediate="[a-z0-9_]+",
-    target=grid_paths.pattern(GRID.targets),
+    target=grid_paths.pattern(GRID.all_targets),
     tuned=grid_paths.pattern(grid_paths.tuned_names(GRID)),
     seed="[0-9]+",
 

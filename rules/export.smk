@@ -17,7 +17,7 @@ rule export_xtreme:
     input:
         expand(
             "results/exports/xtreme/{model}/best/seed{seed}",
-            model=GRID.models,
+            model=GRID.own_models,
             seed=GRID.seeds[:1],
         ),
 
@@ -26,7 +26,7 @@ rule export_xtreme_r:
     input:
         expand(
             "results/exports/xtreme_r/{model}/best/seed{seed}",
-            model=GRID.models,
+            model=GRID.own_models,
             seed=GRID.seeds[:1],
         ),
 
@@ -35,7 +35,7 @@ rule export_checkpoints:
     input:
         expand(
             "results/exports/checkpoints/{model}/{intermediate}/seed{seed}",
-            model=GRID.models,
+            model=GRID.own_models,
             intermediate=[name for name in GRID.intermediates if name != NONE],
             seed=GRID.seeds,
         ),

@@ -20,9 +20,7 @@ rule train_intermediate:
     benchmark:
         "results/benchmarks/train_intermediate/{model}/{intermediate}/seed{seed}.tsv"
     wildcard_constraints:
-        intermediate=grid_paths.pattern(
-            [name for name in GRID.intermediates if name != NONE]
-        ),
+        intermediate=grid_paths.trained_rows(GRID),
     priority: 50
     conda:
         "../envs/training.yaml"

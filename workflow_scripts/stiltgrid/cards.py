@@ -3,13 +3,15 @@
 The mappings that these are built from have passed the door (`door.py`), so nothing is checked twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 SPLITS = ("train", "dev", "test")
 STAGES = ("pretrain", "intermediate", "target")
 NONE = "none"
+MIXTURE = "mix_"  # rows of the studies that are named by what they mix: mix_v2000_mnli__qqp
+BETWEEN = "__"
 # Of a field that came later: left out of params at its default, so that it reruns no job that does not use it.
 QUIET: Mapping[str, bool] = {"quiet": True}
 
@@ -141,6 +143,49 @@ class Recipe:
     examples: int | None = None
 
 
+def mixture_name(tasks: Iterable[str], examples: int | None = None) -> str:
+    """Name of the row that mixes some tasks evenly, `examples` in all (None: all that they have).
+
+    The name is the content: two studies that ask for the same mixture share its jobs, whatever their draws are called.
+    """
+    volume = "" if examples is None else f"v{examples}_"
+    return f"{MIXTURE}{volume}{BETWEEN.join(sorted(tasks))}"
+
+
+def mixture_pattern(tasks: Iterable[str]) -> str:
+    """A regular expression for the names of all mixtures of some tasks."""
+    task = f"(?:{'|'.join(sorted(tasks))})"
+    return f"{MIXTURE}(?:v[1-9][0-9]*_)?{task}(?:{BETWEEN}{task})*"
+
+
+def mixture(name: str) -> Recipe | None:
+    """The recipe that a mixture's name stands for; None for any other name."""
+    if not name.startswith(MIXTURE):
+        return None
+    volume, tasks = "", name.removeprefix(MIXTURE)
+    if tasks.startswith("v") and tasks[1:].partition("_")[0].isdecimal():
+        volume, _, tasks = tasks[1:].partition("_")
+    return Recipe(name, tuple(tasks.split(BETWEEN)), sampling="uniform", examples=int(volume) if volume else None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells that a study reads: a rectangle of its own beside the grid's, sharing what both have.
+
+    `trained` are rows that the study needs trained but not scored, `recipes` and `models` are those that only it
+    has. `mixed` are tasks whose mixtures (`mixture_name`) it chooses once other rows have run.
+    """
+
+    models: tuple[str, ...]
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trained: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    own_models: Mapping[str, Model] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How much of each evaluation split is scored; None scores all. `batch_tokens` is per forward pass."""
@@ -165,6 +210,26 @@ class Grid:
     training: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     keep_tuned: bool = True
+    studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+
+    @property
+    def own_models(self) -> tuple[str, ...]:
+        """The models of the grid itself: not those that only a study has."""
+        others = {name for plan in self.plans.values() for name in plan.own_models}
+        return tuple(name for name in self.models if name not in others)
+
+    @property
+    def all_intermediates(self) -> tuple[str, ...]:
+        """Every row that can be asked for by name: the grid's, then the studies'."""
+        rows = (name for plan in self.plans.values() for name in (*plan.intermediates, *plan.trained))
+        return tuple(dict.fromkeys((*self.intermediates, *rows)))
+
+    @property
+    def all_targets(self) -> tuple[str, ...]:
+        """Every column that can be asked for: the grid's, then the studies'."""
+        columns = (name for plan in self.plans.values() for name in plan.targets)
+        return tuple(dict.fromkeys((*self.targets, *columns)))
 
     def recipe(self, intermediate: str) -> Recipe:
         """The recipe of a row: a named one, `none`, or a single task's."""
@@ -172,6 +237,9 @@ class Grid:
             return self.recipes[intermediate]
         if intermediate == NONE:
             return Recipe(NONE)
+        mixed = mixture(intermediate)
+        if mixed:
+            return mixed
         return Recipe(intermediate, tasks=(intermediate,))
 
     def training_for(self, stage: str, task: str) -> TrainingSettings:
@@ -207,8 +275,8 @@ class Grid:
 
     def trained_tasks(self) -> tuple[str, ...]:
         """Every task whose training rows some stage of this grid reads, sorted."""
-        rows = {task for name in self.intermediates for task in self.recipe(name).tasks}
-        columns = {task for name in self.targets for task in self.cards[name].train}
+        rows = {task for name in self.all_intermediates for task in self.recipe(name).tasks}
+        columns = {task for name in self.all_targets for task in self.cards[name].train}
         return tuple(sorted(rows | columns))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stiltgrid.cards import NONE, Grid, Model
+from stiltgrid.cards import NONE, Grid, Model, Plan, mixture_pattern
 from stiltgrid.code import code_digest
 from stiltgrid.code_outline import PACKAGE, Outlines
 from stiltgrid.positions import position_limit
@@ -46,10 +46,21 @@ def cells(grid: Grid) -> list[Cell]:
     """Every cell of the grid, in the order of the configuration."""
     return [
         Cell(model, intermediate, target, seed)
-        for model in grid.models
+        for model in grid.own_models
         for intermediate in grid.intermediates
         for target in grid.targets
         for seed in grid.seeds
+    ]
+
+
+def plan_cells(plan: Plan) -> list[Cell]:
+    """The cells of a study, in the order of its plan."""
+    return [
+        Cell(model, intermediate, target, seed)
+        for model in plan.models
+        for intermediate in plan.intermediates
+        for target in plan.targets
+        for seed in plan.seeds
     ]
 
 
@@ -83,9 +94,16 @@ def pattern(names: Sequence[str]) -> str:
     return "|".join(sorted(name.replace("+", r"\+").replace(".", r"\.") for name in names)) or NEVER
 
 
+def trained_rows(grid: Grid) -> str:
+    """A wildcard constraint for the rows that have an intermediate stage, the studies' among them."""
+    names = [name for name in grid.all_intermediates if name != NONE]
+    mixed = sorted({task for plan in grid.plans.values() for task in plan.mixed})
+    return "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
+
+
 def tuned_names(grid: Grid) -> list[str]:
     """Names of the tuned models of each row, each once."""
-    return sorted({tuned for name in grid.targets if (tuned := grid.cards[name].tuned)})
+    return sorted({tuned for name in grid.all_targets if (tuned := grid.cards[name].tuned)})
 
 
 def sequence_length(grid: Grid, model: Model, task: str) -> int:

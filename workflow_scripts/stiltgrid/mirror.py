@@ -43,7 +43,7 @@ def needs(grid: Grid) -> Iterator[Need]:
         for split in ("train", "dev"):
             for origin in adapters.origin_cards(card, split, True, grid.cards):
                 yield from (Need(origin, split, language, True) for language in card.train_languages)
-    for name in grid.targets:
+    for name in grid.all_targets:
         card = grid.cards[name]
         for split in ("dev", "test"):
             for origin in adapters.origin_cards(card, split, False, grid.cards):
