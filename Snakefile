@@ -19,6 +19,7 @@ include: "rules/score.smk"
 include: "rules/analyse.smk"
 include: "rules/compare.smk"
 include: "rules/export.smk"
+include: "rules/studies.smk"
 include: "rules/housekeeping.smk"
 
 

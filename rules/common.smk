@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -74,6 +75,8 @@ WARM = {
     **dict.fromkeys(["train_target", "score_target"], "torch"),
     **dict.fromkeys(["plot_transfer_matrix", "plot_languages"], "tables"),
     **dict.fromkeys(["plot_english_and_zero_shot", "plot_published"], "tables"),
+    "collect_study_scores": "data",
+    "study_diversity": "tables",
 }
 
 

@@ -231,6 +231,18 @@ class Grid:
         columns = (name for plan in self.plans.values() for name in plan.targets)
         return tuple(dict.fromkeys((*self.targets, *columns)))
 
+    def view(self, study: str) -> "Grid":
+        """The rectangle of a study as a grid of its own."""
+        plan = self.plans[study]
+        return replace(
+            self,
+            models={name: self.models[name] for name in plan.models},
+            intermediates=plan.intermediates,
+            targets=plan.targets,
+            seeds=plan.seeds,
+            plans={},
+        )
+
     def recipe(self, intermediate: str) -> Recipe:
         """The recipe of a row: a named one, `none`, or a single task's."""
         if intermediate in self.recipes:

@@ -16,6 +16,7 @@ from stiltgrid.door_overlays import alone, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
+from stiltgrid.studies.plans import planned
 
 __all__ = ["load_grid", "merge", "read_yaml"]
 
@@ -40,6 +41,9 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     cards, names, found = _read_cards(checked, root, schemas)
     problems += found
     grid = _grid(checked, cards)
+    if not any(problem.startswith(f"{CONFIG}: studies") for problem in problems):
+        grid, found = planned(grid, names)
+        problems += found
     problems += [problem for card in grid.cards.values() for problem in card_problems(card, grid.cards, names)]
     if grid.source == "hub":
         problems += [problem for card in grid.cards.values() for problem in hub_problems(card)]
@@ -168,4 +172,5 @@ def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard]) -> Grid:
         training=config.get("training", {}),
         evaluation=config.get("evaluation", {}),
         keep_tuned=config.get("keep_tuned", True),
+        studies=config.get("studies", {}),
     )

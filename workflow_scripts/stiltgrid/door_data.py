@@ -159,7 +159,8 @@ def _missing(
 
 def _text_problems(grid: Grid, source: Source) -> Iterator[str]:
     """Raw text for the models that are pretrained here."""
-    for model in grid.models.values():
+    for name in grid.own_models:
+        model = grid.models[name]
         languages = (model.pretrain or {}).get("languages", ())
         absent = [language for language in languages if not _has_text(source, language, grid)]
         if absent:

@@ -27,7 +27,7 @@ def _without_nulls(value: Any) -> Any:
 def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
     """An overlay takes a section, or an entry of a section by name, out of the file below it with null."""
     kept = {key: value for key, value in config.items() if value is not None}
-    for place in (("models",), ("recipes",), ("tasks",), ("training", "tasks"), ("evaluation", "tasks")):
+    for place in (("models",), ("recipes",), ("tasks",), ("studies",), ("training", "tasks"), ("evaluation", "tasks")):
         holder = kept if len(place) == 1 else kept.get(place[0])
         entries = holder.get(place[-1]) if isinstance(holder, Mapping) else None
         if isinstance(holder, dict) and isinstance(entries, Mapping):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stiltgrid.cards import NONE, Grid, Model, Plan, mixture_pattern
+from stiltgrid.cards import NONE, Grid, Model, mixture_pattern
 from stiltgrid.code import code_digest
 from stiltgrid.code_outline import PACKAGE, Outlines
 from stiltgrid.positions import position_limit
@@ -50,17 +50,6 @@ def cells(grid: Grid) -> list[Cell]:
         for intermediate in grid.intermediates
         for target in grid.targets
         for seed in grid.seeds
-    ]
-
-
-def plan_cells(plan: Plan) -> list[Cell]:
-    """The cells of a study, in the order of its plan."""
-    return [
-        Cell(model, intermediate, target, seed)
-        for model in plan.models
-        for intermediate in plan.intermediates
-        for target in plan.targets
-        for seed in plan.seeds
     ]
 
 

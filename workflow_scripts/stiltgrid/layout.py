@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stiltgrid.cards import NONE, Grid, Plan, TaskCard
+from stiltgrid.cards import NONE, Grid, TaskCard
 
 ENGLISH = "en"
 
@@ -54,24 +54,9 @@ class Layout:
 
 def grid_layout(grid: Grid, headline_split: Callable[[TaskCard], str]) -> Layout:
     """The layout of a grid; `headline_split` says which split of a card is reported under its source."""
-    return _layout(grid, grid.own_models, grid.intermediates, grid.targets, grid.seeds, headline_split)
-
-
-def plan_layout(grid: Grid, plan: Plan, headline_split: Callable[[TaskCard], str]) -> Layout:
-    """The layout of a study's cells."""
-    return _layout(grid, plan.models, plan.intermediates, plan.targets, plan.seeds, headline_split)
-
-
-def _layout(
-    grid: Grid,
-    models: tuple[str, ...],
-    intermediates: tuple[str, ...],
-    targets: tuple[str, ...],
-    seeds: tuple[int, ...],
-    headline_split: Callable[[TaskCard], str],
-) -> Layout:
-    columns = tuple(_column(grid.cards[name], grid.source, headline_split(grid.cards[name])) for name in targets)
-    return Layout(tuple(models), tuple(intermediates), columns, tuple(seeds), grid.source == "minilab")
+    columns = tuple(_column(grid.cards[name], grid.source, headline_split(grid.cards[name])) for name in grid.targets)
+    synthetic = grid.source == "minilab"
+    return Layout(grid.own_models, tuple(grid.intermediates), columns, tuple(grid.seeds), synthetic)
 
 
 def _column(card: TaskCard, source: str, split: str) -> Column:

@@ -1,0 +1,38 @@
+"""Research questions on top of the grid: `snakemake study_{name}`, or `snakemake studies` for all that are configured.
+
+Their cells are ordinary ones, so the rules that train and score the grid make them, and what the grid has already is
+not made again. None of them belongs to `all`.
+"""
+
+
+include: "common_studies.smk"
+include: "study_diversity.smk"
+
+
+localrules:
+    studies,
+    collect_study_scores,
+
+
+rule studies:
+    input:
+        configured_summaries,
+
+
+rule collect_study_scores:
+    input:
+        lambda wildcards: study_metrics(wildcards.study)(wildcards),
+    output:
+        "results/studies/{study}/scores.parquet",
+    log:
+        "logs/studies/{study}/scores.log",
+    wildcard_constraints:
+        study=grid_paths.pattern(
+            [name for name in GRID.plans if not GRID.plans[name].mixed]
+        ),
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        code=lambda wildcards: CODE.plain("collect_scores"),
+    script:
+        "../workflow_scripts/collect_scores.py"

@@ -1,0 +1,106 @@
+"""Studies join the grid at the door: named by content, checked with the rest, beside the default rectangle."""
+
+import re
+from typing import Any
+
+import pytest
+from stiltgrid import grid_paths
+from stiltgrid.cards import Grid, mixture, mixture_name, mixture_pattern
+from stiltgrid.door_data import data_problems
+from test_door import ROOT, changed, load, problems
+
+SECTION: dict[str, Any] = {
+    "tasks": ["mnli", "qqp", "squad_v1", "ccg"],
+    "counts": [1, 2],
+    "examples": [100, 400],
+    "draws": 2,
+    "targets": ["xnli"],
+}
+
+
+def with_study(**changes: Any) -> dict[str, Any]:
+    return changed(studies={"diversity": {**SECTION, **changes}})
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_mixture_is_named_by_what_it_holds() -> None:
+    name = mixture_name(["squad_v1", "mnli"], 2000)
+    assert name == "mix_v2000_mnli__squad_v1"
+    recipe = mixture(name)
+    assert recipe and recipe.tasks == ("mnli", "squad_v1")
+    assert (recipe.examples, recipe.sampling, recipe.name) == (2000, "uniform", name)
+    assert mixture(mixture_name(["qqp"])).examples is None  # type: ignore[union-attr]
+    assert mixture("multi_task") is None
+
+
+def test_the_pattern_fits_mixtures_of_its_tasks_alone() -> None:
+    pattern = re.compile(mixture_pattern(["mnli", "squad_v1"]))
+    assert pattern.fullmatch("mix_v2000_mnli__squad_v1") and pattern.fullmatch("mix_squad_v1")
+    assert not any(pattern.fullmatch(name) for name in ("mnli", "mix_qqp", "mix_v0_mnli", "mix_v5_mnli__qqp"))
+
+
+def test_a_study_adds_rows_beside_the_rectangle() -> None:
+    plain, grid = load(changed()), load(with_study())
+    assert grid_paths.cells(grid) == grid_paths.cells(plain)
+    rows = grid.plans["diversity"].intermediates
+    assert len(rows) == (2 + 2) * 2
+    assert all(re.fullmatch(grid_paths.trained_rows(grid), row) for row in rows)
+    view = grid.view("diversity")
+    assert {cell.target for cell in grid_paths.cells(view)} == {"xnli"}
+    assert len(grid_paths.cells(view)) == len(rows) * 2  # two seeds
+    assert view.recipe(rows[0]).examples == 100
+
+
+def test_the_same_sets_are_drawn_each_time_and_for_each_volume() -> None:
+    first, second = (load(with_study()).plans["diversity"].intermediates for _ in range(2))
+    assert first == second
+    sets = {volume: {row.partition(f"v{volume}_")[2] for row in first} - {""} for volume in (100, 400)}
+    assert sets[100] == sets[400] and len(sets[100]) == 4
+    other = load(with_study(draw_seed=5, draws=3)).plans["diversity"].intermediates
+    assert set(other) != set(first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tasks": ["mnli", "qpp"]}, "studies.diversity.tasks: no such task 'qpp', did you mean 'qqp'?"),
+        ({"targets": ["xnly"]}, "studies.diversity.targets: no such task 'xnly', did you mean 'xnli'?"),
+        ({"models": ["tony"]}, "studies.diversity.models: no such model 'tony', did you mean 'tiny'?"),
+        ({"counts": [2, 5]}, "studies.diversity.counts: a set of 5 cannot be drawn from 4 tasks"),
+        ({"draws": 1}, "studies.diversity.draws: expected two sets"),
+        ({"examples": [1, 400]}, "studies.diversity.examples: 1 cannot be shared by 2 tasks"),
+        ({"examples": [400]}, "studies.diversity.examples: expected at least 2, found 1"),
+        ({"volumes": [1]}, "studies.diversity: unknown key 'volumes'"),
+    ],
+)
+def test_a_wrong_section_is_refused_at_the_door(changes: dict[str, Any], said: str) -> None:
+    assert any(problem.startswith(f"config: {said}") for problem in problems(with_study(**changes)))
+
+
+def test_an_unknown_study_is_refused() -> None:
+    found = problems(changed(studies={"diversty": SECTION}))
+    assert any("unknown key 'diversty', did you mean 'diversity'?" in problem for problem in found)
+
+
+def test_a_recipe_may_not_take_a_mixtures_name() -> None:
+    found = problems(changed(recipes={"mix_v100_mnli": {"tasks": ["qqp"]}}))
+    assert found == ("config: recipes.mix_v100_mnli: studies name their mixtures so; give it another name",)
+
+
+def test_data_that_only_a_study_lacks_stops_that_study_alone() -> None:
+    config = with_study(targets=["xnli", "pawsx"])
+    config["tasks"]["pawsx"] = {"languages": ["en"], "local": {"folder": "nowhere", "splits": {"test": "test"}}}
+    grid = load(config)
+    assert data_problems(grid, ROOT) == []
+    assert any("pawsx" in problem for problem in data_problems(grid.view("diversity"), ROOT))
+
+
+def test_a_study_changes_no_settings_of_the_grid() -> None:
+    def settings(grid: Grid) -> list[Any]:
+        return [grid.training_for("intermediate", name) for name in grid.intermediates]
+
+    assert settings(load(with_study())) == settings(load(changed()))
