@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
     try:
         yield temporary
+        _open_as_usual(temporary)
         if temporary.is_dir() and final.is_dir():
             shutil.rmtree(final)
         temporary.replace(final)
@@ -36,6 +38,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _open_as_usual(path: Path) -> None:
+    """Give a file, or a folder's files, the rights that the process's umask allows; safetensors writes 600."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for file in [path, *path.rglob("*")]:
+        if file.is_file():
+            file.chmod(stat.S_IMODE(file.stat().st_mode) | (0o666 & ~umask))
 
 
 def _says_full(error: Exception) -> bool:
