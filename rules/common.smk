@@ -232,9 +232,15 @@ def compute_threads(wildcards):
     return 1 if GRID.models[wildcards.model].pretrain else 4
 
 
-def training_memory(wildcards, input, attempt):
-    """Megabytes for training; known when the inputs are there."""
-    return resources.memory_mb(input, resources.TRAINING_COPIES, attempt)
+def training_memory(stage, tasks):
+    """Megabytes for training on these tasks; known when the inputs are there."""
+
+    def estimate(wildcards, input, attempt):
+        adapters = all(GRID.training_for(stage, task).lora for task in tasks(wildcards))
+        copies = resources.ADAPTER_COPIES if adapters else resources.TRAINING_COPIES
+        return resources.memory_mb(input, copies, attempt)
+
+    return estimate
 
 
 def training_minutes(stage, tasks):

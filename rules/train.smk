@@ -27,7 +27,9 @@ rule train_intermediate:
     threads: compute_threads
     resources:
         gpu=1,
-        mem_mb=training_memory,
+        mem_mb=training_memory(
+            "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
+        ),
         runtime=training_minutes(
             "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
         ),
@@ -74,7 +76,7 @@ rule train_target:
     threads: compute_threads
     resources:
         gpu=1,
-        mem_mb=training_memory,
+        mem_mb=training_memory("target", lambda wildcards: wildcards.tuned.split("+")),
         runtime=training_minutes("target", lambda wildcards: wildcards.tuned.split("+")),
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
         save_seconds=600,

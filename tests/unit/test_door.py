@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -363,6 +364,81 @@ def test_a_grid_without_none_is_allowed_with_a_word(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         load(changed(intermediates=["mnli"]))
     assert "'none' is absent, so the tables show scores but no gains" in caplog.text
+
+
+def test_a_model_like_another_states_what_differs() -> None:
+    twin = {
+        "like": "tiny",
+        "pooling": "last",
+        "pretrain": {"objective": "causal", "architecture": {"is_decoder": True}},
+    }
+    models = load(changed(models={"tiny": {"pretrain": {**PRETRAIN, "seed": 3}}, "twin": twin})).models
+    architecture = {**PRETRAIN["architecture"], "is_decoder": True}
+    assert models["twin"].pretrain == {**PRETRAIN, "seed": 3, "objective": "causal", "architecture": architecture}
+    assert models["tiny"].pretrain == {**PRETRAIN, "seed": 3} and models["twin"].pooling == "last"
+
+
+def test_a_model_is_like_one_that_is_there() -> None:
+    tiny = {"pretrain": PRETRAIN}
+    assert "config: models.twin.like: 'tyny' is no model, did you mean 'tiny'?" in only(
+        changed(models={"tiny": tiny, "twin": {"like": "tyny"}})
+    )
+    assert "config: models.b.like: 'a' is itself like 'tiny', name that one" in only(
+        changed(models={"tiny": tiny, "a": {"like": "tiny"}, "b": {"like": "a"}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({"retrieval_layer": 3}, "retrieval_layer: expected 0 to 2, the layers of this model, found 3"),
+        ({"pooling": "cls"}, "pooling: cls takes the first token"),
+        ({"retrieval_pooling": "cls"}, "retrieval_pooling: cls takes the first token"),
+    ],
+)
+@pytest.mark.parametrize("place", ["path", "mirror", "pretrain"])
+def test_what_a_config_json_contradicts(model: dict[str, Any], sentence: str, place: str, tmp_path: Path) -> None:
+    """Read where the model is: in its folder, in a mirror, or in the configuration itself."""
+    folder = tmp_path / "models/decoder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "gpt2", "n_layer": 2, "n_head": 2}')
+    section: dict[str, Any] = {"path": {"path": str(folder)}, "mirror": {"hub": "made/decoder", "revision": "abc"}}.get(
+        place, {"pretrain": {**PRETRAIN, "objective": "causal"}}
+    )
+    config = changed(models={"m": {**section, **model}})
+    if place == "mirror":
+        shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
+        (tmp_path / "mirror.json").write_text('{"models": {"made/decoder": {"folder": "models/decoder"}}}')
+        config["data_dir"] = str(tmp_path)
+    assert f"config: models.m: {sentence}" in only(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"lora": {"rank": 4}, "optimizer": "muon"}, "lora: expected optimizer adamw, found muon"),
+        ({"lora": {"rank": 4}, "freeze": "embeddings"}, "freeze: has no effect beside lora"),
+    ],
+)
+def test_parts_that_are_trained_do_not_contradict_each_other(settings: dict[str, Any], sentence: str) -> None:
+    found = only(changed(training={"tasks": {"mnli": {"target": settings}}}))
+    assert f"config: training: target stage of 'mnli': {sentence}" in found
+
+
+@pytest.mark.parametrize(
+    ("lora", "sentence"),
+    [
+        ({"alpha": 3}, "training.all.lora: key 'rank' is missing"),
+        ({"rank": 0}, "training.all.lora.rank: expected at least 1, found 0"),
+        ({"rank": 4, "dropuot": 0.1}, "unknown key 'dropuot', did you mean 'dropout'?"),
+    ],
+)
+def test_adapters_are_described_in_full(lora: dict[str, Any], sentence: str) -> None:
+    assert sentence in only(changed(training={"all": {"lora": lora}}))
+    whole = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": "all-linear"}
+    settings = load(changed(training={"all": {"lora": whole}, "target": {"lora": None}}))
+    assert settings.training_for("target", "mnli").lora is None
+    assert settings.training_for("intermediate", "mnli").lora == {**whole, "targets": ["all-linear"]}
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,26 @@ class Backbone(torch.nn.Module):
             kept = {id(parameter) for parameter in encoder.parameters()}
             for parameter in model.parameters():
                 parameter.requires_grad_(id(parameter) in kept)
-        accepts = inspect.signature(self._reader.forward).parameters
+        accepts = inspect.signature(self.reader.forward).parameters
         self._options: dict[str, Any] = {"use_cache": False} if "use_cache" in accepts else {}
         # Token types are for models that have learnt more than one of them.
         self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
     @property
-    def _reader(self) -> Any:
+    def reader(self) -> Any:
+        """The module that reads the text: the model, or the encoder of a pair."""
         return self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model
+
+    @property
+    def token_embeddings(self) -> torch.nn.Module:
+        """The table of the vocabulary's vectors."""
+        found: torch.nn.Module = self.reader.get_input_embeddings()
+        return found
+
+    @property
+    def parameter_count(self) -> int:
+        """All weights, adapters included."""
+        return sum(item.numel() for item in self.parameters())
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """(sequences, longest, hidden): the last layer's states."""
@@ -62,7 +74,7 @@ class Backbone(torch.nn.Module):
         segments = batch.segments if self._tells_segments else None
         if segments is not None:
             options["token_type_ids"] = segments
-        return self._reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
+        return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""

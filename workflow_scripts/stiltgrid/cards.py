@@ -102,6 +102,8 @@ class TrainingSettings:
     precision: str = "auto"
     gradient_checkpointing: bool = False
     optimizer: str = "adamw"
+    lora: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
+    freeze: str | None = field(default=None, metadata=QUIET)
 
     def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
         """These settings with some keys replaced; unknown keys have been refused at the door."""

@@ -12,7 +12,7 @@ from typing import Any
 from stiltgrid.cards import Grid, Model, Recipe, TaskCard
 from stiltgrid.door_checks import card_problems, grid_problems, hub_problems, remarks
 from stiltgrid.door_data import data_problems, world_languages
-from stiltgrid.door_overlays import alone, merge, without_null_entries
+from stiltgrid.door_overlays import alone, likened, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
@@ -73,6 +73,9 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> tuple[dict[s
     # Overlays are parts of cards, so a card's schema says what `--config` texts in them stand for.
     if isinstance(plain.get("tasks"), Mapping):
         plain["tasks"] = {name: schemas.coerce("card.schema.yaml", part) for name, part in plain["tasks"].items()}
+    if "models" in plain:
+        plain["models"], found = likened(plain["models"])
+        problems += [f"{CONFIG}: {problem}" for problem in found]
     errors = schemas.errors("config.schema.yaml", plain)
     problems += [f"{CONFIG}: {error.sentence}" for error in errors]
     return prune(plain, [path for error in errors for path in error.blamed]), problems

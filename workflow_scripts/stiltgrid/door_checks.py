@@ -115,7 +115,19 @@ def _models(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
             yield f"models.{model.name}: {problem}"
 
 
-_GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings)
+def _trained(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
+    """Settings of what is trained that take each other's effect away."""
+    rows = {(task, "intermediate") for name in grid.intermediates for task in (name, *grid.recipe(name).tasks)}
+    columns = {(task, "target") for name in grid.targets if name in grid.cards for task in grid.cards[name].train}
+    for task, stage in sorted(rows | columns):
+        settings = grid.training_for(stage, task)
+        if settings.lora and settings.optimizer != "adamw":
+            yield f"training: {stage} stage of '{task}': lora: expected optimizer adamw, found {settings.optimizer}"
+        if settings.lora and settings.freeze:
+            yield f"training: {stage} stage of '{task}': freeze: has no effect beside lora, which trains adapters only"
+
+
+_GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings, _trained)
 
 
 def remarks(grid: Grid) -> list[str]:

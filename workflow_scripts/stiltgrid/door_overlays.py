@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stiltgrid.errors import nearest
+
 
 def merge(base: Any, overlay: Any) -> Any:
     """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
@@ -22,6 +24,32 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return value
+
+
+def likened(models: Any) -> tuple[Any, list[str]]:
+    """Models with those that are `like` another laid over it, and what is wrong with their references.
+
+    So a twin states only what differs, and follows its model's changes.
+    """
+    if not isinstance(models, Mapping):
+        return models, []
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, model in models.items():
+        found[name] = model
+        if not isinstance(model, Mapping) or "like" not in model:
+            continue
+        own = {key: value for key, value in model.items() if key != "like"}
+        base = models.get(str(model["like"]))
+        if isinstance(base, Mapping) and "like" not in base:
+            found[name] = merge(base, own)
+            continue
+        del found[name]
+        others = [key for key in models if key != name]
+        wrong = f"is itself like '{base['like']}'" if isinstance(base, Mapping) else "is no model"
+        near = "name that one" if isinstance(base, Mapping) else nearest(str(model["like"]), others)
+        problems.append(f"models.{name}.like: '{model['like']}' {wrong}, {near}")
+    return found, problems
 
 
 def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "snakemake")
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "numpy", "pyarrow", "snakemake")
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ MEGABYTE = 1 << 20
 PROCESS_MB = 2000  # Python, torch and its libraries
 # Copies of the weights that a job holds: training has gradients, two moments and the best weights beside them.
 TRAINING_COPIES, SCORING_COPIES = 6, 2
+ADAPTER_COPIES = 2  # where low-rank adapters are trained, whose own copies are small
 # Operations a token and weight (Kaplan et al. 2020, section 2.1): 2 forwards, 4 more backwards.
 FORWARD, FORWARD_AND_BACKWARD = 2, 6
 SPEED = 2e13  # operations a second that a cluster's GPU reaches at the least in half precision

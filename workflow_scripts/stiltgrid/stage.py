@@ -65,6 +65,8 @@ class Stage:
         self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
         self.orders = [ExampleOrder(task.pool, derive_seed(seed, name, task.card.name, "order")) for task in tasks]
         self.parameters = [item for item in [*backbone.parameters(), *heads.parameters()] if item.requires_grad]
+        # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
+        self.carried: Sequence[torch.nn.Parameter] = ()
         self.optimizers = self._optimizers()
         self.cost = pass_cost(compute.device.type, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])

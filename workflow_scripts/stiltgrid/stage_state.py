@@ -26,6 +26,7 @@ def stage_state(stage: "Stage") -> SavedState:
     tensors = {
         **numbered("parameter.", stage.parameters),
         **numbered("best.", stage.best or []),
+        **numbered("carried.", stage.carried),
         **{
             f"optimizer.{number}.{name}": value
             for number, optimizer in enumerate(stage.optimizers)
@@ -48,6 +49,7 @@ def restore_stage(stage: "Stage", saved: SavedState) -> None:
     """Bring a freshly built stage to where it was saved."""
     facts: dict[str, Any] = saved.facts["stage"]
     restore_parameters(stage.parameters, saved.below("parameter."))
+    restore_parameters(stage.carried, saved.below("carried."))
     best = saved.below("best.")
     if best:
         stage.best = [best[str(number)].to(value.device) for number, value in enumerate(stage.parameters)]

@@ -25,6 +25,7 @@ from stiltgrid.stage import LoopState, Stage
 from stiltgrid.stage import TrainingError as TrainingError
 from stiltgrid.stage_state import restore_stage
 from stiltgrid.tokenization import read_special_tokens
+from stiltgrid.trainable import base_dtype, trained_part
 from stiltgrid.training_data import StageTask, draw_schedule, load_stage_task, share_budget
 
 LOG = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ class _Run:
         self.settings: TrainingSettings = from_params(TrainingSettings, settings or tasks[0]["settings"])
         self.compute = prepare_compute(self.settings.precision, threads)
         self.reader = Reader(read_special_tokens(tokenizer_dir), self.model)
-        self.backbone = load_backbone(checkpoint).to(self.compute.device)
+        every = [self.settings, *(from_params(TrainingSettings, task["settings"]) for task in tasks)]
+        self.backbone = load_backbone(checkpoint, base_dtype(every, self.compute.dtype)).to(self.compute.device)
         self.stages: list[dict[str, Any]] = facts.get("stages", [])
         self.log: list[dict[str, Any]] = facts.get("log", [])
         self.resumed: list[dict[str, Any]] = facts.get("resumed", [])
@@ -144,10 +146,12 @@ class _Run:
             self.backbone.checkpoint_gradients()
         schedule = draw_schedule(tasks, recipe, self.settings.max_steps, derive_seed(seed, "mixture"))
         LOG.info("%s stage '%s': %d steps", kind, name, len(schedule))
-        stage = Stage(name, self.backbone, heads, tasks, schedule, self.settings, self.reader, self.compute, seed)
-        self._bring_back(stage)
         started = time.monotonic()
-        state = stage.run(self.keeper, self._facts)
+        with trained_part(self.backbone, self.settings) as frozen:
+            stage = Stage(name, self.backbone, heads, tasks, schedule, self.settings, self.reader, self.compute, seed)
+            stage.carried = frozen if self.stages else ()
+            self._bring_back(stage)
+            state = stage.run(self.keeper, self._facts)
         self.log += state.log
         self.stages.append(_record(stage, state, time.monotonic() - started))
         LOG.info(
@@ -225,6 +229,7 @@ def _record(stage: Stage, state: LoopState, seconds: float) -> dict[str, Any]:
         "computed_tokens": state.tokens.computed,
         "padding_share": round(state.tokens.padding_share, 6),
         "dev_tokens": state.dev_tokens.real,
+        "trained_parameters": sum(item.numel() for item in stage.parameters),
         "micro_batch_tokens": state.limits,
         "seconds": round(seconds, 3),
     }

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conftest import SENTENCES
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, PreTrainedTokenizerFast, T5EncoderModel
 
-TEXTS = [
-    *SENTENCES,
+TEXTS = (
+    "The old lighthouse stands on a cliff above the harbour, and its lamp turns all night.",
+    "Every spring the villagers paint the boats blue and white before the first market.",
+    "A baker from the next valley sells rye-bread, honey cakes and salted butter (since 1874).",
     "Yes or no? What was the cause of it, and when did that happen?",
     "Two bakers didn't sell 1874 😀.",
-]
+    "Der alte Leuchtturm steht seit 1874 über dem Hafen, und die Boote sind blau.",
+    "老灯塔建于一八七四年，站在港口上方的悬崖上，灯整夜转动。",
+    "ประภาคารเก่าตั้งอยู่บนหน้าผาเหนือท่าเรือและหมุนตลอดคืน",
+    "المنارة القديمة تقف فوق الميناء طوال الليل.",
+)
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 GROUPED = {**SHAPE, "num_key_value_heads": 1, "head_dim": 8}
 PAIR = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2, "dropout_rate": 0.0}

@@ -1,0 +1,69 @@
+"""Two models in one run: a decoder pretrained here, like an encoder but for its reading, and one from a folder."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from architectures import write_folder
+from repository import GRID, Repository, counts
+
+MODELS = {
+    "tiny": GRID["models"]["tiny"],
+    "twin": {"like": "tiny", "pretrain": {"objective": "causal"}},
+}
+# Frozen embeddings in the row's stage, adapters in the target's.
+CHANGES = {
+    "intermediates": ["none", "mnli"],
+    "targets": ["xnli", "tatoeba"],
+    "training": {
+        "all": {"max_steps": 2, "batch_size": 4, "freeze": "embeddings"},
+        "target": {"freeze": None, "lora": {"rank": 2}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    repository = Repository(tmp_path_factory.mktemp("models"))
+    write_folder("gpt2", repository.folder / "gpt2")
+    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": {"path": "gpt2"}}
+    repository.configure({**GRID, **CHANGES, "models": models})
+    targets = [
+        f"results/scores/{model}/{row}/{target}/seed1/metrics.json"
+        for model in ("twin", "gpt2")
+        for row in CHANGES["intermediates"]
+        for target in CHANGES["targets"]
+    ]
+    repository.first = repository.run(*targets)
+    assert repository.pending(*targets) == []
+    yield repository
+
+
+def test_both_go_through_the_whole_way(pair: Repository) -> None:
+    found = counts(pair.first)
+    assert (found["fetch_model"], found["pretrain_backbone"]) == (1, 1)
+    assert (found["train_intermediate"], found["train_target"], found["score_target"]) == (2, 4, 8)
+
+
+@pytest.mark.parametrize("model", ["twin", "gpt2"])
+def test_decoders_are_read_as_decoders(pair: Repository, model: str) -> None:
+    layout = json.loads((pair.folder / f"results/models/{model}/tokenizer/special_tokens.json").read_text())
+    assert layout["causal"] and layout["pooling"] == "last"
+
+
+def test_the_record_says_what_was_trained(pair: Repository) -> None:
+    records = {
+        stage: json.loads((pair.folder / f"results/{stage}/twin/mnli/{rest}seed1/training.json").read_text())["stages"]
+        for stage, rest in (("intermediate", ""), ("tuned", "mnli/"))
+    }
+    assert records["intermediate"][0]["settings"]["freeze"] == "embeddings"
+    assert records["tuned"][0]["settings"]["lora"] == {"rank": 2}
+    assert records["tuned"][0]["trained_parameters"] < records["intermediate"][0]["trained_parameters"]
+
+
+def test_adapters_of_the_target_stage_train_no_row_again(pair: Repository) -> None:
+    training = {**CHANGES["training"], "target": {"freeze": None, "lora": {"rank": 3}}}
+    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"]}
+    with pair.configured(**{**CHANGES, "models": models, "training": training}):
+        path = "results/scores/twin/mnli/xnli/seed1/metrics.json"
+        assert counts(pair.pending(path)) == {"train_target": 1, "score_target": 1}

@@ -1,0 +1,69 @@
+"""What of a backbone a stage trains: all of it, all but its embeddings, or low-rank adapters beside it.
+
+What crosses to the next stage is always a whole backbone under its own keys: adapters are merged into the weights
+when the stage ends, and frozen embeddings are what they were. `peft` is imported only where adapters are asked for.
+"""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from stiltgrid.backbone import Backbone
+from stiltgrid.cards import TrainingSettings
+from stiltgrid.errors import StiltgridError
+
+LOG = logging.getLogger(__name__)
+ALL_LINEAR = "all-linear"
+
+
+def base_dtype(settings: list[TrainingSettings], dtype: torch.dtype) -> torch.dtype:
+    """The dtype that a job holds its backbone in: that of its arithmetic where only adapters are trained.
+
+    Weights that are trained themselves are kept in float32; adapters always are.
+    """
+    return dtype if all(item.lora for item in settings) else torch.float32
+
+
+@contextlib.contextmanager
+def trained_part(backbone: Backbone, settings: TrainingSettings) -> Iterator[list[torch.nn.Parameter]]:
+    """Leave only that part trainable inside the block; the backbone's weights that the block does not train.
+
+    New adapters start without effect, their first halves drawn from torch's generator. They are merged when the
+    block ends, not when it fails. Raises StiltgridError for adapter targets that the model does not have.
+    """
+    before = [item for item in backbone.parameters() if item.requires_grad]
+    tuner = _adapters(backbone, settings.lora) if settings.lora else None
+    if settings.freeze == "embeddings":
+        backbone.token_embeddings.requires_grad_(False)
+    yield [item for item in before if not item.requires_grad]
+    if tuner is not None:
+        tuner.merge_and_unload()
+    for item in before:
+        item.requires_grad_(True)
+
+
+def _adapters(backbone: Backbone, lora: Mapping[str, Any]) -> Any:
+    """Put adapters beside linear layers of what reads the text (of an encoder-decoder: the encoder), in place."""
+    from peft import LoraConfig, LoraModel
+
+    asked = [name for name in lora.get("targets", ()) if name != ALL_LINEAR]
+    options = LoraConfig(
+        r=lora["rank"],
+        lora_alpha=lora.get("alpha", 2 * lora["rank"]),
+        lora_dropout=lora.get("dropout", 0.0),
+        target_modules=asked or ALL_LINEAR,
+    )
+    names = {name.rpartition(".")[2] for name, item in backbone.reader.named_modules() if not list(item.children())}
+    lost = [name for name in asked if name.rpartition(".")[2] not in names]
+    if lost:
+        raise StiltgridError(f"lora.targets: no layer '{lost[0]}' in this model; it has {', '.join(sorted(names))}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft tells that it sees GPT-2's transposed layers
+        tuner = LoraModel(backbone.reader, options, "default")
+    trained = sum(item.numel() for item in backbone.parameters() if item.requires_grad)
+    LOG.info("adapters of rank %d: %d of %d parameters are trained", lora["rank"], trained, backbone.parameter_count)
+    return tuner
