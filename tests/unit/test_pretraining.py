@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from stiltgrid.backbone import load_backbone
 from stiltgrid.errors import SourceError, StiltgridError
-from stiltgrid.language_modelling import PackedText, mask_tokens
+from stiltgrid.language_modelling import PackedText, PretrainSettings, build_language_model, mask_tokens
 from stiltgrid.pretraining import prepare_text, pretrain_backbone, train_tokenizer
 from stiltgrid.tokenization import SubwordTokenizer
 from transformers import AutoModel, AutoModelForMaskedLM
@@ -36,6 +36,15 @@ SETTINGS = {
     "learning_rate": 4e-3,
     "languages": ["en"],
     "tokenizer": {"vocabulary": 1},
+}
+
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+DECODERS = {
+    "xlm-roberta": SETTINGS["architecture"],
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2},
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
+    "llama": {**SHAPE, "num_key_value_heads": 2},
+    "gemma2": {**SHAPE, "num_key_value_heads": 1, "head_dim": 16},
 }
 
 
@@ -178,27 +187,41 @@ def test_pretraining_is_deterministic_and_follows_its_seed(pretrain):
     assert read[0] == read[1] != read[2]
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2},
-        {
-            "model_type": "llama",
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "intermediate_size": 48,
-        },
-    ],
-)
-def test_causal_models_learn_the_next_token(pretrain, architecture):
-    out = pretrain(architecture=architecture, objective="causal", optimizer="muon")
-    assert losses(out)[-1] < losses(out)[0] - 0.8
-    assert load_backbone(out).hidden_size == 32
-
-
 def test_an_architecture_without_the_objective_is_refused(pretrain, tmp_path):
     with pytest.raises(StiltgridError, match="'llama' has no masked language model"):
         pretrain(architecture={"model_type": "llama", "hidden_size": 32})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("kind", DECODERS)
+def test_decoders_are_pretrained_from_left_to_right(pretrain, kind, optimizer):
+    architecture = {"model_type": kind, **DECODERS[kind]}
+    out = pretrain(objective="causal", architecture=architecture, optimizer=optimizer)
+    assert losses(out)[-1] < losses(out)[0] - 0.8
+    backbone = load_backbone(out).eval()
+    ids = torch.arange(5, 13).repeat(2, 1)
+    ids[1, -1] = 50
+    first, second = backbone.model(ids).last_hidden_state
+    assert torch.equal(first[:-1], second[:-1]) and backbone.objective == "causal"
+
+
+def test_the_decoder_twin_has_the_encoders_size(place):
+    """The same settings but for the objective: the same parameters, of backbone and language-model head."""
+    tokenizer = SubwordTokenizer(place / "tokenizer")
+    encoder, decoder = (
+        build_language_model(PretrainSettings.read({**SETTINGS, "objective": objective}), tokenizer)
+        for objective in ("masked", "causal")
+    )
+    shapes = [{name: tuple(value.shape) for name, value in model.named_parameters()} for model in (encoder, decoder)]
+    assert shapes[0] == shapes[1]
+    assert not encoder.config.is_decoder and decoder.config.is_decoder
+
+
+def test_a_decoders_tokenizer_says_how_it_reads(place, tmp_path):
+    settings = {"algorithm": "bpe", "vocabulary": 150, "pre_tokenizer": "scripts"}
+    train_tokenizer(place / "text.parquet", {**settings, "objective": "causal"}, tmp_path / "tokenizer")
+    decoder, encoder = (SubwordTokenizer(folder / "tokenizer") for folder in (tmp_path, place))
+    assert (decoder.causal, decoder.special.pooling) == (True, "last")
+    assert (encoder.causal, encoder.special.pooling) == (False, "cls")
+    assert (tmp_path / "tokenizer/tokenizer.json").read_bytes() == (place / "tokenizer/tokenizer.json").read_bytes()
