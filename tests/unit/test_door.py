@@ -693,6 +693,16 @@ def test_local_mirror_fits_the_model(local_mirror: Grid) -> None:
     } == {}
 
 
+def test_architectures_lays_a_decoder_beside_the_encoder() -> None:
+    paths = (ROOT / "presets/architectures.yaml", ROOT / "config.yaml")
+    grid = load(snakemake_merge(*paths), paths)
+    encoder, decoder = (dict(grid.models[name].pretrain or {}) for name in ("mini", "mini_decoder"))
+    assert decoder.pop("objective") == "causal" and encoder.pop("objective", "masked") == "masked"
+    encoder.pop("mask_rate", None)
+    assert decoder == {**encoder, "architecture": {**encoder["architecture"], "is_decoder": True}}
+    assert len(grid.targets) == 12 and list(grid.models) == ["mini", "mini_decoder"]
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "columns"),
     [("phang2020", 11, 9), ("xtreme_r", 4, 10)],
