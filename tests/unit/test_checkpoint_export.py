@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from architectures import write_folder
 from grids import layout, write_metrics
+from stiltgrid.cards import Model
 from stiltgrid.checkpoint_export import CheckpointFacts, TaskFacts, export_checkpoint
 from stiltgrid.errors import SourceError
+from stiltgrid.models import fetch_model
 from stiltgrid.tables import collect_scores
 from stiltgrid.tokenization import SubwordTokenizer
 from transformers import AutoModel, AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
@@ -106,3 +109,21 @@ def test_a_checkpoint_that_is_not_whole_is_refused(export, checkpoint: Path, tmp
     with pytest.raises(SourceError, match="found no model.safetensors"):
         export()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama", "mt5"])
+def test_every_kind_of_tokenizer_wraps_as_training_did(kind: str, tmp_path: Path) -> None:
+    """Token types included, where the model was trained with them."""
+    published = write_folder(kind, tmp_path / "original")
+    fetch_model(Model(kind, path=str(tmp_path / "original")), tmp_path)
+    collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet")
+    export_checkpoint(
+        tmp_path / "backbone", tmp_path / "tokenizer", FACTS, tmp_path / "scores.parquet", layout(), tmp_path / "out"
+    )
+    exported, ours = AutoTokenizer.from_pretrained(tmp_path / "out"), SubwordTokenizer(tmp_path / "tokenizer")
+    pair = ("The old lighthouse", "didn't turn in 1874")
+    found = exported(*pair)
+    assert found["input_ids"] == ours.join(*ours.ids(list(pair)))
+    assert exported(pair[0])["input_ids"] == ours.join(ours.ids([pair[0]])[0])
+    assert found.get("token_type_ids") == (published(*pair)["token_type_ids"] if kind == "bert" else None)
+    assert AutoModel.from_pretrained(tmp_path / "out").config.model_type == kind

@@ -30,12 +30,12 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
 
 @pytest.fixture()
 def score(place, tiny_tokenizer_folder, tmp_path):
-    def run(checkpoint="tuned", card=None, head=None, folder="toy", name="scores", **evaluation):
+    def run(checkpoint="tuned", card=None, head=None, folder="toy", name="scores", model=MODEL, **evaluation):
         out = tmp_path / name
         score_target(
             place / checkpoint,
             tiny_tokenizer_folder,
-            MODEL,
+            model,
             as_params(card or sequence_card()),
             None if head is None else as_params(head),
             place / folder / "eval.arrow",
@@ -121,6 +121,12 @@ def test_untrained_targets_read_every_layer_of_the_backbone(score, retrieval):
     assert found.keys() == {"accuracy", "accuracy_layer00", "accuracy_layer01", "accuracy_layer02"}
     assert found["accuracy"] in (found["accuracy_layer01"], found["accuracy_layer02"]) and found["accuracy"] > 50
     assert predictions.num_rows == 12, "the headline layer alone is published"
+
+
+def test_a_layer_that_the_model_does_not_have_is_told_before_any_work(score, retrieval, monkeypatch):
+    monkeypatch.setattr("stiltgrid.scoring.predict_all", None)
+    with pytest.raises(SourceError, match=r"models.tiny.retrieval_layer: expected 0 to 2, its layers, found 3"):
+        score("backbone", retrieval, folder="pairs", model={**MODEL, "retrieval_layer": 3})
 
 
 def test_reading_layers_in_passes_changes_nothing(score, retrieval, monkeypatch):

@@ -91,7 +91,9 @@ def _write_tokenizer(folder: Path, out: Path) -> None:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.save(str(out / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": names[special.pad]}
+    settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": names[special.pad]}
+    types = ["token_type_ids"] if special.segments else []
+    settings["model_input_names"] = ["input_ids", *types, "attention_mask"]
     if special.mask is not None:
         settings["mask_token"] = tokenizer.id_to_token(special.mask) or ""
     if special.prefix:
@@ -106,7 +108,8 @@ def _templates(special: SpecialTokens, names: Mapping[int, str]) -> tuple[list[s
         return [f"{names[number]}:{segment}" for number in ids]
 
     before, between, after = pieces(special.prefix), pieces(special.middle), pieces(special.suffix)
-    return [*before, "$A:0", *after], [*before, "$A:0", *between, "$B:0", *after]
+    second = int(special.segments)
+    return [*before, "$A:0", *after], [*before, "$A:0", *between, f"$B:{second}", *pieces(special.suffix, second)]
 
 
 def _scores(scores_path: AnyPath, layout: Layout, facts: CheckpointFacts) -> Iterator[tuple[str, ...]]:
@@ -130,7 +133,7 @@ def model_card(facts: CheckpointFacts, log: Mapping[str, Any], scores: Sequence[
     parts = [
         _front_matter(facts),
         f"# {name}",
-        "A multilingual encoder fine-tuned on intermediate tasks, to be fine-tuned again on a target task. It holds "
+        "A multilingual model fine-tuned on intermediate tasks, to be fine-tuned again on a target task. It holds "
         "the backbone only: the heads of the intermediate tasks are left out.",
         f"Base: {base}. Seed: {facts.seed}.",
         "## Data",

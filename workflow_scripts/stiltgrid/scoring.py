@@ -63,6 +63,7 @@ def score_target(
     card = with_labels(card, rows.schema)
     backbone, head = _load(Path(checkpoint_dir), head_card, compute)
     check_lengths(encoded, backbone.max_length, eval_arrow)
+    _require_layer(settings, kind, backbone)
     reader = Reader(read_special_tokens(tokenizer_dir), settings)
     options = {**as_params(settings), "hidden_layers": backbone.hidden_layers}
     count, parts = TokenCount(), []
@@ -130,6 +131,13 @@ def _load(
     except RuntimeError as error:
         raise SourceError(f"{folder}: its head does not fit card '{card.name}' ({error}); train it again") from error
     return backbone.to(compute.device), head.to(compute.device)
+
+
+def _require_layer(model: Model, kind: Family, backbone: Backbone) -> None:
+    """Of a model from the hub the door does not know how deep it is: told before anything is computed."""
+    asked, layers = model.retrieval_layer, backbone.hidden_layers
+    if kind.reads_all_layers and asked is not None and asked > layers:
+        raise SourceError(f"models.{model.name}.retrieval_layer: expected 0 to {layers}, its layers, found {asked}")
 
 
 def _require_headline(card: TaskCard, kind: Family, measured: Sequence[Measurement]) -> None:
