@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+for _folder in (".", "workflow", "faults"):
+    sys.path.insert(0, str(Path(__file__).parent / _folder))
 
+from small_grid import Undisturbed, run_undisturbed  # noqa: E402
 from stand_in_hub import StandInHub  # noqa: E402
 
 _HUB = StandInHub().start()
@@ -41,3 +43,9 @@ def hub() -> Iterator[StandInHub]:
     shutil.rmtree(Path(_HOME) / "hub", ignore_errors=True)
     yield _HUB
     _HUB.reset()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The small grid as it comes out when nothing happens to it: what harmed runs and other machines must equal."""
+    return run_undisturbed(tmp_path_factory.mktemp("undisturbed") / "grid")
