@@ -25,4 +25,4 @@ def main(snakemake):
     )
 
 
-run(main, snakemake)  # noqa: F821
+run(main, snakemake, together=True)  # noqa: F821

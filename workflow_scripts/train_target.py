@@ -23,4 +23,4 @@ def main(snakemake):
     )
 
 
-run(main, snakemake)  # noqa: F821
+run(main, snakemake, together=True)  # noqa: F821

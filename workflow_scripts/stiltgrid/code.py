@@ -15,7 +15,7 @@ from stiltgrid.code_outline import PACKAGE, Outline, Outlines, Piece, Target
 LIBRARY = Path(__file__).resolve().parent
 FAMILIES = f"{PACKAGE}.families."
 # How a process starts, ends and logs changes no result, and is imported by every script.
-PLUMBING = frozenset({f"{PACKAGE}.{name}" for name in ("warm", "nursery", "logs", "runs")})
+PLUMBING = frozenset({f"{PACKAGE}.{name}" for name in ("warm", "nursery", "logs", "runs", "crew")})
 
 
 def code_digest(

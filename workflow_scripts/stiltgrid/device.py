@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from stiltgrid.gpu_lease import lease_gpu, visible_gpus
+from stiltgrid.team import team_size
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ def prepare_compute(precision: str = "auto", threads: int | None = None) -> Comp
     torch.set_flush_denormal(True)
     if not torch.cuda.is_available():
         return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bf16" else torch.float32)
-    if torch.cuda.device_count() > 1 and "SLURM_JOB_ID" not in os.environ:
+    # One of several processes has been given its GPU when it joined them.
+    if torch.cuda.device_count() > 1 and "SLURM_JOB_ID" not in os.environ and team_size() == 1:
         torch.cuda.set_device(lease_gpu(visible_gpus(torch.cuda.device_count())))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

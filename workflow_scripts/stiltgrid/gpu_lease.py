@@ -6,6 +6,7 @@ The kernel drops a lock when its process ends, however it ends, so no GPU stays 
 import fcntl
 import logging
 import os
+import random
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -24,26 +25,53 @@ def visible_gpus(count: int, environment: Mapping[str, str] = os.environ) -> lis
 
 
 def lease_gpu(names: Sequence[str], folder: Path | None = None, patience: float = float("inf")) -> int:
-    """The place in `names` of a GPU that no other job of this user holds; waits until there is one.
+    """The place in `names` of a GPU that no other job of this user holds; see `lease_gpus`."""
+    return lease_gpus(names, 1, folder, patience)[0]
 
-    Raises TimeoutError after `patience` seconds. A second call in one process gives the GPU it has.
+
+def lease_gpus(
+    names: Sequence[str], count: int, folder: Path | None = None, patience: float = float("inf")
+) -> list[int]:
+    """The places in `names` of `count` GPUs that no other job of this user holds; waits until there are so many.
+
+    A job holds all that it needs or none while it waits, so that two jobs never wait for one another.
+    Raises TimeoutError after `patience` seconds. A second call in one process gives the GPUs it has.
     """
     folder = Path(folder or tempfile.gettempdir())
     end, waited = time.monotonic() + patience, False
     while True:
-        for place, name in enumerate(names):
-            if name in _held or _take(folder / f"stiltgrid-gpu-{os.getuid()}-{name}.lock", name):
-                return place
+        found = _take_all(names, count, folder)
+        if found is not None:
+            return found
         if time.monotonic() >= end:
-            raise TimeoutError(f"all {len(names)} GPUs are taken")
+            raise TimeoutError(f"not {count} of {len(names)} GPUs are free")
         if not waited:
             LOG.info(
-                "all %d GPUs work for other jobs; waiting for one (--resources gpu=%d avoids this)",
+                "not %d of %d GPUs are free of other jobs; waiting (--resources gpu=%d avoids this)",
+                count,
                 len(names),
                 len(names),
             )
             waited = True
-        time.sleep(min(SECONDS_BETWEEN_TRIES, max(0.0, end - time.monotonic())))
+        # Not all at the same moment: two jobs that want several might give way to each other for ever.
+        pause = SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.0)
+        time.sleep(min(pause, max(0.0, end - time.monotonic())))
+
+
+def _take_all(names: Sequence[str], count: int, folder: Path) -> list[int] | None:
+    found = [place for place, name in enumerate(names) if name in _held][:count]
+    taken: list[str] = []
+    for place, name in enumerate(names):
+        if len(found) == count:
+            break
+        if place not in found and _take(folder / f"stiltgrid-gpu-{os.getuid()}-{name}.lock", name):
+            found.append(place)
+            taken.append(name)
+    if len(found) == count:
+        return found
+    for name in taken:
+        _held.pop(name).close()
+    return None
 
 
 def _take(path: Path, name: str) -> bool:

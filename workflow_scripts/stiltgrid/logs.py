@@ -20,14 +20,16 @@ QUIET = (
 )
 
 
-def configure(path: str | os.PathLike[str] | None, label: str) -> None:
+def configure(
+    path: str | os.PathLike[str] | None, label: str, level: int = logging.INFO, truncate: bool = True
+) -> None:
     """Send records to `path` (truncated first) and, headed by `label`, to stderr; warnings go to the file alone."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
         if isinstance(handler, logging.FileHandler):
             handler.close()
-    root.setLevel(logging.INFO)
+    root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     terminal = logging.StreamHandler(sys.stderr)
@@ -36,7 +38,9 @@ def configure(path: str | os.PathLike[str] | None, label: str) -> None:
     root.addHandler(terminal)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        if truncate:
+            Path(path).write_bytes(b"")
+        file = logging.FileHandler(path, mode="a", encoding="utf-8")  # several processes may write to it
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file)
     warnings.simplefilter("default")

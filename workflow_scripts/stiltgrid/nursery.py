@@ -199,7 +199,7 @@ def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
     """Become the job: take over its environment, run its script, leave as an interpreter would."""
     status = 1
     try:
-        _die_with(nursery)
+        die_with(nursery)
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
@@ -220,12 +220,12 @@ def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
     os._exit(status)
 
 
-def _die_with(nursery: int) -> None:
-    """Ask the kernel to end this process with the nursery, even if that is killed outright."""
+def die_with(parent: int) -> None:
+    """Ask the kernel to end this process with its parent, even if that is killed outright."""
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != nursery:  # it went before the kernel was asked
+    if os.getppid() != parent:  # it went before the kernel was asked
         os._exit(1)
 
 

@@ -28,6 +28,7 @@ from stiltgrid.cards import as_params
 from stiltgrid.errors import StiltgridError
 from stiltgrid.files import atomic_path
 from stiltgrid.provenance import describe_device, versions
+from stiltgrid.team import ALONE, Team, team_size
 
 FOLDER = Path("results/resume")
 SUFFIX = ".safetensors"
@@ -66,6 +67,7 @@ def job_digest(job: Any) -> str:
         "params": as_params(dict(job.params.items())),
         "versions": versions(),
         **describe_device(),
+        **({"processes": team_size()} if team_size() > 1 else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -91,6 +93,7 @@ class Keeper:
 
     def __init__(self, path: Path | None = None, seconds: float = SAVE_SECONDS) -> None:
         self.path, self.seconds = path, seconds
+        self.team: Team = ALONE
         self._told: int | None = None
         self._at_once = False
         self._saved_at = time.monotonic()
@@ -103,7 +106,7 @@ class Keeper:
             with safe_open(self.path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
                 facts = json.loads(file.metadata()["facts"])
-            if facts["checksum"] != _checksum(tensors):
+            if facts["checksum"] != checksum(tensors):
                 raise ValueError("its checksum is another")
         except Exception as error:  # safetensors raises its own kinds
             logger.warning("%s: damaged state is not used (%s); this job starts from its beginning", self.path, error)
@@ -113,9 +116,11 @@ class Keeper:
 
     def save(self, state: SavedState) -> bool:
         """Write the state in place of the last one; False (and a warning) where that cannot be done."""
-        if self.path is None:
-            return False
-        facts = json.dumps({"facts": state.facts, "checksum": _checksum(state.tensors)})
+        return self.path is not None and self.team.first(lambda: self._write(state))
+
+    def _write(self, state: SavedState) -> bool:
+        assert self.path is not None
+        facts = json.dumps({"facts": state.facts, "checksum": checksum(state.tensors)})
         try:
             with atomic_path(self.path) as temporary:
                 save_file(state.tensors, temporary, {"facts": facts})
@@ -148,14 +153,27 @@ class Keeper:
 
     def after_step(self, state: Callable[[], SavedState]) -> None:
         """Save when it is time to; raises Interrupted, with the state saved, when the job was told to stop."""
-        if self._told is not None:
+        if self.path is None:
+            return
+        due = time.monotonic() - self._saved_at >= self.seconds
+        # Of several processes each has its own clock and its own signals: what one must do, all do.
+        wish = self.team.largest(self._told or int(due))
+        if wish > 1:
+            self._told = wish
             self._stop(state)
-        elif self.path is not None and time.monotonic() - self._saved_at >= self.seconds:
+        elif wish:
             self.save(state())
+            self._saved_at = time.monotonic()
 
     @contextlib.contextmanager
     def pause(self, state: Callable[[], SavedState]) -> Iterator[None]:
-        """Around work that changes nothing that a state holds: a signal then stops it at once."""
+        """Around work that changes nothing that a state holds: a signal then stops it at once.
+
+        Not where several processes must stop together: they do so before their next step.
+        """
+        if self.team.size > 1:
+            yield
+            return
         self._at_once = True
         try:
             if self._told is not None:
@@ -194,16 +212,16 @@ class _Heard(Interrupted):
 def random_state() -> dict[str, torch.Tensor]:
     """The states of torch's generators; all other draws of a job come from seeds of their own."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda{number}": state for number, state in enumerate(torch.cuda.get_rng_state_all())}
+    if torch.cuda.is_available():  # the job's own device only: asking others would take memory of theirs
+        states["cuda"] = torch.cuda.get_rng_state()
     return states
 
 
 def restore_random_state(states: Mapping[str, torch.Tensor]) -> None:
     """Bring torch's generators back."""
     torch.set_rng_state(states["cpu"])
-    for number in range(len(states) - 1):
-        torch.cuda.set_rng_state(states[f"cuda{number}"], number)
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -233,7 +251,8 @@ def numbered(prefix: str, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Te
     return {f"{prefix}{number}": value.detach() for number, value in enumerate(tensors)}
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+def checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+    """CRC-32 of names and bytes."""
     found = 0
     for name in sorted(tensors):
         data = tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

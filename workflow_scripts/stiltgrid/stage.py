@@ -20,6 +20,7 @@ from stiltgrid.prediction import Reader, TokenCount, predict_all
 from stiltgrid.resume import Keeper, SavedState
 from stiltgrid.seeding import derive_seed
 from stiltgrid.stage_state import stage_state
+from stiltgrid.team import ALONE, Team
 from stiltgrid.training_data import StageTask, token_columns
 
 LOG = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ class Stage:
         reader: Reader,
         compute: Compute,
         seed: int,
+        team: Team = ALONE,
     ) -> None:
+        self.team = team
         self.name, self.backbone, self.heads, self.tasks = name, backbone, heads, tasks
         self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
         self.orders = [ExampleOrder(task.pool, derive_seed(seed, name, task.card.name, "order")) for task in tasks]
@@ -99,7 +102,8 @@ class Stage:
         steps = len(self.schedule)
         self.backbone.train()
         self.heads.train()
-        bar = tqdm(total=steps, initial=self.state.step, desc=self.name, unit="step", disable=None, leave=False)
+        hidden = True if self.team.rank else None  # None: where there is no terminal
+        bar = tqdm(total=steps, initial=self.state.step, desc=self.name, unit="step", disable=hidden, leave=False)
         with bar, self.keeper.watch():
             while not (self._evaluation_is_due() and self._evaluate()) and self.state.step < steps:
                 self.keeper.after_step(self.saved_state)
@@ -128,15 +132,20 @@ class Stage:
         settings, state = self.tasks[which].settings, self.state
         examples = self.orders[which].take(settings.batch_size)
         while True:
+            reason = None
             try:
                 total, step_tokens, micro_batches = self._gradients(which, examples)
-                break
             except torch.OutOfMemoryError as error:
                 reason = str(error).partition("\n")[0]
+            if not self.team.largest(int(reason is not None)):
+                break
             # Outside the handler: the error's traceback would hold the memory that is to be freed.
             self._clear_gradients()
             torch.cuda.empty_cache()
-            self._halve(which, examples, reason)
+            self._halve(which, examples, reason or "in another process")
+        self.team.sum_gradients(self.parameters)
+        total, counts = self.team.sum(total, [step_tokens.real, step_tokens.computed, micro_batches])
+        step_tokens, micro_batches = TokenCount(*counts[:2]), counts[2]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm or float("inf"))
         share = linear_schedule(state.step, len(self.schedule), self.settings.warmup_share)
         set_rate(self.optimizers, share, settings.learning_rate / self.settings.learning_rate)
@@ -169,10 +178,20 @@ class Stage:
             task.family.splits_examples,
         )
 
+    def _plan_share(self, which: int, examples: np.ndarray) -> list[np.ndarray]:
+        """Micro-batches of this process's share of a step; the first has all where a step must not be parted."""
+        task = self.tasks[which]
+        if not task.family.splits_batches:
+            return self._plan(which, examples) if self.team.rank == 0 else []
+        share = self.team.share(examples, task.train.lengths[task.offsets[examples]])
+        return self._plan(which, share) if len(share) else []
+
     def _gradients(self, which: int, examples: np.ndarray) -> tuple[torch.Tensor, TokenCount, int]:
         """The summed loss of a step's examples, their tokens, and in how many micro-batches they went."""
         task, micro_batches = self.tasks[which], self._plan(which, examples)
         rows = np.concatenate(micro_batches)
+        if self.team.size > 1:
+            micro_batches = self._plan_share(which, examples)
         scalars, tokens = token_columns(task.train, rows)
         weight = max(task.family.loss_weight(scalars, tokens, len(rows)), 1e-9)
         step_tokens = TokenCount()
@@ -243,7 +262,7 @@ class Stage:
         self._read_losses()
         count = TokenCount()
         with self.keeper.pause(self.saved_state):
-            scores = {task.card.name: self._dev_score(task, count) for task in self.tasks if task.dev is not None}
+            scores = self.team.first(lambda: self._dev_scores(count))
         self.state.evaluated = self.state.step
         if not scores:
             return False
@@ -259,6 +278,9 @@ class Stage:
             return False
         state.stale += 1
         return self.settings.patience is not None and state.stale >= self.settings.patience
+
+    def _dev_scores(self, count: TokenCount) -> dict[str, float]:
+        return {task.card.name: self._dev_score(task, count) for task in self.tasks if task.dev is not None}
 
     def _dev_score(self, task: StageTask, count: TokenCount) -> float:
         """The task's headline metric on its dev set, 0 to 100, averaged over languages."""

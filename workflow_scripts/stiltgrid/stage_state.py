@@ -32,7 +32,11 @@ def stage_state(stage: "Stage") -> SavedState:
             for number, optimizer in enumerate(stage.optimizers)
             for name, value in optimizer_tensors(optimizer).items()
         },
-        **{f"random.{name}": value for name, value in random_state().items()},
+        **{
+            f"random{rank or ''}.{name}": value
+            for rank, states in enumerate(stage.team.all(random_state()))
+            for name, value in states.items()
+        },
         **numbered("order.", [torch.from_numpy(order.order) for order in stage.orders]),
     }
     state = stage.state
@@ -63,4 +67,4 @@ def restore_stage(stage: "Stage", saved: SavedState) -> None:
     for name in ("tokens", "dev_tokens"):
         count = getattr(stage.state, name)
         count.real, count.computed = facts[name]["real"], facts[name]["computed"]
-    restore_random_state(saved.below("random."))
+    restore_random_state(saved.below(f"random{stage.team.rank or ''}."))

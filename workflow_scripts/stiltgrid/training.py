@@ -19,11 +19,12 @@ from stiltgrid.device import prepare_compute
 from stiltgrid.files import atomic_path, write_json
 from stiltgrid.prediction import Reader
 from stiltgrid.provenance import describe_device, versions
-from stiltgrid.resume import Keeper
+from stiltgrid.resume import Keeper, checksum, numbered
 from stiltgrid.seeding import derive_seed
 from stiltgrid.stage import LoopState, Stage
 from stiltgrid.stage import TrainingError as TrainingError
 from stiltgrid.stage_state import restore_stage
+from stiltgrid.team import join_team
 from stiltgrid.tokenization import read_special_tokens
 from stiltgrid.trainable import base_dtype, trained_part
 from stiltgrid.training_data import StageTask, draw_schedule, load_stage_task, share_budget
@@ -59,6 +60,8 @@ def train_intermediate(
         for task, size in zip(stage_tasks, budget, strict=True)
     ]
     run.train(mix.name, stage_tasks, mix, "intermediate")
+    if run.team.rank:  # all have the same weights; the first writes them
+        return
     with atomic_path(out_dir) as folder:
         save_backbone(run.backbone, folder, run.compute.dtype)
         run.write_record(folder, {"intermediate": mix.name, "provenance": as_params(provenance)})
@@ -85,6 +88,8 @@ def train_target(
         stage_task = load_stage_task(task, seed, run.backbone.max_length)
         run.settings = stage_task.settings
         run.train(stage_task.card.name, [stage_task], Recipe(stage_task.card.name), "target")
+    if run.team.rank:
+        return
     with atomic_path(out_dir) as folder:
         save_tuned(run.backbone, run.last_head, folder, run.compute.dtype)
         stages = [stage["name"] for stage in run.stages]
@@ -111,7 +116,9 @@ class _Run:
         threads: int,
         keeper: Keeper | None = None,
     ) -> None:
+        self.team = join_team()
         self.keeper = keeper or Keeper()
+        self.keeper.team = self.team
         self._saved = self.keeper.load()
         facts = self._saved.facts if self._saved else {}
         self.started = time.monotonic() - facts.get("seconds", 0.0)
@@ -148,10 +155,17 @@ class _Run:
         LOG.info("%s stage '%s': %d steps", kind, name, len(schedule))
         started = time.monotonic()
         with trained_part(self.backbone, self.settings) as frozen:
-            stage = Stage(name, self.backbone, heads, tasks, schedule, self.settings, self.reader, self.compute, seed)
+            if self.team.rank:  # the same new weights in every process, but dropout of its own
+                torch.manual_seed(derive_seed(seed, "process", self.team.rank))
+            stage = Stage(
+                name, self.backbone, heads, tasks, schedule, self.settings, self.reader, self.compute, seed, self.team
+            )
             stage.carried = frozen if self.stages else ()
             self._bring_back(stage)
+            self.team.agree(stage.state.step, "the step that they resume from")
             state = stage.run(self.keeper, self._facts)
+            if self.team.size > 1:
+                self.team.agree(checksum(numbered("", stage.parameters)), "the weights that they have come to")
         self.log += state.log
         self.stages.append(_record(stage, state, time.monotonic() - started))
         LOG.info(
@@ -199,6 +213,7 @@ class _Run:
             "versions": versions(),
             "dtype": str(self.compute.dtype).removeprefix("torch."),
             **describe_device(),
+            **({"processes": self.team.size} if self.team.size > 1 else {}),
             **({"resumed": self.resumed} if self.resumed else {}),
         }
         write_json(record, folder / "training.json")

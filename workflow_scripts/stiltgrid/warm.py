@@ -17,32 +17,40 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stiltgrid import logs, runs
+from stiltgrid import crew, logs, runs
 from stiltgrid.errors import StiltgridError
 
 SWITCH = "STILTGRID_WARM"
 logger = logging.getLogger(__name__)
 
 
-def run(main: Callable[[Any], None], snakemake: Any, network: bool = False) -> None:
+def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, together: bool = False) -> None:
     """Run a script's `main`: log to the rule's log file and the terminal, and end with status 0 or 1.
 
     A StiltgridError is the user's to mend and is printed alone; any other exception leaves its traceback in
-    the log and its last line on the terminal. Only jobs with `network` may reach the hub.
+    the log and its last line on the terminal. Only jobs with `network` may reach the hub. A job that can work
+    `together` is run by as many processes as it has asked for GPUs.
     """
     log = snakemake.log[0] if len(snakemake.log) else None
     label = " ".join([snakemake.rule, *(str(value) for value in snakemake.wildcards)])
-    logs.configure(log, label)
+    member = together and crew.is_member()
+    if member and os.environ["RANK"] != "0":
+        logs.configure(None, f"{label}, process {int(os.environ['RANK']) + 1}", logging.WARNING)
+    else:
+        logs.configure(log, label, truncate=not member)
     os.environ.setdefault("RAYON_NUM_THREADS", str(snakemake.threads))
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
     try:
-        main(snakemake)
+        if together and not member and crew.wanted(snakemake.resources) > 1:
+            crew.run_together(crew.this_script(), crew.wanted(snakemake.resources), snakemake.threads)
+        else:
+            main(snakemake)
         _account(snakemake.rule, time.monotonic() - started)
     except StiltgridError as error:
         logger.error("%s", error)
-        _tell_how_to_repeat(snakemake)
+        _tell_how_to_repeat(snakemake, member)
         sys.exit(1)
     except Exception as error:
         logger.error("%s: %s (the traceback is in %s)", type(error).__name__, error, log)
@@ -52,7 +60,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False) -> N
         else:
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(trace)
-        _tell_how_to_repeat(snakemake)
+        _tell_how_to_repeat(snakemake, member)
         sys.exit(1)
 
 
@@ -63,7 +71,9 @@ def _account(rule: str, seconds: float) -> None:
     logging.getLogger(logs.ACCOUNT).info("%s took %.3f s, %.3f CPU s, %.0f MB at most", rule, seconds, cpu, peak)
 
 
-def _tell_how_to_repeat(snakemake: Any) -> None:
+def _tell_how_to_repeat(snakemake: Any, member: bool) -> None:
+    if member:  # its starter tells
+        return
     for output in list(getattr(snakemake, "output", ()))[:1]:  # rules that only report have none
         logger.error("to run this job alone: %s", runs.rerun_command(str(output)))
 
