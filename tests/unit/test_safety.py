@@ -72,3 +72,13 @@ def test_names_that_become_paths_are_plain_words(name):
 def test_an_adapter_is_one_of_ours(name):
     card = yaml.safe_load((ROOT / "tasks" / "xnli.yaml").read_text(encoding="utf-8"))
     assert "adapter" in refused(tasks={"xnli": {**card, "languages": ["en"], "adapter": name}})
+
+
+@pytest.mark.parametrize("name", ("../up", "a/../../b", "/root", "..", "a/.."))
+def test_a_mirror_is_read_and_written_inside_its_folder(name):
+    local = {"folder": "mnli", "splits": {"train": "train", "dev": "dev"}}
+    where = "is not a name inside the data folder"
+    assert where in refused(tasks={"mnli": {"local": {"folder": name}}})
+    for value in (name, [name], {"part": name}, {"part": [name]}):
+        assert where in refused(tasks={"mnli": {"local": {**local, "splits": {"train": value}}}})
+    assert where not in refused(tasks={"mnli": {"local": {"folder": "a/b..c"}}}), "two dots in a name climb nowhere"
