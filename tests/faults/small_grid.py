@@ -34,7 +34,7 @@ SMALL: Mapping[str, Any] = {
     "targets": ["xnli", "tatoeba"],
     "seeds": [1],
     "training": {
-        "all": {"learning_rate": 0.002, "max_steps": 600, "epochs": 1000, "batch_size": 8, "evaluate_every": 300}
+        "all": {"learning_rate": 0.002, "max_steps": 400, "epochs": 1000, "batch_size": 8, "evaluate_every": 200}
     },
 }
 # What no clock is written into: weights, token ids, predictions, tables.

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from stiltgrid.gpu_lease import lease_gpu, visible_gpus
+from stiltgrid.gpu_lease import lease_gpu, lease_gpus, visible_gpus
 
 FORK = multiprocessing.get_context("fork")
 
@@ -43,6 +43,29 @@ def test_each_job_has_its_own_and_a_third_waits_for_the_first_to_end(tmp_path):
 def test_a_job_keeps_the_gpu_it_has(tmp_path):
     with FORK.Pool(1) as pool:
         assert pool.starmap(lease_gpu, [(["a", "b"], tmp_path)] * 3, chunksize=3) == [0, 0, 0]
+
+
+def wide_job(folder, answers, go_on, patience):
+    try:
+        answers.put(lease_gpus(["0", "1", "2"], 2, folder, patience))
+    except TimeoutError:
+        answers.put(lease_gpus(["0", "1", "2"], 1, folder, patience))
+    go_on.wait(20)
+
+
+def test_a_job_that_waits_for_several_holds_none(tmp_path):
+    """Two jobs that want two of three: the second is in nobody's way, and would be served by what is left."""
+    found, jobs = [], []
+    for patience in (10.0, 0.0):
+        answers, go_on = FORK.Queue(), FORK.Event()
+        jobs.append((FORK.Process(target=wide_job, args=(tmp_path, answers, go_on, patience)), go_on))
+        jobs[-1][0].start()
+        found.append(answers.get(timeout=20))
+    assert found == [[0, 1], [2]], "one that held the third while it waited for a fourth would not find it free"
+    for process, go_on in jobs:
+        go_on.set()
+        process.join(20)
+        assert process.exitcode == 0
 
 
 @pytest.mark.parametrize(

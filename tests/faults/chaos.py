@@ -1,0 +1,165 @@
+"""kill -9 of random jobs and of Snakemake itself, at random moments, until a small grid has been through enough.
+
+    python tests/faults/chaos.py --rounds 30 --seed 1
+
+Each round starts the grid (or goes on with it) and kills one process outright. After each round every finished file
+must be, byte for byte, that of an undisturbed run; a grid that reaches its end is compared whole and begun again.
+"""
+
+import argparse
+import json
+import logging
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+for _folder in ("faults", "workflow"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
+
+from repository import Repository  # noqa: E402
+from small_grid import SMALL, Undisturbed, products, run_undisturbed  # noqa: E402
+
+LOG = logging.getLogger("chaos")
+TRAINED = ("pretrain_backbone", "train_intermediate", "train_target")
+LONGEST_LIFE = 900  # seconds; a run that takes longer hangs
+SNAKEMAKE_SHARE = 0.4  # of the kills; the others hit a job or the process that forks jobs
+
+
+@dataclass
+class Outcome:
+    """What happened in all rounds."""
+
+    kills: dict[str, int] = field(default_factory=lambda: {"snakemake": 0, "job": 0})
+    grids: int = 0
+    compared: int = 0
+    resumed: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Chaos:
+    """A grid that is killed again and again, beside one that was left in peace."""
+
+    def __init__(self, folder: Path, peaceful: Undisturbed, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.outcome = Outcome()
+        self.peaceful, self.harmed = peaceful, Repository(folder)
+        self.harmed.configure(SMALL)
+
+    def run(self, rounds: int) -> Outcome:
+        """So many kills; each grid that completes on the way, and the last one, is compared whole."""
+        for number in range(1, rounds + 1):
+            self._round(number)
+            if self.outcome.problems:
+                return self.outcome
+        self._completed(self._start().wait(timeout=LONGEST_LIFE))
+        return self.outcome
+
+    def _round(self, number: int) -> None:
+        while True:
+            run = self._start()
+            # A quarter of the undisturbed time at most: a grid sees several kills before it completes.
+            time.sleep(self.draw.uniform(0.5, max(4.0, self.peaceful.seconds / 4)))
+            if run.poll() is None:
+                break
+            self._completed(run.returncode)
+            if self.outcome.problems:
+                return
+        victim = self._victim(run.pid)
+        kind = "snakemake" if victim.pid == run.pid else "job"
+        family = psutil.Process(run.pid).children(recursive=True)
+        victim.kill()
+        self.outcome.kills[kind] += 1
+        if kind == "snakemake":
+            run.wait()
+            self._all_gone(family)
+            self.harmed.snakemake("--unlock")
+        elif run.wait(timeout=LONGEST_LIFE) == 0:  # it was no job yet, or its work was done anew
+            self._completed(0)
+        self._compare(f"after kill {number}, of a {kind} process")
+        LOG.info("round %d: killed %s; %d files compared so far", number, kind, self.outcome.compared)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        resources = [f"{rule}:save_seconds=1" for rule in TRAINED]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--set-resources", *resources]
+        with (self.harmed.folder / "output.txt").open("ab") as output:
+            return subprocess.Popen(command, cwd=self.harmed.folder, stdout=output, stderr=output)
+
+    def _victim(self, pid: int) -> psutil.Process:
+        snakemake = psutil.Process(pid)
+        family = snakemake.children(recursive=True)
+        if not family or self.draw.random() < SNAKEMAKE_SHARE:
+            return snakemake
+        return self.draw.choice(sorted(family, key=lambda process: process.pid))
+
+    def _all_gone(self, processes: list[psutil.Process]) -> None:
+        """Jobs must not outlive their Snakemake: two might write one file."""
+        _, alive = psutil.wait_procs(processes, timeout=20)
+        for process in alive:
+            self.outcome.problems.append(f"process {process.pid} outlived Snakemake")
+            process.kill()
+
+    def _completed(self, status: int) -> None:
+        """A run came to its end: compare everything, and begin again with nothing."""
+        if status:
+            last = (self.harmed.folder / "output.txt").read_text(errors="replace")[-3000:]
+            self.outcome.problems.append(f"a run that nobody killed ended with status {status}: {last}")
+            return
+        self._compare("at the end")
+        missing = set(products(self.peaceful.repository)) - set(products(self.harmed))
+        self.outcome.problems += [f"at the end: {name} is missing" for name in sorted(missing)]
+        records = self.harmed.folder.glob("results/*/tiny/**/training.json")
+        self.outcome.resumed += sum("resumed" in json.loads(path.read_text()) for path in records)
+        self.outcome.grids += 1
+        for name in ("results", "logs", ".snakemake"):
+            shutil.rmtree(self.harmed.folder / name, ignore_errors=True)
+
+    def _compare(self, when: str) -> None:
+        """Every finished file is that of the undisturbed run; every record can be read."""
+        expected = products(self.peaceful.repository)
+        for name, path in products(self.harmed).items():
+            self.outcome.compared += 1
+            if path.read_bytes() != expected[name].read_bytes():
+                self.outcome.problems.append(f"{when}: {name} is not that of the undisturbed run")
+        for path in (self.harmed.folder / "results").rglob("*.json"):
+            if any(part.endswith(".partial") for part in path.parts):
+                continue
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                self.outcome.problems.append(f"{when}: {path} is half-written")
+
+
+def main() -> int:
+    """Run from the command line; 1 where anything was not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        peaceful = run_undisturbed(Path(folder, "peaceful"))
+        LOG.info("undisturbed: %.0f s", peaceful.seconds)
+        outcome = Chaos(Path(folder, "harmed"), peaceful, arguments.seed).run(arguments.rounds)
+    LOG.info(
+        "%d kills of Snakemake, %d of jobs; %d grids complete, %d files compared, %d trainings resumed; %.0f s",
+        *outcome.kills.values(),
+        outcome.grids,
+        outcome.compared,
+        outcome.resumed,
+        time.monotonic() - started,
+    )
+    for problem in outcome.problems:
+        LOG.error("%s", problem)
+    return 1 if outcome.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
