@@ -14,7 +14,7 @@ SECTION: dict[str, Any] = {
     "counts": [1, 2],
     "examples": [100, 400],
     "draws": 2,
-    "targets": ["xnli"],
+    "targets": ["xnli", "xquad"],
 }
 
 
@@ -50,7 +50,7 @@ def test_a_study_adds_rows_beside_the_rectangle() -> None:
     assert len(rows) == (2 + 2) * 2
     assert all(re.fullmatch(grid_paths.trained_rows(grid), row) for row in rows)
     view = grid.view("diversity")
-    assert {cell.target for cell in grid_paths.cells(view)} == {"xnli"}
+    assert {cell.target for cell in grid_paths.cells(view)} == {"xnli", "xquad"}
     assert len(grid_paths.cells(view)) == len(rows) * 2  # two seeds
     assert view.recipe(rows[0]).examples == 100
 
@@ -71,6 +71,8 @@ def test_the_same_sets_are_drawn_each_time_and_for_each_volume() -> None:
         ({"targets": ["xnly"]}, "studies.diversity.targets: no such task 'xnly', did you mean 'xnli'?"),
         ({"models": ["tony"]}, "studies.diversity.models: no such model 'tony', did you mean 'tiny'?"),
         ({"counts": [2, 5]}, "studies.diversity.counts: a set of 5 cannot be drawn from 4 tasks"),
+        ({"seeds": [1]}, "studies.diversity.seeds: expected two at least, found 1; one shows no variance"),
+        ({"targets": ["xnli"]}, "studies.diversity.targets: expected two at least, found xnli"),
         ({"draws": 1}, "studies.diversity.draws: expected two sets"),
         ({"examples": [1, 400]}, "studies.diversity.examples: 1 cannot be shared by 2 tasks"),
         ({"examples": [400]}, "studies.diversity.examples: expected at least 2, found 1"),

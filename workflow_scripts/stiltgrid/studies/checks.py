@@ -33,3 +33,14 @@ def row_problems(key: str, rows: Iterable[str], grid: Grid, names: Sequence[str]
 def chosen(section: Mapping[str, Any], key: str, default: Iterable[Any]) -> tuple[Any, ...]:
     """A list of a study's section, or what the grid has where the section is silent."""
     return tuple(section.get(key) or default)
+
+
+def few_problems(section: Mapping[str, Any], grid: Grid) -> Iterator[str]:
+    """One seed, which shows no variance of training, and one target, which stands for no other."""
+    for key, have, why in (
+        ("seeds", grid.seeds, "one shows no variance of training"),
+        ("targets", grid.targets, "what one shows holds for that one"),
+    ):
+        found = chosen(section, key, have)
+        if len(found) < 2:
+            yield f"{key}: expected two at least, found {', '.join(map(str, found)) or 'none'}; {why}"

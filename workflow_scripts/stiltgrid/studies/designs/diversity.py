@@ -1,13 +1,13 @@
 """Study 3, diversity against volume: sets of d tasks times v examples in all, several random sets of each size."""
 
 import math
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stiltgrid.cards import Grid, Plan, mixture_name
-from stiltgrid.studies.checks import chosen, target_problems, unknown
+from stiltgrid.studies.checks import chosen, few_problems, target_problems, unknown
 from stiltgrid.studies.designs import Design
+from stiltgrid.studies.draws import draw_sets
 
 DRAWS = 4
 
@@ -17,15 +17,8 @@ def task_sets(section: Mapping[str, Any]) -> dict[int, list[tuple[str, ...]]]:
 
     Where there are fewer sets of a size than `draws`, all of them are taken.
     """
-    pool = sorted(section["tasks"])
-    found: dict[int, list[tuple[str, ...]]] = {}
-    for count in sorted(section["counts"]):
-        generator = random.Random(f"{section.get('draw_seed', 0)} {count}")
-        sets: dict[tuple[str, ...], None] = {}
-        while len(sets) < min(section.get("draws", DRAWS), math.comb(len(pool), count)):
-            sets[tuple(sorted(generator.sample(pool, count)))] = None
-        found[count] = list(sets)
-    return found
+    draws, seed = section.get("draws", DRAWS), section.get("draw_seed", 0)
+    return {count: draw_sets(section["tasks"], count, draws, seed) for count in sorted(section["counts"])}
 
 
 def rows(section: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -48,6 +41,7 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     yield from unknown("tasks", section["tasks"], names, "task")
     yield from unknown("models", section.get("models", ()), grid.models, "model")
     yield from target_problems(section.get("targets", ()), grid, names)
+    yield from few_problems(section, grid)
     pool = len(section["tasks"])
     for count in section["counts"]:
         if count > pool:

@@ -1,0 +1,22 @@
+"""Random task sets, the same on every machine and Python version: names of jobs follow from them."""
+
+import hashlib
+import math
+import random
+from collections.abc import Sequence
+
+
+def draw_sets(pool: Sequence[str], count: int, draws: int, seed: int) -> list[tuple[str, ...]]:
+    """`draws` different random sets of `count` names out of `pool`, each sorted; all sets where there are fewer.
+
+    The order of `pool` does not matter, and more draws keep the first ones. Only `random.random` is used, the one
+    generator that Python promises not to change.
+    """
+    names = sorted(pool)
+    digest = hashlib.sha256(f"{seed}/{count}".encode()).digest()
+    draw = random.Random(int.from_bytes(digest[:8], "big")).random
+    found: dict[tuple[str, ...], None] = {}
+    while len(found) < min(draws, math.comb(len(names), count)):
+        order = sorted((draw(), name) for name in names)
+        found[tuple(sorted(name for _, name in order[:count]))] = None
+    return list(found)
