@@ -51,7 +51,7 @@ def test_a_study_adds_rows_beside_the_rectangle() -> None:
     assert all(re.fullmatch(grid_paths.trained_rows(grid), row) for row in rows)
     view = grid.view("diversity")
     assert {cell.target for cell in grid_paths.cells(view)} == {"xnli", "xquad"}
-    assert len(grid_paths.cells(view)) == len(rows) * 2  # two seeds
+    assert len(grid_paths.cells(view)) == len(rows) * 2 * 2  # targets, seeds
     assert view.recipe(rows[0]).examples == 100
 
 
