@@ -185,6 +185,15 @@ def test_only_the_very_same_job_has_the_same_digest(tmp_path):
     assert job_digest(job) == digest, "how often to save and how long to run change no result"
 
 
+def test_a_job_of_several_processes_has_a_state_of_its_own(tmp_path, monkeypatch):
+    job = snakemake_job(tmp_path)
+    alone = job_digest(job)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert job_digest(job) == alone, "a variable that clusters set for every job"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert job_digest(job) != alone
+
+
 def test_stale_state_of_a_changed_job_is_removed_and_others_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = snakemake_job(tmp_path)

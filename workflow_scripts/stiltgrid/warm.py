@@ -47,7 +47,8 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
             crew.run_together(crew.this_script(), crew.wanted(snakemake.resources), snakemake.threads)
         else:
             main(snakemake)
-        _account(snakemake.rule, time.monotonic() - started)
+        if not member:  # its starter tells what all of them took
+            _account(snakemake.rule, time.monotonic() - started)
     except StiltgridError as error:
         logger.error("%s", error)
         _tell_how_to_repeat(snakemake, member)
@@ -66,8 +67,9 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
 
 def _account(rule: str, seconds: float) -> None:
     """What the job took, in its log file: `benchmarks/where_time_goes.py` adds it up."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(each.ru_utime + each.ru_stime for each in used)
+    peak = max(each.ru_maxrss for each in used) / 1024
     logging.getLogger(logs.ACCOUNT).info("%s took %.3f s, %.3f CPU s, %.0f MB at most", rule, seconds, cpu, peak)
 
 
