@@ -173,3 +173,39 @@ def test_a_foreign_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="model 'lost': expected a folder at .*nowhere"):
         fetch_model(Model("lost", path=str(tmp_path / "nowhere")), tmp_path)
+
+
+PIECES = {
+    "deberta-v2": ("spm.model", "DebertaV2Tokenizer", {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3,
+                   "pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}),
+    "mt5": ("spiece.model", "T5Tokenizer", {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PIECES)
+def test_a_sentencepiece_model_becomes_a_fast_tokenizer(kind: str, tmp_path: Path) -> None:
+    """As mDeBERTa and mT5 are published: no tokenizer.json. The SentencePiece library itself says what is right."""
+    import io
+
+    import sentencepiece
+    from architectures import DISENTANGLED, PAIR, TEXTS
+    from transformers import AutoConfig, AutoModel
+
+    name, tokenizer_class, ids = PIECES[kind]
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=file, vocab_size=250, hard_vocab_limit=False, minloglevel=2, **ids
+    )
+    folder = tmp_path / "original"
+    shape = DISENTANGLED if kind == "deberta-v2" else PAIR
+    AutoModel.from_config(AutoConfig.for_model(kind, vocab_size=400, **shape)).save_pretrained(folder)
+    (folder / name).write_bytes(file.getvalue())
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": tokenizer_class}))
+    fetch_model(Model(kind, path=str(folder)), tmp_path)
+    ours, theirs = (
+        SubwordTokenizer(tmp_path / "tokenizer"),
+        sentencepiece.SentencePieceProcessor(model_proto=file.getvalue()),
+    )
+    texts = ["The old lighthouse didn't turn", "老灯塔建于一八七四年", "rye-bread 1874 ประภาคาร"]
+    assert ours.ids(texts) == [theirs.encode(text) for text in texts]
+    assert (ours.prefix, ours.middle, ours.suffix) == (([1], [2], [2]) if kind == "deberta-v2" else ([], [1], [1]))
