@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from architectures import DISENTANGLED, PAIR, TEXTS, write_folder
 from stand_in_hub import StandInHub
 from stiltgrid.cards import Model
 from stiltgrid.errors import SourceError
@@ -77,7 +78,7 @@ def test_the_tokenizer_wraps_as_the_models_own(hub: StandInHub, folder: Path, tm
 
 
 def test_a_tokenizer_without_special_tokens_ends_segments_with_its_end_of_text() -> None:
-    layout = special_tokens(build_tokenizer(template=False, special=False))
+    layout = special_tokens(build_tokenizer(template=False, special=False), 100)
     assert layout == {"pad": 2, "mask": None, "prefix": [], "middle": [2], "suffix": [2], "segments": False}
 
 
@@ -188,7 +189,6 @@ def test_a_sentencepiece_model_becomes_a_fast_tokenizer(kind: str, tmp_path: Pat
     import io
 
     import sentencepiece
-    from architectures import DISENTANGLED, PAIR, TEXTS
     from transformers import AutoConfig, AutoModel
 
     name, tokenizer_class, ids = PIECES[kind]
@@ -209,3 +209,17 @@ def test_a_sentencepiece_model_becomes_a_fast_tokenizer(kind: str, tmp_path: Pat
     texts = ["The old lighthouse didn't turn", "老灯塔建于一八七四年", "rye-bread 1874 ประภาคาร"]
     assert ours.ids(texts) == [theirs.encode(text) for text in texts]
     assert (ours.prefix, ours.middle, ours.suffix) == (([1], [2], [2]) if kind == "deberta-v2" else ([], [1], [1]))
+
+
+def test_tokens_that_the_model_has_no_vector_for_are_left_out(tmp_path: Path) -> None:
+    """As decoders are often published: padding was added to the tokenizer and never to the model."""
+    published = write_folder("gpt2", tmp_path / "original")
+    size = len(published)
+    published.add_special_tokens({"pad_token": "[PAD]"})
+    published.save_pretrained(tmp_path / "original")
+    assert published("one [PAD]")["input_ids"][-1] == size
+    fetch_model(Model("any", path=str(tmp_path / "original")), tmp_path)
+    ours = SubwordTokenizer(tmp_path / "tokenizer")
+    assert ours.pad == published.eos_token_id < size == ours.vocabulary_size
+    assert max(ours.ids(["one [PAD] two"])[0]) < size
+    assert ours.ids(["one two"])[0] == published("one two", add_special_tokens=False)["input_ids"]

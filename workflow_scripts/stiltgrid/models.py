@@ -4,6 +4,7 @@ Weights are read from safetensors only and no code of a repository is ever run. 
 backbone alone, under Hugging Face's own keys: no task head, no pooler, no language-model head.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -159,16 +160,32 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
         raise SourceError(f"model '{name}': its tokenizer cannot be read from {folder} ({error})") from error
     if not getattr(tokenizer, "is_fast", False):
         raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
-    size, places = len(tokenizer), text_part(config).get("vocab_size")
-    if places is not None and size > places:
+    backend = tokenizer.backend_tokenizer
+    size, places = (
+        backend.get_vocab_size(with_added_tokens=False),
+        text_part(config).get("vocab_size") or len(tokenizer),
+    )
+    if size > places:
         raise SourceError(
             f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong"
         )
-    layout = {**special_tokens(tokenizer), **reading(config)}
+    layout = {**special_tokens(tokenizer, places), **reading(config)}
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
-        tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
+        backend.save(str(temporary / "tokenizer.json"))
+        if len(tokenizer) > places:
+            _drop_added(temporary / "tokenizer.json", places)
         write_json(layout, temporary / "special_tokens.json")
+
+
+def _drop_added(path: Path, places: int) -> None:
+    """Take out tokens that were added to a tokenizer and never to the model: a [PAD] for decoders, one for pictures.
+
+    A text that holds such a word is then read letter by letter, where the model would have no vector for it.
+    """
+    content = read_json(path)
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["id"] < places]
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def reading(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,12 +193,13 @@ def reading(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"causal": objective(config) == CAUSAL, "pooling": default_pooling(config)}
 
 
-def special_tokens(tokenizer: Any) -> dict[str, Any]:
+def special_tokens(tokenizer: Any, places: int) -> dict[str, Any]:
     """How a tokenizer wraps one and two segments (see `tokenization`), found by wrapping two words.
 
     A tokenizer that closes no text (GPT-2 and Qwen add nothing, Llama and Gemma begin only) gets its end-of-text
     token after each segment: the last state then has one meaning whatever the text ends with (as in Radford et al.
-    2018 and Wang et al. 2024). Padding is masked, so any id will do where there is no padding token.
+    2018 and Wang et al. 2024). Padding is masked, so any id will do where there is no padding token, or none among
+    the model's `places` embeddings.
     """
     first, second = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("one", "two"))
     prefix, suffix = _around(tokenizer("one")["input_ids"], first)
@@ -198,7 +216,8 @@ def special_tokens(tokenizer: Any) -> dict[str, Any]:
     if not suffix and tokenizer.eos_token_id is not None:
         suffix = [tokenizer.eos_token_id]
         middle = suffix if middle in ([], prefix) else middle
-    pad = next((item for item in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if item is not None), 0)
+    pads = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    pad = next((item for item in pads if item is not None and item < places), 0)
     return {
         "pad": pad,
         "mask": tokenizer.mask_token_id,
