@@ -4,7 +4,7 @@ The second sentence is drawn first and in the same way for every label; only the
 make the label true. A classifier that reads the second sentence alone is therefore at chance.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stiltgrid.sources.minilab.realise import Grammar
 from stiltgrid.sources.minilab.settings import Stream
@@ -24,6 +24,9 @@ from stiltgrid.sources.minilab.tasks import (
 from stiltgrid.sources.minilab.world import Clause, Manner, Phrase, World
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
+MODIFIERS = ("place", "time", "adjective")
+DROPPED = 0.4  # share of the neutral pairs with a modifier in which the premise lacks it
+ADDED = 0.25  # how often a premise says more than its hypothesis, for each modifier that this one lacks
 
 
 class Inference(TaskBuilder):
@@ -39,7 +42,10 @@ class Inference(TaskBuilder):
         distractors: bool = False,
         adjuncts: float = 0.6,
     ) -> None:
-        self.name, self.synonyms, self.distractors, self.adjuncts = name, synonyms, distractors, adjuncts
+        self.name, self.synonyms, self.distractors = name, synonyms, distractors
+        self.manner = Manner(adjuncts, 0.4, 0.4)
+        self.added = {ENTAILMENT: dict.fromkeys(MODIFIERS, ADDED), CONTRADICTION: dict.fromkeys(MODIFIERS, ADDED)}
+        self.added[NEUTRAL] = added_to_neutral((adjuncts, 0.4, 0.4))
         self.parts = {split: () for split in splits}
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
@@ -63,7 +69,7 @@ class Inference(TaskBuilder):
         return Item((*premises, hypothesis), label)
 
     def _hypothesis(self, world: World, stream: Stream, pool: str) -> Clause | None:
-        clause = world.certain_event(stream, pool, manner=Manner(self.adjuncts, 0.4, 0.4))
+        clause = world.certain_event(stream, pool, manner=self.manner)
         if stream.chance(0.3):
             return clause._replace(negated=True)
         if clause.object and clause.object.head in world.category and stream.chance(0.15):
@@ -88,7 +94,7 @@ class Inference(TaskBuilder):
         if premise is None:
             return None
         if not premise.negated:
-            premise = _enriched(world, stream, premise, dropped)
+            premise = _enriched(world, stream, premise, dropped, self.added[label])
         return fronted(stream, reworded(world, stream, premise, self.synonyms), 0.2)
 
     def _specific(self, world: World, stream: Stream, pool: str, hypothesis: Clause) -> Clause | None:
@@ -126,7 +132,7 @@ def _unproven(world: World, stream: Stream, pool: str, premise: Clause, negated:
     modifiers = [slot for slot in ("place", "time") if getattr(premise, slot) and premise.object is not None]
     if premise.object is not None and premise.object.adjective:
         modifiers.append("adjective")
-    if modifiers and not negated and stream.chance(0.5):
+    if modifiers and not negated and stream.chance(DROPPED):
         slot = stream.pick(modifiers)
         if slot == "adjective":
             assert premise.object is not None
@@ -159,17 +165,32 @@ def _denied(
     return change(world, stream, pool, premise, slot)
 
 
-def _enriched(world: World, stream: Stream, premise: Clause, dropped: str) -> Clause:
+def added_to_neutral(shares: Sequence[float]) -> dict[str, float]:
+    """How often a neutral premise gets each modifier that the hypothesis lacks.
+
+    `shares` says how often a hypothesis has each. A neutral premise may lose one, and would tell its label by being
+    short; so it is given others more often, as many as make modifiers equally frequent under all labels.
+    """
+    result = {}
+    for place, (name, share) in enumerate(zip(MODIFIERS, shares, strict=True)):
+        first, second = (other_share for index, other_share in enumerate(shares) if index != place)
+        alone, both = (1 - first) * (1 - second), first * second
+        lost = DROPPED * share * (alone + (1 - alone - both) / 2 + both / 3)
+        result[name] = min(1.0, ADDED + lost / (1 - share))
+    return result
+
+
+def _enriched(world: World, stream: Stream, premise: Clause, dropped: str, added: Mapping[str, float]) -> Clause:
     """More said about a positive event than the hypothesis says: nothing of it becomes untrue."""
     thing = premise.object
     if thing is not None:
-        if premise.place is None and dropped != "place" and stream.chance(0.4):
+        if premise.place is None and dropped != "place" and stream.chance(added["place"]):
             premise = premise._replace(place=world.adjunct_place(thing.head, stream))
         adjectives = world.person_adjectives if thing.head in world.folk else world.thing_adjectives
         named = thing.head in world.names
-        if not thing.adjective and not named and dropped != "adjective" and stream.chance(0.3):
+        if not thing.adjective and not named and dropped != "adjective" and stream.chance(added["adjective"]):
             premise = premise._replace(object=thing._replace(adjective=stream.pick(adjectives)))
-    if not premise.time and dropped != "time" and stream.chance(0.3):
+    if not premise.time and dropped != "time" and stream.chance(added["time"]):
         premise = premise._replace(time=stream.pick(world.days))
     return premise
 
