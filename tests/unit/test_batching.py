@@ -119,6 +119,16 @@ def test_pooling_reads_what_it_says():
     assert batch.pool(hidden, "mean_all").tolist() == [[2, 3], [7, 8]]
 
 
+def test_two_texts_are_compared_by_their_means():
+    # <s> a b </s> </s> c </s>, and a single text <s> d </s>; 0 opens, 1 closes, 9 pads.
+    columns = {"input_ids": [[0, 5, 6, 1, 1, 7, 1], [0, 8, 1]], "example": [0, 1]}
+    batch = make_batch(Encoded(to_table(columns)), [0, 1], 9, (0, 1), "compared")
+    hidden = torch.zeros(2, 7, 1)
+    hidden[0, :, 0] = torch.tensor([50.0, 1, 3, 50, 50, 5, 50])
+    hidden[1, 1, 0] = -2.0
+    assert batch.pool(hidden).tolist() == [[2, 5, 3, 10], [-2, -2, 0, 4]]
+
+
 def test_flat_and_padded_are_inverse_on_real_tokens():
     batch = make_batch(encoded([3, 1, 2]), [0, 1, 2], pad=0)
     hidden = torch.randn(3, 3, 5, requires_grad=True)

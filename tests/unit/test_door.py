@@ -473,6 +473,7 @@ def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
             "'gpt2' has no masked language model; expected causal, found masked",
         ),
         ({"tokens_per_step": 64}, "tokens_per_step: expected at least sequence_length 128, found 64"),
+        ({"short_length": 48}, "short_length: expected a whole part of sequence_length 128, found 48"),
         ({"mask_rate": 1}, "mask_rate: expected less than 1, found 1"),
         ({"languages": ["en", "fr"]}, "no raw text of fr in source 'local'"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from stiltgrid.errors import RowError
+from stiltgrid.families import family
 
 FIELDS = {"text_a": "premise", "text_b": "hypothesis", "label": "label"}
 NLI = {"labels": ("entailment", "neutral", "contradiction"), "label_values": (0, 1, 2), "drop_labels": (-1,)}
@@ -125,3 +126,13 @@ def test_head_scores_every_label(bench):
     assert head(torch.randn(5, 8)).shape == (5, 3)
     assert np.isclose(head.projection.weight.std().item(), 0.02, atol=0.01)
     assert not head.projection.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "compares"), [("sequence", True), ("choice", True), ("tagging", False), ("dual", False)]
+)
+def test_only_families_of_text_pairs_compare(name: str, compares: bool) -> None:
+    kind = family(name)
+    assert kind.pooling("compared") == ("compared" if compares else "mean")
+    assert kind.pooled_width(8, "compared") == (32 if compares else 8)
+    assert (kind.pooling("cls"), kind.pooled_width(8, "cls")) == ("cls", 8)

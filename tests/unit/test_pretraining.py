@@ -187,6 +187,17 @@ def test_pretraining_is_deterministic_and_follows_its_seed(pretrain):
     assert read[0] == read[1] != read[2]
 
 
+def test_the_first_steps_see_short_rows_and_the_last_ones_all_positions(pretrain, place):
+    settings = PretrainSettings.read({**SETTINGS, "steps": 10, "short_length": 8, "short_share": 0.6})
+    ids = np.arange(64).reshape(4, 16)
+    assert [settings.rows(ids, step).shape for step in (0, 5, 6, 9)] == [(8, 8), (8, 8), (4, 16), (4, 16)]
+    assert np.array_equal(settings.rows(ids, 0).reshape(-1), ids.reshape(-1))
+
+    folders = [pretrain(f"share{share}", steps=5, short_length=8, short_share=share) for share in (0.0, 1.0)]
+    plain, long, short = ((folder / "model.safetensors").read_bytes() for folder in (pretrain(steps=5), *folders))
+    assert plain == long != short
+
+
 def test_an_architecture_without_the_objective_is_refused(pretrain, tmp_path):
     with pytest.raises(StiltgridError, match="'llama' has no masked language model"):
         pretrain(architecture={"model_type": "llama", "hidden_size": 32})

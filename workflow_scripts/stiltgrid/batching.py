@@ -73,14 +73,31 @@ class Batch:
         return ((ends.cumsum(1) - ends > 0) & self.attention_mask).long()
 
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
-        """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token."""
+        """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token.
+
+        `compared` is (sequences, 4 * hidden), from the means u and v of the two texts: u, v, |u - v| and u * v
+        (Conneau et al. 2017, InferSent); a single text is compared with itself.
+        """
         how = how or self.pooling
+        if how == "compared":
+            return self._compared(hidden)
         if how == "cls":
             return hidden[:, 0]
         if how == "last":
             return hidden[torch.arange(len(hidden), device=hidden.device), self.lengths - 1]
         mask = (self.content_mask if how == "mean" else self.attention_mask).to(hidden.dtype).unsqueeze(-1)
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+    def _compared(self, hidden: torch.Tensor) -> torch.Tensor:
+        marks = (self.attention_mask & ~self.content_mask).cumsum(1)
+        first = torch.where(self.content_mask, marks, marks.max() + 1).amin(1, keepdim=True)
+        opening, rest = self.content_mask & (marks <= first), self.content_mask & (marks > first)
+        rest = torch.where(rest.any(1, keepdim=True), rest, opening)
+        u, v = (
+            (hidden * mask.to(hidden.dtype).unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+            for mask in (opening, rest)
+        )
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
 
     def flat(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, …): the states of real tokens, in sequence order."""

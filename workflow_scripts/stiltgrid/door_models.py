@@ -88,3 +88,6 @@ def _pretrain_problems(pretrain: Mapping[str, Any]) -> Iterator[str]:
     tokens = pretrain.get("tokens_per_step")
     if tokens and length and tokens < length:
         yield f"tokens_per_step: expected at least sequence_length {length}, found {tokens}"
+    short = pretrain.get("short_length")
+    if short and length and length % short:
+        yield f"short_length: expected a whole part of sequence_length {length}, found {short}"

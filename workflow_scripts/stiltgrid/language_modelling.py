@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, 
 from transformers.utils import logging as transformers_logging
 
 from stiltgrid.batching import ExampleOrder
+from stiltgrid.cards import QUIET
 from stiltgrid.errors import StiltgridError
 from stiltgrid.kinds import CAUSAL, MASKED_TYPES
 from stiltgrid.positions import OFFSET_POSITIONS
@@ -28,7 +29,11 @@ UNMASKED, REPLACED = 0.1, 0.1  # of the chosen tokens: left as they are, replace
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Settings of a `pretrain:` model that its training reads. `language_exponent` is XLM-R's alpha."""
+    """Settings of a `pretrain:` model that its training reads. `language_exponent` is XLM-R's alpha.
+
+    For the first `short_share` of the steps, rows are cut into pieces of `short_length` tokens: small models find out
+    sooner what belongs together, and later rows teach the longer positions (after Press et al. 2021, "Shortformer").
+    """
 
     architecture: Mapping[str, Any]
     sequence_length: int
@@ -44,6 +49,13 @@ class PretrainSettings:
     language_exponent: float = 0.3
     max_grad_norm: float = 1.0
     seed: int = 1
+    short_length: int | None = field(default=None, metadata=QUIET)
+    short_share: float = field(default=0.8, metadata=QUIET)
+
+    def rows(self, ids: np.ndarray, step: int) -> np.ndarray:
+        """A step's tokens, (rows, sequence_length), as rows of the length that the step is to have."""
+        short = self.short_length is not None and step < self.short_share * self.steps
+        return ids.reshape(-1, self.short_length) if short else ids
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> "PretrainSettings":

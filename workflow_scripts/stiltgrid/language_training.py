@@ -143,7 +143,7 @@ class LanguageTrainer:
                 keeper.after_step(self.saved_state)
                 share = linear_schedule(self.step, settings.steps, settings.warmup_share)
                 set_rate(self.optimizers, share)
-                loss = self._gradients(ids)
+                loss = self._gradients(settings.rows(ids, self.step))
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
                 for optimizer in self.optimizers:
                     optimizer.step()

@@ -34,10 +34,15 @@ class Reader:
                 "that reads from left to right; expected last, mean or mean_all"
             )
 
+    def pooling(self, family: Family) -> str:
+        """The model's setting for a family, or what suits the model."""
+        setting: str = getattr(self.model, family.pooling_setting) or self.special.pooling
+        return setting
+
     def batch(self, family: Family, encoded: Encoded, rows: np.ndarray) -> Batch:
         """A padded batch of sequences by number, pooled as the model's settings say for the family."""
         special = self.special
-        pooling = getattr(self.model, family.pooling_setting) or special.pooling
+        pooling = family.pooling(self.pooling(family))
         return make_batch(encoded, rows, special.pad, special.around, pooling, special.causal, special.separator)
 
 

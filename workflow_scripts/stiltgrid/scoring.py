@@ -61,10 +61,10 @@ def score_target(
     with whole_parquet(eval_rows):
         rows = pq.read_table(eval_rows)
     card = with_labels(card, rows.schema)
-    backbone, head = _load(Path(checkpoint_dir), head_card, compute)
+    reader = Reader(read_special_tokens(tokenizer_dir), settings)
+    backbone, head = _load(Path(checkpoint_dir), head_card, compute, reader)
     check_lengths(encoded, backbone.max_length, eval_arrow)
     _require_layer(settings, kind, backbone)
-    reader = Reader(read_special_tokens(tokenizer_dir), settings)
     options = {**as_params(settings), "hidden_layers": backbone.hidden_layers}
     count, parts = TokenCount(), []
     for layers in _passes(kind, backbone, len(encoded)):
@@ -119,13 +119,14 @@ def _passes(kind: Family, backbone: Backbone, sequences: int) -> list[list[int]]
 
 
 def _load(
-    folder: Path, head_card: Mapping[str, Any] | None, compute: Compute
+    folder: Path, head_card: Mapping[str, Any] | None, compute: Compute, reader: Reader
 ) -> tuple[Backbone, torch.nn.Module | None]:
     if head_card is None:
         return load_backbone(folder, compute.dtype).to(compute.device), None
     backbone, state = load_tuned(folder, compute.dtype)
     card = from_params(TaskCard, head_card)
-    head = family(card.family).build_head(card, backbone.hidden_size)
+    kind = family(card.family)
+    head = kind.build_head(card, kind.pooled_width(backbone.hidden_size, reader.pooling(kind)))
     try:
         head.load_state_dict(state)
     except RuntimeError as error:

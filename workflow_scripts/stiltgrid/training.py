@@ -195,7 +195,8 @@ class _Run:
         LOG.info("stage '%s': resumed after step %d of %d", stage.name, stage.state.step, len(stage.schedule))
 
     def _head(self, task: StageTask) -> torch.nn.Module:
-        head = task.family.build_head(task.card, self.backbone.hidden_size)
+        width = task.family.pooled_width(self.backbone.hidden_size, self.reader.pooling(task.family))
+        head = task.family.build_head(task.card, width)
         for name, earlier in self._heads.items():
             shapes = [{key: value.shape for key, value in item.state_dict().items()} for item in (earlier, head)]
             if self._families[name] == task.card.family and shapes[0] == shapes[1]:

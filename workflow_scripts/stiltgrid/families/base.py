@@ -53,6 +53,7 @@ class Family(ABC):
     splits_batches = True  # False: a step's examples must share one forward pass (in-batch negatives)
     splits_examples = False  # True: the loss is a sum over sequences, so those of one example may part
     pooling_setting = "pooling"  # the field of `Model` that says how `Batch.pool` pools
+    compares = False  # True: pooling `compared` sets the two texts of a sequence side by side; the mean elsewhere
 
     @abstractmethod
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
@@ -119,6 +120,14 @@ class Family(ABC):
 
         `columns` are the encoded scalar columns; `options` carries model settings (retrieval_layer, …).
         """
+
+    def pooling(self, asked: str) -> str:
+        """How this family's sequences are pooled in a model whose setting is `asked`."""
+        return "mean" if asked == "compared" and not self.compares else asked
+
+    def pooled_width(self, hidden_size: int, asked: str) -> int:
+        """Length of a pooled vector: what `build_head` is to be told."""
+        return 4 * hidden_size if self.pooling(asked) == "compared" else hidden_size
 
     def layers_per_pass(self, sequences: int, layers: int, hidden_size: int) -> int:
         """How many of `layers` layers' vectors one `decode` may hold for so many sequences; all, mostly.

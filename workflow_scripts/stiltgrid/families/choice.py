@@ -37,6 +37,7 @@ class MultipleChoice(Family):
     """
 
     name = "choice"
+    compares = True
     schema = pa.schema([*KEYS, ("context", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())])
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ class SequenceClassification(Family):
     """Fields: text_a, text_b (optional), label. Options: empty_texts, positive (a label whose F1 is measured)."""
 
     name = "sequence"
+    compares = True
     schema = pa.schema([*KEYS, ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.int32())])
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:

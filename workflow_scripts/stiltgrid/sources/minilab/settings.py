@@ -28,9 +28,9 @@ class WorldSettings:
     documents: int = 24000
     train_examples: int = 6000
     eval_examples: int = 200
-    glossed: float = 0.15
-    code_switched: float = 0.3
-    bilingual: float = 0.35
+    glossed: float = 0.1
+    code_switched: float = 0.4
+    bilingual: float = 0.5
     languages: tuple[str, ...] = tuple(LANGUAGES)
 
     def count(self, base: float, share: float = 1.0) -> int:

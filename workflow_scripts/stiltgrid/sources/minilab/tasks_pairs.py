@@ -26,6 +26,8 @@ from stiltgrid.sources.minilab.world import Clause, Manner, Phrase, World
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 MODIFIERS = ("place", "time", "adjective")
 DROPPED = 0.4  # share of the neutral pairs with a modifier in which the premise lacks it
+UNRELATED = 0.6  # share of the other neutral pairs that tell of another event of the same protagonist
+NEGATED = 0.1  # share of the hypotheses
 ADDED = 0.25  # how often a premise says more than its hypothesis, for each modifier that this one lacks
 
 
@@ -70,7 +72,10 @@ class Inference(TaskBuilder):
 
     def _hypothesis(self, world: World, stream: Stream, pool: str) -> Clause | None:
         clause = world.certain_event(stream, pool, manner=self.manner)
-        if stream.chance(0.3):
+        if clause.object is not None and not (clause.place or clause.time or clause.object.adjective):
+            # Without a modifier only a denial could contradict it.
+            clause = clause._replace(place=world.adjunct_place(clause.object.head, stream))
+        if stream.chance(NEGATED):
             return clause._replace(negated=True)
         if clause.object and clause.object.head in world.category and stream.chance(0.15):
             kind = world.category[clause.object.head]
@@ -138,8 +143,28 @@ def _unproven(world: World, stream: Stream, pool: str, premise: Clause, negated:
             assert premise.object is not None
             return premise._replace(object=premise.object._replace(adjective="", adjective_form=0)), slot
         return without(premise, slot), slot
+    if stream.chance(UNRELATED):
+        return _another_event(world, stream, pool, premise), ""
     slot = stream.pick(("subject", "verb", "object") if premise.object else ("subject", "verb"))
     return change(world, stream, pool, premise, slot), ""
+
+
+def _another_event(world: World, stream: Stream, pool: str, clause: Clause) -> Clause | None:
+    """Something else that the same protagonist does, said with the same modifiers."""
+    for _ in range(20):
+        event = world.event(stream, pool, clause.subject, manner=Manner(0.0, 0.0, 0.0))
+        if event is None or event.verb == clause.verb or (event.object is None) != (clause.object is None):
+            continue
+        if event.object is None or clause.object is None:
+            return event._replace(time=clause.time, negated=clause.negated)
+        if event.object.head == clause.object.head:
+            continue
+        adjectives = world.person_adjectives if event.object.head in world.folk else world.thing_adjectives
+        named = event.object.head in world.names
+        if clause.object.adjective and not named:
+            event = event._replace(object=event.object._replace(adjective=stream.pick(adjectives)))
+        return event._replace(place=clause.place, time=clause.time, negated=clause.negated)
+    return None
 
 
 def _denied(
@@ -148,16 +173,15 @@ def _denied(
     """A premise that cannot be true together with the hypothesis."""
     if hypothesis.negated:
         return premise._replace(negated=False)
-    options = [slot for slot in ("place", "time") if getattr(premise, slot) and premise.object is not None]
+    options = [slot for slot in ("place", "time") if getattr(premise, slot)]
     if premise.object is not None and premise.object.adjective:
         options.append("adjective")
-    if not general:
-        options.append("negation")
+    # As often as hypotheses are negated, so that a negated premise tells nothing.
+    if not general and (not options or stream.chance(NEGATED / (1 - NEGATED))):
+        return premise._replace(negated=True)
     if not options:
         return None
     slot = stream.pick(options)
-    if slot == "negation":
-        return premise._replace(negated=True)
     if slot == "adjective":
         assert premise.object is not None
         adjective = world.opposite[premise.object.adjective]
