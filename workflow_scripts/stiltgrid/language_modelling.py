@@ -54,8 +54,9 @@ class PretrainSettings:
 
     def rows(self, ids: np.ndarray, step: int) -> np.ndarray:
         """A step's tokens, (rows, sequence_length), as rows of the length that the step is to have."""
-        short = self.short_length is not None and step < self.short_share * self.steps
-        return ids.reshape(-1, self.short_length) if short else ids
+        if self.short_length is None or step >= self.short_share * self.steps:
+            return ids
+        return ids.reshape(-1, self.short_length)
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> "PretrainSettings":
