@@ -128,6 +128,25 @@ def test_every_kind_of_backbone_takes_adapters(name, tmp_path):
         assert [value.shape[0] for value in frozen] == [backbone.vocabulary_size]
 
 
+@pytest.mark.parametrize("part", [{"lora": {"rank": 2}}, {"freeze": "embeddings"}], ids=["lora", "freeze"])
+def test_gradient_checkpointing_changes_no_gradient(place, part):
+    gradients = []
+    for checkpointing in (False, True):
+        backbone = load_backbone(place / "backbone").train()
+        for module in backbone.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        if checkpointing:
+            backbone.checkpoint_gradients()
+        torch.manual_seed(4)
+        with trained_part(backbone, TrainingSettings(**part)):
+            backbone(batch_of([9, 4, 6])).square().sum().backward()
+            gradients.append([item.grad for item in backbone.parameters() if item.requires_grad])
+    assert any(value.abs().max() > 0 for value in gradients[0])
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, recomputed)
+
+
 def test_targets_are_named_or_refused(place):
     backbone = load_backbone(place / "backbone")
     with trained_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("query", "value")})):
