@@ -76,7 +76,9 @@ WARM = {
     **dict.fromkeys(["plot_transfer_matrix", "plot_languages"], "tables"),
     **dict.fromkeys(["plot_english_and_zero_shot", "plot_published"], "tables"),
     "collect_study_scores": "data",
+    "collect_how_many_scores": "data",
     "study_diversity": "tables",
+    "study_how_many": "tables",
 }
 
 

@@ -7,6 +7,7 @@ not made again. None of them belongs to `all`.
 
 include: "common_studies.smk"
 include: "study_diversity.smk"
+include: "study_how_many.smk"
 
 
 localrules:

@@ -20,3 +20,14 @@ def draw_sets(pool: Sequence[str], count: int, draws: int, seed: int) -> list[tu
         order = sorted((draw(), name) for name in names)
         found[tuple(sorted(name for _, name in order[:count]))] = None
     return list(found)
+
+
+def draw_orders(pool: Sequence[str], draws: int, seed: int) -> list[tuple[str, ...]]:
+    """`draws` different random orders of all names of `pool`; all orders where there are fewer."""
+    names = sorted(pool)
+    digest = hashlib.sha256(f"{seed}/orders".encode()).digest()
+    draw = random.Random(int.from_bytes(digest[:8], "big")).random
+    found: dict[tuple[str, ...], None] = {}
+    while len(found) < min(draws, math.factorial(len(names))):
+        found[tuple(name for _, name in sorted((draw(), name) for name in names))] = None
+    return list(found)

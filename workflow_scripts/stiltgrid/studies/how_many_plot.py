@@ -1,0 +1,63 @@
+"""The picture of study 4: scores against the number of tasks, a panel a group of languages."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stiltgrid.drawing import STYLE, save, write_notes
+from stiltgrid.layout import Layout
+from stiltgrid.student import quantile
+from stiltgrid.tables import AnyPath
+
+if TYPE_CHECKING:
+    from stiltgrid.studies.how_many import Model
+
+PANEL = (2.4, 2.2)
+BEST, RANDOM = "#0072B2", "#D55E00"
+
+
+def plot_curves(models: "Sequence[Model]", layout: Layout, paths: Iterable[AnyPath]) -> None:
+    """A line of panels a model: all languages, then near and far by each kind of similarity, with 95 % intervals."""
+    wide = max(len(model.groups()) for model in models)
+    size = (0.4 + wide * PANEL[0], 0.4 + len(models) * PANEL[1] + 1.0)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        for down, model in enumerate(models):
+            for across, (group, languages) in enumerate(model.groups().items()):
+                left, bottom = 0.5 + across * PANEL[0], size[1] - 0.4 - (down + 1) * PANEL[1] + 0.45
+                box = (left / size[0], bottom / size[1], (PANEL[0] - 0.6) / size[0], (PANEL[1] - 0.75) / size[1])
+                axes = figure.add_axes(box)
+                _panel(axes, model, languages)
+                axes.set_title(f"{model.name}, {group} ({len(languages)})", size=7.5, loc="left")
+        notes = [
+            f"Means over {', '.join(column.target for column in layout.columns)} and the languages of a group (their "
+            f"number in brackets); {len(layout.seeds)} seeds. Best tasks: 95 % intervals over training noise, pooled "
+            "over sizes. Random: 95 % intervals over random orders of the tasks.",
+            "Shaded: within noise of the best size (Tukey's honest significant difference).",
+        ]
+        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
+        save(figure, paths)
+
+
+def _panel(axes: Axes, model: "Model", languages: Sequence[str]) -> None:
+    curve, orders = model.curve(languages), model.orders(languages)
+    high = float(curve.means.max())
+    axes.axhspan(high - curve.margin, high, color="#dddddd", linewidth=0, zorder=0)
+    axes.errorbar(
+        curve.sizes, curve.means, yerr=curve.half_width, color=BEST, marker="o", markersize=3.5, linewidth=1,
+        elinewidth=0.7, capsize=1.5, label="best tasks",
+    )  # fmt: skip
+    means = orders.mean(axis=2)
+    half = quantile(0.95, len(means) - 1) * means.std(axis=0, ddof=1) / len(means) ** 0.5
+    axes.errorbar(
+        [size + 0.12 for size in model.random_sizes], means.mean(axis=0), yerr=half, color=RANDOM, marker="s",
+        markersize=3.5, linewidth=1, linestyle="--", elinewidth=0.7, capsize=1.5, label="random tasks",
+    )  # fmt: skip
+    axes.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
+    axes.set_xlabel("tasks in the mixture", size=7)
+    axes.set_ylabel("score (points)", size=7)
+    axes.tick_params(labelsize=6.5)
+    axes.legend(fontsize=6, frameon=False)
