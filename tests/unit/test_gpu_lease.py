@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 
 import pytest
 from stiltgrid.gpu_lease import lease_gpu, lease_gpus, visible_gpus
@@ -66,6 +67,37 @@ def test_a_job_that_waits_for_several_holds_none(tmp_path):
         go_on.set()
         process.join(20)
         assert process.exitcode == 0
+
+
+def computing_job(environment, answers, go_on):
+    """`prepare_compute` on a make-believe machine of two GPUs; which of them it makes its own."""
+    import torch
+    from stiltgrid.device import prepare_compute
+
+    chosen = []
+    os.environ.update(environment)
+    tempfile.tempdir = environment["TMPDIR"]
+    torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
+    torch.cuda.is_bf16_supported, torch.cuda.set_device = lambda: True, chosen.append
+    prepare_compute(threads=1)
+    answers.put(chosen)
+    go_on.wait(20)
+
+
+def test_jobs_compute_on_gpus_of_their_own_unless_a_scheduler_gave_them(tmp_path):
+    machine = {"TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0,1"}
+    given = ({}, {}, {"SLURM_JOB_ID": "7"}, {"WORLD_SIZE": "2", "LOCAL_RANK": "1"})
+    found, jobs = [], []
+    for more in given:
+        answers, go_on = FORK.Queue(), FORK.Event()
+        jobs.append((FORK.Process(target=computing_job, args=({**machine, **more}, answers, go_on)), go_on))
+        jobs[-1][0].start()
+        found.append(answers.get(timeout=60))
+    for process, go_on in jobs:
+        go_on.set()
+        process.join(20)
+        assert process.exitcode == 0
+    assert found == [[0], [1], [], []]
 
 
 @pytest.mark.parametrize(
