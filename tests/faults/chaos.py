@@ -128,7 +128,8 @@ class Chaos:
 
         Those that were started after the process that forks them was killed do, as Snakemake's own do.
         """
-        _, alive = psutil.wait_procs(processes, timeout=1 if self.may_fail else 20)
+        # One that is still importing learns of the death when it is done, which takes as long as the machine is busy.
+        _, alive = psutil.wait_procs(processes, timeout=1 if self.may_fail else max(20.0, self.peaceful.seconds))
         for process in alive:
             if not self.may_fail:
                 self.outcome.problems.append(f"process {process.pid} outlived Snakemake")
