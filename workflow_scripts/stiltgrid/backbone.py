@@ -4,21 +4,31 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from stiltgrid.batching import Batch
+from stiltgrid.batching import Batch, make_batch
+from stiltgrid.device import Compute
+from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.errors import SourceError
 from stiltgrid.kinds import objective
 from stiltgrid.optimizers import split_matrices
-from stiltgrid.positions import position_limit
+from stiltgrid.packing import GROUPED, JAGGED
+from stiltgrid.positions import first_position, position_limit
 
 transformers_logging.disable_progress_bar()
+
+LOG = logging.getLogger(__name__)
+TRIED_LENGTHS = (7, 3, 5)  # of the sequences that a backbone must read alike packed and padded
+# How far their states may lie apart, in deviations: in float32, and in the half precision that a job computes in.
+FULL_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.1
 
 
 class Backbone(torch.nn.Module):
@@ -43,6 +53,11 @@ class Backbone(torch.nn.Module):
                 parameter.requires_grad_(id(parameter) in kept)
         accepts = inspect.signature(self.reader.forward).parameters
         self._options: dict[str, Any] = {"use_cache": False} if "use_cache" in accepts else {}
+        self._takes_positions = "position_ids" in accepts
+        self._first_position = first_position(config.to_dict())
+        self._padded_attention: str = self.reader.config._attn_implementation
+        # The way packed sequences are attended to, once `learn_packing` has found one.
+        self._packed_attention: str | None = None
         # Token types are for models that have learnt more than one of them.
         self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
@@ -74,7 +89,57 @@ class Backbone(torch.nn.Module):
         segments = batch.segments if self._tells_segments else None
         if segments is not None:
             options["token_type_ids"] = segments
+        if batch.packing is not None:
+            options |= {"packing": batch.packing, "position_ids": batch.packing.positions + self._first_position}
+        # Stays as it is until the next pass: recomputed activations look the attention up again.
+        wanted = self._padded_attention if batch.packing is None else self._packed_attention
+        if self.reader.config._attn_implementation != wanted:
+            self.reader.config._attn_implementation = wanted
         return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
+
+    def learn_packing(self, compute: Compute) -> bool:
+        """Find a packed attention that gives this backbone the states that padding gives; whether there is one.
+
+        Tried out on short sequences rather than told by names: transformers has hundreds of architectures.
+        """
+        if self._packed_attention is None:
+            fault = "it takes no position ids"
+            kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
+            for attention in kernels if self._takes_positions else ():
+                fault = self._packing_fault(attention, compute)
+                if not fault:
+                    self._packed_attention = attention
+                    break
+            if fault:
+                LOG.info("micro-batches of similar lengths, not packed ones: %s", fault)
+        return self._packed_attention is not None
+
+    @torch.no_grad()
+    def _packing_fault(self, attention: str, compute: Compute) -> str:
+        """Why sequences packed for this attention are not read as padded ones are; empty where they are."""
+        random = np.random.default_rng(0)
+        ids = [random.integers(self.vocabulary_size // 2, self.vocabulary_size, size) for size in TRIED_LENGTHS]
+        data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
+        batches = [
+            make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device) for packed in (True, False)
+        ]
+        half = compute.dtype != torch.float32
+        tries = [(nullcontext, FULL_TOLERANCE), *([(compute.autocast, HALF_TOLERANCE)] if half else [])]
+        was_training, self._packed_attention = self.training, attention
+        self.eval()
+        try:
+            for precision, tolerance in tries:
+                with precision():
+                    packed, padded = (batch.flat(self(batch)).float() for batch in batches)
+                apart = ((packed - padded).abs().max() / padded.std()).item()
+                if not apart <= tolerance:
+                    return f"{attention}: states differ from padded ones by {apart:.1g} deviations"
+        except Exception as error:  # whatever an architecture may raise at what it does not know
+            return f"{attention}: {type(error).__name__}: {error}"
+        finally:
+            self._packed_attention = None
+            self.train(was_training)
+        return ""
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass: less memory, about a third more time."""

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from stiltgrid.encoded import Encoded
+from stiltgrid.packing import Packing, pack
 
 POOLINGS = ("cls", "mean", "mean_all", "last")
 TIE = 1e-6  # of a token's price, for the padding of micro-batches that cost the same
@@ -27,6 +28,7 @@ class Batch:
     `places` are the positions of the real tokens in the flattened (sequences * longest) layout.
     `causal` says that the model reads from left to right; `separator` is the id that ends the first of two
     segments, where the model tells them apart.
+    With a `packing` nothing is padded: `input_ids` and hidden states are (1, total tokens), in sequence order.
     """
 
     input_ids: torch.Tensor
@@ -40,6 +42,7 @@ class Batch:
     places: torch.Tensor
     causal: bool = False
     separator: int | None = None
+    packing: Packing | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -52,7 +55,7 @@ class Batch:
     @property
     def computed_tokens(self) -> int:
         """Tokens that the backbone computes, padding included."""
-        return self.attention_mask.numel()
+        return self.input_ids.numel()
 
     @property
     def model_mask(self) -> torch.Tensor | None:
@@ -66,11 +69,14 @@ class Batch:
 
     @property
     def segments(self) -> torch.Tensor | None:
-        """(sequences, longest) of 0 and 1: the segment of each token (BERT's token types); None where none are told."""
+        """Like `input_ids`, of 0 and 1: the segment of each token (BERT's token types); None where none are told."""
         if self.separator is None:
             return None
         ends = (self.input_ids == self.separator).long()
-        return ((ends.cumsum(1) - ends > 0) & self.attention_mask).long()
+        if self.packing is not None:
+            ends = self.padded(ends[0], 0)
+        found = ((ends.cumsum(1) - ends > 0) & self.attention_mask).long()
+        return found if self.packing is None else found.reshape(1, -1)[:, self.places]
 
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
         """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token.
@@ -79,6 +85,11 @@ class Batch:
         (Conneau et al. 2017, InferSent); a single text is compared with itself.
         """
         how = how or self.pooling
+        if self.packing is not None:
+            if how in ("cls", "last"):
+                places = self.packing.starts if how == "cls" else self.packing.starts + self.lengths - 1
+                return hidden[0].index_select(0, places)
+            hidden = self.padded(hidden[0], 0.0)
         if how == "compared":
             return self._compared(hidden)
         if how == "cls":
@@ -101,11 +112,12 @@ class Batch:
 
     def flat(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, …): the states of real tokens, in sequence order."""
-        return hidden.reshape(-1, *hidden.shape[2:])[self.places]
+        tokens = hidden.reshape(-1, *hidden.shape[2:])
+        return tokens[self.places] if self.packing is None else tokens
 
     def padded(self, values: torch.Tensor, fill: float) -> torch.Tensor:
         """(sequences, longest, …) from (total tokens, …); `fill` stands beyond each sequence's end."""
-        result = values.new_full((self.computed_tokens, *values.shape[1:]), fill)
+        result = values.new_full((self.attention_mask.numel(), *values.shape[1:]), fill)
         result = result.index_copy(0, self.places, values)
         return result.reshape(*self.attention_mask.shape, *values.shape[1:])
 
@@ -129,6 +141,7 @@ class Batch:
             move(self.places),
             self.causal,
             self.separator,
+            None if self.packing is None else self.packing.moved(move),
         )
 
 
@@ -147,6 +160,7 @@ def make_batch(
     pooling: str = "cls",
     causal: bool = False,
     separator: int | None = None,
+    packed: bool = False,
 ) -> Batch:
     """Gather sequences by index. `special` are the ids that mean-pooling leaves out; the rest as in `Batch`."""
     rows = np.asarray(indices, dtype=np.int64)
@@ -154,10 +168,11 @@ def make_batch(
     mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
     positions = token_positions(encoded, rows)
     input_ids = np.full(mask.shape, pad, dtype=np.int64)
-    input_ids[mask] = encoded.tokens["input_ids"][positions]
+    tokens = encoded.tokens["input_ids"][positions]
+    input_ids[mask] = tokens
     content = mask & ~np.isin(input_ids, np.asarray([*special], dtype=np.int64))
     return Batch(
-        torch.from_numpy(input_ids),
+        torch.from_numpy(tokens.astype(np.int64)[None] if packed else input_ids),
         torch.from_numpy(mask),
         torch.from_numpy(content),
         torch.from_numpy(lengths.astype(np.int64)),
@@ -168,6 +183,7 @@ def make_batch(
         torch.from_numpy(np.flatnonzero(mask)),
         causal,
         separator,
+        pack(lengths) if packed else None,
     )
 
 
@@ -265,6 +281,23 @@ def cut_by_length(lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost
     return pieces[::-1]
 
 
+def fill(longest: np.ndarray, sizes: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Units of `sizes` tokens in as few micro-batches of at most `max_tokens` as their order by length allows.
+
+    Longest first. A unit that alone is larger stands alone.
+    """
+    order = np.lexsort((np.arange(len(longest)), -longest))
+    pieces: list[list[int]] = []
+    left = 0
+    for unit in order:
+        if not pieces or sizes[unit] > left:
+            pieces.append([])
+            left = max_tokens
+        pieces[-1].append(int(unit))
+        left -= int(sizes[unit])
+    return [np.asarray(piece, dtype=np.int64) for piece in pieces]
+
+
 def plan_step(
     encoded: Encoded,
     example_offsets: np.ndarray,
@@ -273,11 +306,13 @@ def plan_step(
     cost: PassCost,
     splits_batches: bool = True,
     splits_examples: bool = False,
+    packed: bool = False,
 ) -> list[np.ndarray]:
     """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
 
     `splits_batches` False keeps the step in one forward pass; `splits_examples` True lets sequences of
-    one example part, which saves padding where the loss is a sum over sequences.
+    one example part, which saves padding where the loss is a sum over sequences. `packed` ones have no
+    padding to save, so they are as large as `max_tokens` allows, whatever the `cost` of a pass.
     """
     starts, stops = example_offsets[examples], example_offsets[examples + 1]
     counts = stops - starts
@@ -286,11 +321,14 @@ def plan_step(
         return [rows]
     lengths = encoded.lengths[rows]
     if splits_examples:
-        return [rows[piece] for piece in cut_by_length(lengths, np.ones_like(lengths), max_tokens, cost)]
+        ones = np.ones_like(lengths)
+        pieces = fill(lengths, lengths, max_tokens) if packed else cut_by_length(lengths, ones, max_tokens, cost)
+        return [rows[piece] for piece in pieces]
     first = np.cumsum(counts) - counts
     longest = np.maximum.reduceat(lengths, first)
     groups = np.split(rows, first[1:])
-    pieces = cut_by_length(longest, counts, max_tokens, cost)
+    sizes = np.add.reduceat(lengths, first)
+    pieces = fill(longest, sizes, max_tokens) if packed else cut_by_length(longest, counts, max_tokens, cost)
     return [np.concatenate([groups[unit] for unit in piece]) for piece in pieces]
 
 

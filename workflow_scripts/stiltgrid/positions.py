@@ -21,3 +21,8 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     if config.get("model_type") in OFFSET_POSITIONS:
         return int(places) - int(config.get("pad_token_id", 1)) - 1
     return int(places)
+
+
+def first_position(config: Mapping[str, Any]) -> int:
+    """The position that a backbone counts a text's first token by (XLM-R: the padding id + 1, so 2)."""
+    return int(config.get("pad_token_id", 1)) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0

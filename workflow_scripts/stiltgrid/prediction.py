@@ -39,11 +39,13 @@ class Reader:
         setting: str = getattr(self.model, family.pooling_setting) or self.special.pooling
         return setting
 
-    def batch(self, family: Family, encoded: Encoded, rows: np.ndarray) -> Batch:
-        """A padded batch of sequences by number, pooled as the model's settings say for the family."""
+    def batch(self, family: Family, encoded: Encoded, rows: np.ndarray, packed: bool = False) -> Batch:
+        """A padded (or packed) batch of sequences by number, pooled as the model's settings say for the family."""
         special = self.special
         pooling = family.pooling(self.pooling(family))
-        return make_batch(encoded, rows, special.pad, special.around, pooling, special.causal, special.separator)
+        return make_batch(
+            encoded, rows, special.pad, special.around, pooling, special.causal, special.separator, packed
+        )
 
 
 @dataclass

@@ -71,6 +71,7 @@ class Stage:
         # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
         self.carried: Sequence[torch.nn.Parameter] = ()
         self.optimizers = self._optimizers()
+        self.packed = backbone.learn_packing(compute)
         self.cost = pass_cost(compute.device.type, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.best: list[torch.Tensor] | None = None
@@ -176,6 +177,7 @@ class Stage:
             self.cost,
             task.family.splits_batches,
             task.family.splits_examples,
+            self.packed,
         )
 
     def _plan_share(self, which: int, examples: np.ndarray) -> list[np.ndarray]:
@@ -197,7 +199,7 @@ class Stage:
         step_tokens = TokenCount()
         total = torch.zeros((), device=self.compute.device)
         for micro_batch in micro_batches:
-            batch = self.reader.batch(task.family, task.train, micro_batch)
+            batch = self.reader.batch(task.family, task.train, micro_batch, self.packed)
             step_tokens.add(batch)
             total += self._backward(task, batch.to(self.compute.device), weight)
         return total, step_tokens, len(micro_batches)
