@@ -20,7 +20,7 @@ from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.errors import SourceError
 from stiltgrid.kinds import objective
 from stiltgrid.optimizers import split_matrices
-from stiltgrid.packing import GROUPED, JAGGED
+from stiltgrid.packing import GROUPED, JAGGED, register_attention
 from stiltgrid.positions import first_position, position_limit
 
 transformers_logging.disable_progress_bar()
@@ -103,6 +103,7 @@ class Backbone(torch.nn.Module):
         Tried out on short sequences rather than told by names: transformers has hundreds of architectures.
         """
         if self._packed_attention is None:
+            register_attention()
             fault = "it takes no position ids"
             kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
             for attention in kernels if self._takes_positions else ():

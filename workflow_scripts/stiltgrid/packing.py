@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
 
+GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"  # names of attention functions in transformers
 GROUP_PRICE = 1500  # of one more group, in pairs of tokens that attention compares (measured on a CPU)
 # What a model may hand to attention that this one does not do; such models stay padded.
 REFUSED = ("position_bias", "sliding_window", "softcap", "s_aux")
@@ -197,6 +197,9 @@ def _attention(kernel: Callable[[list[torch.Tensor], Packing, _How], torch.Tenso
     return attend
 
 
-GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"
-AttentionInterface.register(GROUPED, _attention(_grouped))
-AttentionInterface.register(JAGGED, _attention(_jagged))
+def register_attention() -> None:
+    """Make GROUPED and JAGGED known to transformers, whose modelling code is only imported where it is needed."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(GROUPED, _attention(_grouped))
+    AttentionInterface.register(JAGGED, _attention(_jagged))
