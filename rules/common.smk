@@ -16,6 +16,7 @@ from stiltgrid.cards import NONE, as_params
 from stiltgrid.door import load_grid
 from stiltgrid.errors import StiltgridError
 from stiltgrid.layout import grid_layout
+from stiltgrid.once import once, sign_functions
 from stiltgrid.parts import card_part, model_part
 from stiltgrid.sources import open_source
 
@@ -49,9 +50,9 @@ except StiltgridError as error:
 CODE = grid_paths.Digests(
     GRID,
     Path(workflow.basedir, "workflow_scripts"),
-    Path(".snakemake/stiltgrid_code.json"),
+    Path(".snakemake"),
 )
-atexit.register(CODE.outlines.save)
+atexit.register(CODE.save)
 LAYOUT = grid_layout(GRID, lambda card: card.headline(GRID.source))
 DATA_DIR = data_folder(GRID.data_dir)
 SOURCE = open_source(GRID.source, DATA_DIR, GRID.world)
@@ -98,6 +99,7 @@ def source_params():
     return {"kind": GRID.source, "data_dir": DATA_DIR}
 
 
+@once
 def origin_parts(task):
     """Parts of the cards whose rows a task takes over."""
     return {
@@ -106,6 +108,7 @@ def origin_parts(task):
     }
 
 
+@once
 def training_files(model, tasks):
     """What a training stage reads of its tasks: encoded rows, and canonical rows to measure on."""
     encoded = [
@@ -120,6 +123,7 @@ def training_files(model, tasks):
     ]
 
 
+@once
 def training_params(stage, model, tasks):
     """Cards, settings and files of a stage's tasks."""
     return [
@@ -135,6 +139,7 @@ def training_params(stage, model, tasks):
     ]
 
 
+@once
 def recipe_settings(intermediate):
     """Settings of a row that mixes tasks are its own; a single task's come with the task."""
     if len(GRID.recipe(intermediate).tasks) == 1:
@@ -142,6 +147,7 @@ def recipe_settings(intermediate):
     return as_params(GRID.training_for("intermediate", intermediate))
 
 
+@once
 def scored_card(target):
     """What scoring reads of a target's card, with the split that heads the tables under this source."""
     return {
@@ -150,18 +156,21 @@ def scored_card(target):
     }
 
 
+@once
 def head_card(target):
     """The card whose head is scored: that of the last training stage; None where there is no head."""
     train = GRID.cards[target].train
     return card_part(GRID.cards[train[-1]], "train") if train else None
 
 
+@once
 def scoring_precision(target):
     """Scores are computed as the target was trained."""
     train = GRID.cards[target].train
     return GRID.training_for("target", train[-1] if train else target).precision
 
 
+@once
 def origin_of_model(model):
     """Where a model's weights come from."""
     chosen = GRID.models[model]
@@ -182,6 +191,7 @@ def encoding_files(wildcards):
     )
 
 
+@once
 def pretrain_params(model):
     """What pretraining reads of a model's `pretrain:` section: not what made the text and the tokenizer."""
     section = as_params(GRID.models[model].pretrain)
@@ -212,6 +222,7 @@ def text_files(model):
     return [str(file) for file in files if file]
 
 
+@once
 def row_files(task, training):
     """Files of a mirror whose change must prepare a task again; the hub and the mini-lab have none."""
     if GRID.source != "local":

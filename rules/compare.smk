@@ -38,7 +38,8 @@ localrules:
 rule test_gains:
     input:
         scores=rules.collect_scores.output[0],
-        predictions=PREDICTIONS,
+        # As a function: of a list, Snakemake digests the whole for each of its files.
+        predictions=lambda wildcards: PREDICTIONS,
     output:
         report(
             "results/tables/significance.tsv",
@@ -68,7 +69,7 @@ rule test_gains:
 rule select_rows:
     input:
         scores=rules.collect_scores.output[0],
-        predictions=PREDICTIONS,
+        predictions=lambda wildcards: PREDICTIONS,
     output:
         report(
             "results/tables/best_rows.tsv",

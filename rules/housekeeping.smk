@@ -38,3 +38,7 @@ rule clean_state:
         "../envs/data.yaml"
     script:
         "../workflow_scripts/clean_state.py"
+
+
+# The last file that is included, so that every rule is known.
+sign_functions(workflow.rules)

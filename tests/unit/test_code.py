@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from stiltgrid.code import code_digest
+from stiltgrid.code_cache import DigestCache
 from stiltgrid.code_outline import Outlines
 
 SCRIPT = '''"""Says what it does."""
@@ -199,6 +200,20 @@ def test_outlines_are_kept_on_disk(tree: Path, tmp_path_factory: pytest.TempPath
     assert code_digest(tree / "script.py", outlines=Outlines(tree / "stiltgrid", cache)) != before
     cache.write_text("{half")
     assert code_digest(tree / "script.py", outlines=Outlines(tree / "stiltgrid", cache)) != before
+
+
+def test_digests_hold_until_some_file_changes(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("cache") / "digests.json"
+    first = DigestCache(tree, file)
+    assert first.digest("script", lambda: "made") == "made"
+    first.save()
+    assert DigestCache(tree, file).digest("script", lambda: "made again") == "made"
+    assert DigestCache(tree, file).digest("another", lambda: "made again") == "made again"
+    edit(tree / "stiltgrid/kinds/base.py", "1", "10")
+    assert DigestCache(tree, file).digest("script", lambda: "made again") == "made again"
+    edit(tree / "stiltgrid/kinds/base.py", "10", "1")
+    file.write_text("{half")
+    assert DigestCache(tree, file).digest("script", lambda: "made again") == "made again"
 
 
 def test_every_script_of_the_workflow_has_a_digest() -> None:

@@ -55,6 +55,7 @@ class Outlines:
         self.library = library
         self._cache = cache
         self._found: dict[str, Outline] = {}
+        self._modules: dict[str, Path | None] = {}
         self._saved: dict[str, Any] = {}
         self._changed = False
         state = Path(__file__).stat()
@@ -86,6 +87,11 @@ class Outlines:
 
     def module_file(self, module: str) -> Path | None:
         """The file of a dotted name, None where it is no module of the package."""
+        if module not in self._modules:
+            self._modules[module] = self._find(module)
+        return self._modules[module]
+
+    def _find(self, module: str) -> Path | None:
         first, *rest = module.split(".")
         if first != PACKAGE:
             return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stiltgrid.cards import NONE, Grid, Model, mixture_pattern
 from stiltgrid.code import code_digest
+from stiltgrid.code_cache import DigestCache
 from stiltgrid.code_outline import PACKAGE, Outlines
 from stiltgrid.positions import position_limit
 
@@ -110,11 +111,18 @@ def sequence_length(grid: Grid, model: Model, task: str) -> int:
 class Digests:
     """Code digests of the scripts, with what each job of a grid loads by name."""
 
-    def __init__(self, grid: Grid, scripts: Path, cache: Path | None = None) -> None:
+    def __init__(self, grid: Grid, scripts: Path, records: Path | None = None) -> None:
+        """`records` is the folder where digests and outlines are kept for the next run."""
         self.grid = grid
         self.scripts = scripts
-        self.outlines = Outlines(scripts / PACKAGE, cache)
+        self._outlines = Outlines(scripts / PACKAGE, records / "stiltgrid_code.json" if records else None)
+        self._cache = DigestCache(scripts, records / "stiltgrid_digests.json" if records else None)
         self._found: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def save(self) -> None:
+        """Keep what was read for the next run."""
+        self._outlines.save()
+        self._cache.save()
 
     def plain(self, script: str) -> str:
         """Digest of a script that loads nothing by name."""
@@ -146,5 +154,8 @@ class Digests:
         key = (script, tuple(sorted(set(modules))))
         if key not in self._found:
             path = self.scripts / f"{script}.py"
-            self._found[key] = code_digest(path, key[1], METHODS - calls, self.outlines)
+            name = " ".join([str(path), *key[1]])
+            self._found[key] = self._cache.digest(
+                name, lambda: code_digest(path, key[1], METHODS - calls, self._outlines)
+            )
         return self._found[key]

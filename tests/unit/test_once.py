@@ -1,0 +1,36 @@
+"""Answers are worked out once, and functions carry the signature that Snakemake asks for."""
+
+import inspect
+from types import SimpleNamespace
+
+from stiltgrid.once import once, sign_functions
+
+
+def test_an_answer_is_worked_out_once_for_each_question() -> None:
+    asked: list[object] = []
+
+    @once
+    def files(model: str, tasks: list[str], training: bool = True) -> list[str]:
+        asked.append((model, tuple(tasks), training))
+        return [f"{model}/{task}" for task in tasks]
+
+    assert files("tiny", ["mnli", "qqp"]) == ["tiny/mnli", "tiny/qqp"] == files("tiny", ["mnli", "qqp"])
+    assert files("tiny", ["qqp", "mnli"]) == ["tiny/qqp", "tiny/mnli"]
+    files("tiny", ["mnli"], training=False)
+    files("tiny", ["mnli"])
+    assert len(asked) == 4
+    assert files.__name__ == "files"
+
+
+def test_functions_of_a_rule_carry_their_signatures() -> None:
+    def parameter(wildcards: object) -> int:
+        return 1
+
+    def files(wildcards: object, attempt: int) -> str:
+        return ""
+
+    wrapped = SimpleNamespace(_file=SimpleNamespace(callable=files))
+    sign_functions([SimpleNamespace(input=["a.txt", wrapped], params=[parameter, {"a": 1}])])
+    assert list(parameter.__signature__.parameters) == ["wildcards"]  # type: ignore[attr-defined]
+    assert inspect.signature(files) is files.__signature__  # type: ignore[attr-defined]
+    assert list(inspect.signature(files).parameters) == ["wildcards", "attempt"]
