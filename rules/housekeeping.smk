@@ -1,8 +1,9 @@
-"""Asked for by name: what this machine has, what takes space, and an end to what unfinished jobs have left."""
+"""Asked for by name: what this machine has, what a grid takes, what takes space, an end to what killed jobs left."""
 
 
 localrules:
     doctor,
+    estimate,
     estimate_disk,
     clean_state,
 
@@ -17,6 +18,22 @@ rule doctor:
         configfiles=workflow.configfiles,
     script:
         "../workflow_scripts/doctor.py"
+
+
+rule estimate:
+    log:
+        "logs/estimate.log",
+    conda:
+        "../envs/training.yaml"
+    params:
+        jobs=lambda wildcards: workflow.cores or 1,
+        data_dir=DATA_DIR,
+        configfiles=workflow.configfiles,
+        # What was laid over the default configuration, for the dry run that counts the jobs.
+        overlays=[str(file) for file in workflow.config_settings.configfiles],
+        settings=dict(workflow.config_settings.config),
+    script:
+        "../workflow_scripts/estimate.py"
 
 
 rule estimate_disk:

@@ -214,6 +214,7 @@ class Grid:
     keep_tuned: bool = True
     studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    estimate: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own_models(self) -> tuple[str, ...]:

@@ -175,5 +175,6 @@ def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard]) -> Grid:
         training=config.get("training", {}),
         evaluation=config.get("evaluation", {}),
         keep_tuned=config.get("keep_tuned", True),
+        estimate=config.get("estimate", {}),
         studies=config.get("studies", {}),
     )
