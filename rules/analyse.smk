@@ -55,7 +55,8 @@ rule compare_rows:
 
 rule plot_transfer_matrix:
     input:
-        rules.collect_scores.output,
+        scores=rules.collect_scores.output[0],
+        best=BEST_ROWS,
     output:
         report(
             "results/plots/transfer_matrix.svg",
@@ -126,6 +127,7 @@ rule summarise:
         matrix=rules.plot_transfer_matrix.output,
         languages=expand(rules.plot_languages.output, target=GRID.targets),
         english=rules.plot_english_and_zero_shot.output,
+        best=BEST_ROWS,
     output:
         report(
             "results/tables/summary.txt",

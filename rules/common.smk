@@ -59,6 +59,7 @@ SOURCE = open_source(GRID.source, DATA_DIR, GRID.world)
 TOKENIZER = multiext(
     "results/models/{model}/tokenizer/", "tokenizer.json", "special_tokens.json"
 )
+BEST_ROWS = "results/tables/best_rows.tsv"
 FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]
 PRETRAINED = [name for name, model in GRID.models.items() if model.pretrain]
 # What a forking parent imports for each rule's jobs; rules that are not named start as plain processes.

@@ -72,7 +72,7 @@ rule select_rows:
         predictions=lambda wildcards: PREDICTIONS,
     output:
         report(
-            "results/tables/best_rows.tsv",
+            BEST_ROWS,
             caption="../report/best_rows.rst",
             category="Transfer",
             labels={"table": "best row", "by": "target"},

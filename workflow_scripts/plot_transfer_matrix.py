@@ -4,10 +4,12 @@ from stiltgrid.warm import run
 
 
 def main(snakemake):
+    from stiltgrid.best_rows import read_best_rows
     from stiltgrid.layout import layout_from_params
     from stiltgrid.plots import plot_transfer_matrix
 
-    plot_transfer_matrix(snakemake.input[0], layout_from_params(snakemake.params.layout), snakemake.output)
+    layout = layout_from_params(snakemake.params.layout)
+    plot_transfer_matrix(snakemake.input.scores, layout, snakemake.output, read_best_rows(snakemake.input.best))
 
 
 run(main, snakemake)  # noqa: F821

@@ -16,9 +16,11 @@ def main(snakemake):
         "English and zero-shot": source.english[0],
         "table": source.tables[0],
         "table by language": source.tables[1],
+        "best rows": source.best,
         "every number": source.scores[0],
     }
-    write_summary(source.scores, layout_from_params(snakemake.params.layout), places, snakemake.output[0])
+    layout = layout_from_params(snakemake.params.layout)
+    write_summary(source.scores, layout, places, snakemake.output[0], source.best)
 
 
 run(main, snakemake)  # noqa: F821

@@ -6,6 +6,7 @@ from dataclasses import replace
 import grids
 import pytest
 from matplotlib.colors import to_rgb
+from stiltgrid.best_rows import BestRow
 from stiltgrid.drawing import Scale, number
 from stiltgrid.plots import plot_english_and_zero_shot, plot_languages, plot_transfer_matrix
 from stiltgrid.statistics import Estimate
@@ -127,3 +128,17 @@ def test_synthetic_data_and_single_seeds_are_said_in_the_picture(tmp_path):
         plot(tmp_path / "scores.parquet", layout, *more, [path])
         assert any("Synthetic data (mini-lab)" in text for text in words(path))
         assert any("variance of training is unseen" in text for text in words(path))
+
+
+def test_the_row_that_dev_chose_is_framed_with_its_interval(scores, tmp_path):
+    chosen = {
+        ("tiny", "xnli"): BestRow(("squad_v1",), "dev", "test", 60.0, 60.0, 0.0, -1.26, 2.0, 4.0),
+        ("tiny", "udpos"): BestRow(("none",), "dev", "test", 62.0, 62.0, 0.0, 0.0, 0.0, 0.5),
+    }
+    plain, framed = tmp_path / "plain.svg", tmp_path / "framed.svg"
+    plot_transfer_matrix(scores, grids.layout(), [plain])
+    plot_transfer_matrix(scores, grids.layout(), [framed], chosen)
+    assert set(words(framed)) - set(words(plain)) >= {"[\u22121.3, +2.0]"}
+    assert "[0.0, 0.0]" not in words(framed)
+    assert any(line.startswith("Framed: the row that development data chose") for line in words(framed))
+    assert not any(line.startswith("Framed") for line in words(plain))

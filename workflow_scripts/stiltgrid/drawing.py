@@ -85,6 +85,14 @@ def draw_score(axes: Axes, place: tuple[float, float], score: Estimate | None) -
     draw_cell(axes, place, text, SCORE_FACE, 7.5 if score is None or score.sd is None else 6.5)
 
 
+def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any) -> None:
+    """A frame around a cell that is drawn already, with a line at its foot that contrasts with its face."""
+    x, y = place
+    frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor="none", edgecolor="black", linewidth=1.2, zorder=3)
+    axes.add_patch(frame)
+    axes.text(x, y + 0.31, text, ha="center", va="center", size=4.5, color=_ink(face))
+
+
 def _ink(face: Any) -> str:
     red, green, blue = matplotlib.colors.to_rgb(face)
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

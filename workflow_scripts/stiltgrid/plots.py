@@ -1,12 +1,13 @@
 """The pictures of the grid, read from the score table: the transfer matrix, its languages, English and zero-shot."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stiltgrid.best_rows import Best
 from stiltgrid.cards import NONE
 from stiltgrid.drawing import (
     STYLE,
@@ -15,6 +16,7 @@ from stiltgrid.drawing import (
     colour_bar,
     draw_gain,
     draw_score,
+    frame_cell,
     save,
     seeds_note,
     write_notes,
@@ -23,9 +25,14 @@ from stiltgrid.layout import Column, Layout
 from stiltgrid.statistics import Estimate, estimate
 from stiltgrid.tables import Cell, Transfer, read_transfer
 
+Gains = Mapping[tuple[str, str, str], Estimate | None]
 Paths = Iterable[str | os.PathLike[str]]
 NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
 BAND = -1.3  # where the scores of `none` stand: set off from the gains
+BEST_NOTE = (
+    "Framed: the row that development data chose (or each half of a single split for the other), with the 95 % "
+    "interval of its gain."
+)
 # Okabe and Ito's colours with a marker each, so that grey prints tell rows apart too.
 POINTS = tuple(
     zip(
@@ -36,8 +43,13 @@ POINTS = tuple(
 )
 
 
-def plot_transfer_matrix(scores_path: str | os.PathLike[str], layout: Layout, paths: Paths) -> None:
-    """Intermediates by targets: gains over `none` in colour, the scores of `none` above them; a panel a model."""
+def plot_transfer_matrix(
+    scores_path: str | os.PathLike[str], layout: Layout, paths: Paths, best: Best | None = None
+) -> None:
+    """Intermediates by targets: gains over `none` in colour, the scores of `none` above them; a panel a model.
+
+    The rows that development data chose (`best`) are framed, with the 95 % intervals of their gains.
+    """
     transfer = read_transfer(scores_path, layout)
     gains = {(cell.model, cell.intermediate, cell.column.target): transfer.gain(cell) for cell in transfer}
     scale = Scale.of(gains.values())
@@ -52,10 +64,12 @@ def plot_transfer_matrix(scores_path: str | os.PathLike[str], layout: Layout, pa
             xs, ys = [*range(columns), columns + 0.3], [BAND, *range(rows)]
             axes = cell_axes(figure, (left, bottom, *panel), xs, ys)
             _matrix_panel(axes, transfer, model, gains, scale)
+            _frame_best(axes, model, layout, gains, scale, best or {})
         colour_bar(figure, (left, foot - 0.2, min(3.0, panel[0]), 0.1), scale)
         notes = [
             "Scores are unweighted means over each target's languages; top row: scores of none; below: gains over it, "
             "and their mean over targets where none is missing.",
+            BEST_NOTE if best else "",
             seeds_note(layout),
             missing_note(transfer),
         ]
@@ -63,9 +77,18 @@ def plot_transfer_matrix(scores_path: str | os.PathLike[str], layout: Layout, pa
         save(figure, paths)
 
 
-def _matrix_panel(
-    axes: Axes, transfer: Transfer, model: str, gains: dict[tuple[str, str, str], Estimate | None], scale: Scale
-) -> None:
+def _frame_best(axes: Axes, model: str, layout: Layout, gains: Gains, scale: Scale, best: Best) -> None:
+    """Frames around the chosen rows of a panel; the interval at the foot of the cell."""
+    places = {NONE: BAND, **{row: float(y) for y, row in enumerate(layout.rows)}}
+    for x, column in enumerate(layout.columns):
+        chosen = best.get((model, column.target))
+        for row in chosen.rows if chosen else ():
+            gain = gains.get((model, row, column.target))
+            text = chosen.interval if chosen else ""
+            frame_cell(axes, (x, places[row]), text, scale.face(gain.value if gain else 0.0))
+
+
+def _matrix_panel(axes: Axes, transfer: Transfer, model: str, gains: Gains, scale: Scale) -> None:
     layout = transfer.layout
     baseline = [transfer.cell(model, NONE, column.target) for column in layout.columns]
     for x, cell in enumerate(baseline):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 
+from stiltgrid.best_rows import BETWEEN, Best, BestRow, read_best_rows, signed
 from stiltgrid.cards import NONE
 from stiltgrid.files import atomic_path
 from stiltgrid.layout import Column, Layout
@@ -12,17 +13,25 @@ MISSING_SHOWN = 3
 
 
 def write_summary(
-    scores_path: str | os.PathLike[str], layout: Layout, places: Mapping[str, str], out: str | os.PathLike[str]
+    scores_path: str | os.PathLike[str],
+    layout: Layout,
+    places: Mapping[str, str],
+    out: str | os.PathLike[str],
+    best_rows_path: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write the summary of a score table; `places` maps what a reader looks for ("matrix") to its path."""
-    text = summary_text(read_transfer(scores_path, layout), places)
+    best = read_best_rows(best_rows_path) if best_rows_path else {}
+    text = summary_text(read_transfer(scores_path, layout), places, best)
     with atomic_path(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def summary_text(transfer: Transfer, places: Mapping[str, str]) -> str:
-    """The summary: a line per model and target with its best row, remarks, places."""
-    layout = transfer.layout
+def summary_text(transfer: Transfer, places: Mapping[str, str], best: Best | None = None) -> str:
+    """The summary: a line per model and target with its best row, remarks, places.
+
+    `best` has the rows that development data chose; a target that it lacks shows the row that scores best.
+    """
+    layout, best = transfer.layout, best or {}
     present = transfer.expected - len(transfer.missing)
     size = ", ".join([
         _count(len(layout.models), "model"),
@@ -32,9 +41,13 @@ def summary_text(transfer: Transfer, places: Mapping[str, str]) -> str:
     ])  # fmt: skip
     lines = [f"Transfer grid: {size}; {present} of {transfer.expected} scores are in."]
     for model in layout.models:
-        lines += ["", f"{model}: best row of each target (scores from 0 to 100, gain over none)"]
-        lines += _aligned(_best_line(transfer, model, column) for column in layout.columns)
-    lines += ["", *(f"Note: {remark}" for remark in _remarks(transfer)), ""]
+        lines += ["", f"{model}: best row of each target (scores from 0 to 100, gain over none and its 95 % interval)"]
+        found = [(column, best.get((model, column.target))) for column in layout.columns]
+        lines += _aligned(
+            _chosen_line(transfer, model, column, row) if row else _best_line(transfer, model, column)
+            for column, row in found
+        )
+    lines += ["", *(f"Note: {remark}" for remark in _remarks(transfer, best)), ""]
     width = max((len(name) for name in places), default=0)
     lines += [f"{name.ljust(width)}  {place}" for name, place in places.items()]
     return "\n".join(lines) + "\n"
@@ -51,6 +64,25 @@ def languages_moved(transfer: Transfer, cell: Cell) -> tuple[int, int]:
     gains = [transfer.gain(cell, language) for language in cell.column.languages]
     values = [gain.value for gain in gains if gain]
     return sum(value > 0 for value in values), sum(value < 0 for value in values)
+
+
+def _chosen_line(transfer: Transfer, model: str, column: Column, best: BestRow) -> tuple[str, ...]:
+    """A row that was chosen where its score was not taken."""
+    where = f"chosen on {best.selected_on}"
+    cell = transfer.cell(model, best.rows[0], column.target) if len(best.rows) == 1 else None
+    if best.rows == (NONE,):
+        where += ", where no row helps"
+    elif cell:
+        better, worse = languages_moved(transfer, cell)
+        where += f"; {better} of {_count(len(column.languages), 'language')} better, {worse} worse"
+    return (
+        column.target,
+        f"{column.metric} ({column.split})",
+        f"none {best.none:.1f}",
+        f"{BETWEEN.join(best.rows)} {best.score:.1f}",
+        f"{signed(best.gain)} {best.interval}".rstrip(),
+        where,
+    )
 
 
 def _best_line(transfer: Transfer, model: str, column: Column) -> tuple[str, ...]:
@@ -81,17 +113,31 @@ def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _remarks(transfer: Transfer) -> Iterator[str]:
+def _remarks(transfer: Transfer, best: Best) -> Iterator[str]:
     layout = transfer.layout
     if layout.synthetic:
         yield "the data is synthetic (mini-lab); these numbers say nothing about real languages."
     if len(layout.seeds) == 1:
         yield "one seed, so the variance of training is unseen; small gains may be chance."
-    yield "the best row is picked on the scores that are shown, which flatters it."
+    if best:
+        chosen, claimed = (sum(values) / len(best) for values in zip(*_gains(best), strict=True))
+        yield (
+            f"rows are chosen on dev (or on the other half of a single split) and score as shown: {signed(chosen)} on "
+            f"average. Choosing on these scores themselves would have claimed {signed(claimed)}."
+        )
+    pairs = [(model, column.target) for model in layout.models for column in layout.columns]
+    picked = [target for model, target in pairs if (model, target) not in best]
+    if picked:
+        of = f" ({', '.join(dict.fromkeys(picked))})" if best else ""
+        yield f"the best row is picked on the scores that are shown{of}, which flatters it."
     if transfer.missing:
         shown = "; ".join(transfer.missing[:MISSING_SHOWN])
         more = len(transfer.missing) - MISSING_SHOWN
         yield f"missing: {shown}" + (f"; and {more} more." if more > 0 else ".")
+
+
+def _gains(best: Best) -> Iterator[tuple[float, float]]:
+    return ((row.gain, row.claimed) for row in best.values())
 
 
 def _count(number: int, noun: str) -> str:

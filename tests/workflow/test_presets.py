@@ -1,0 +1,90 @@
+"""How many jobs of each rule every experiment of the repository takes, worked out by hand.
+
+What is counted in the comments: rows of the grid that train (all but `none`), tuned models a row (targets that train
+on the same task share one, retrieval has none), tasks with training data (of rows and of targets, each once).
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from repository import AFTERWARDS, ROOT
+from stiltgrid import door
+from stiltgrid.planned import planned_jobs
+from stiltgrid.sources.local import LocalSource
+
+SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
+PRETRAINED = Counter(prepare_text=1, train_tokenizer=1, pretrain_backbone=1)
+# Models times what each takes; data is prepared once for all.
+EXPECTED = {
+    # 11 rows, 10 of them trained; 12 targets with 9 tuned models a row: MNLI (XNLI), PAWS-X, POS, NER, SQuAD 1.1
+    # (XQuAD, MLQA), TyDiQA, SIQa then COPA (XCOPA), LAReQA, Mewsli-X. Training data: nine intermediate tasks, and
+    # PAWS-X, POS, NER, TyDiQA, SIQa, COPA, LAReQA, Mewsli-X.
+    "config": PRETRAINED + Counter(
+        prepare_train=9 + 8, prepare_eval=12, encode_train=9 + 8, encode_eval=12, train_intermediate=10,
+        train_target=11 * 9, score_target=11 * 12, plot_languages=12,
+    ),
+    # The same with two models.
+    "architectures": Counter(
+        prepare_text=2, train_tokenizer=2, pretrain_backbone=2, prepare_train=9 + 8, prepare_eval=12,
+        encode_train=2 * (9 + 8), encode_eval=2 * 12, train_intermediate=2 * 10, train_target=2 * 11 * 9,
+        score_target=2 * 11 * 12, plot_languages=12,
+    ),
+    # 10 rows, 9 of them trained; 11 targets with 8 tuned models: ANLI+ (XNLI), PAWS-X, POS, NER, SQuAD 1.1, TyDiQA,
+    # SIQa then COPA, LAReQA. Training data: nine intermediate tasks (SIQa is one), PAWS-X, POS, NER, TyDiQA, COPA,
+    # LAReQA.
+    "local_mirror": PRETRAINED + Counter(
+        prepare_train=9 + 6, prepare_eval=11, encode_train=9 + 6, encode_eval=11, train_intermediate=9,
+        train_target=10 * 8, score_target=10 * 11, plot_languages=11,
+    ),
+    # 11 rows, 10 of them trained; 9 targets with 6 tuned models: MNLI, PAWS-X, POS, NER, SQuAD 1.1, TyDiQA. Training
+    # data: nine intermediate tasks, PAWS-X, POS, NER, TyDiQA.
+    "phang2020": Counter(
+        fetch_model=1, prepare_train=9 + 4, prepare_eval=9, encode_train=9 + 4, encode_eval=9, train_intermediate=10,
+        train_target=11 * 6, score_target=11 * 9, plot_languages=9,
+    ),
+    # 4 rows, 3 of them trained; 10 targets with 8 tuned models: MNLI, SIQa then COPA, POS, NER, SQuAD 1.1, TyDiQA,
+    # Mewsli-X, LAReQA. Training data: MNLI, SQuAD 1.1, HellaSwag, SIQa, COPA, POS, NER, TyDiQA, Mewsli-X, LAReQA.
+    "xtreme_r": Counter(
+        fetch_model=1, prepare_train=10, prepare_eval=10, encode_train=10, encode_eval=10, train_intermediate=3,
+        train_target=4 * 8, score_target=4 * 10, plot_languages=10,
+    ),
+}  # fmt: skip
+
+
+def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty files wherever the preset's cards look for some: counting jobs opens none."""
+    monkeypatch.setattr(door, "data_problems", lambda grid, root: [])
+    folder.mkdir()
+    grid = door.load_grid({**door.read_yaml(preset), "data_dir": str(folder)}, ROOT)
+    source = LocalSource(folder)
+    languages = {code for model in grid.models.values() for code in (model.pretrain or {}).get("languages", ())}
+    stems = [f"text/{code}.txt" for code in languages]
+    for card in grid.cards.values():
+        for split in ("train", "dev", "test"):
+            codes = {*card.languages, *card.train_languages}
+            parts: Iterable[str | None] = source.parts(card, split) or (None,)
+            names = [name.stem for part in parts for name in source.names(card, split, part)]
+            stems += [f"{stem}.{code}.jsonl" for stem in names for code in codes]
+    for stem in stems:
+        (folder / stem).parent.mkdir(parents=True, exist_ok=True)
+        (folder / stem).touch()
+
+
+def test_every_preset_is_counted() -> None:
+    assert {path.stem for path in (ROOT / "presets").glob("*.yaml")} == EXPECTED.keys() - {"config"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_jobs_of_each_rule(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = ROOT / f"presets/{name}.yaml"
+    settings = dict(SETTINGS.get(name, {}))
+    if name == "local_mirror":
+        stand_in_mirror(preset, tmp_path / "mirror", monkeypatch)
+        settings["data_dir"] = str(tmp_path / "mirror")
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "config.yaml", tmp_path)  # Snakemake looks for it where it runs
+    jobs = planned_jobs(ROOT / "Snakefile", [] if name == "config" else [str(preset)], settings)
+    assert Counter(job.rule for job in jobs) == AFTERWARDS + EXPECTED[name]
