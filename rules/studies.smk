@@ -8,6 +8,9 @@ not made again. None of them belongs to `all`.
 include: "common_studies.smk"
 include: "study_diversity.smk"
 include: "study_how_many.smk"
+include: "study_similarity.smk"
+include: "study_architecture.smk"
+include: "study_retrieval.smk"
 
 
 localrules:

@@ -117,7 +117,7 @@ def embed_fisher(
         head = kind.build_head(task, backbone.hidden_size)
         head.load_state_dict(state)
     else:
-        backbone, head = load_backbone(checkpoint_dir, torch.float32), None
+        backbone = load_backbone(checkpoint_dir, torch.float32)
         head = kind.build_head(task, backbone.hidden_size)
     backbone, head = backbone.to(compute.device).eval(), head.to(compute.device).eval()
     check_lengths(encoded, backbone.max_length, encoded_path)

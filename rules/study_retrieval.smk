@@ -1,0 +1,120 @@
+"""Study 5: does training on English question answering generalise to cross-lingual retrieval?"""
+
+from stiltgrid.studies.designs import retrieval as retrieval_design
+
+
+localrules:
+    study_retrieval,
+
+
+def retrieval_cells(wildcards):
+    """Model, row, target, phase and seed of everything that is ranked. Phases: before and after retrieval training."""
+    view = study_grid("retrieval")
+    trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
+    return [
+        [cell.model, cell.intermediate, cell.target, phase, cell.seed]
+        for cell in grid_paths.cells(view)
+        for phase in ("before", "after")
+        if phase == "before" or GRID.cards[cell.target].train or trained
+    ]
+
+
+def ranks_file(model, row, target, phase, seed):
+    """Where ranks are: what a trained target's scoring has ranked already, or a file of this study."""
+    if phase == "after" and GRID.cards[target].train:
+        return (
+            f"results/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet"
+        )
+    return f"results/studies/retrieval/ranks/{model}/{row}/{target}/{phase}/seed{seed}.parquet"
+
+
+def ranked_checkpoint(wildcards):
+    """The row's own checkpoint, or the one that it was tuned to for retrieval."""
+    row = wildcards.model, wildcards.intermediate
+    if wildcards.phase == "before":
+        return grid_paths.checkpoint(
+            grid_paths.intermediate_folder(*row, wildcards.seed)
+        )
+    trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
+    return grid_paths.checkpoint(
+        grid_paths.scored_folder(GRID, *row, trained, wildcards.seed)
+    )
+
+
+rule rank_queries:
+    input:
+        checkpoint=ranked_checkpoint,
+        tokenizer=TOKENIZER,
+        encoded="results/encoded/{model}/{target}/eval.arrow",
+        rows="results/data/{target}/eval.parquet",
+    output:
+        "results/studies/retrieval/ranks/{model}/{intermediate}/{target}/{phase}/seed{seed}.parquet",
+    log:
+        "logs/studies/retrieval/ranks/{model}/{intermediate}/{target}/{phase}/seed{seed}.log",
+    wildcard_constraints:
+        phase="before|after",
+    conda:
+        "../envs/training.yaml"
+    threads: compute_threads
+    resources:
+        gpu=1,
+        mem_mb=scoring_memory,
+        runtime=scoring_minutes,
+    params:
+        model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
+        card=lambda wildcards: scored_card(wildcards.target),
+        batch_tokens=lambda wildcards: GRID.evaluation_for(
+            wildcards.target
+        ).batch_tokens,
+        code=lambda wildcards: CODE.plain("rank_queries"),
+    script:
+        "../workflow_scripts/rank_queries.py"
+
+
+rule study_retrieval:
+    input:
+        ranks=lambda wildcards: [
+            ranks_file(*cell) for cell in retrieval_cells(wildcards)
+        ],
+    output:
+        contrasts=report(
+            "results/studies/retrieval/contrasts.tsv",
+            caption="../report/study_retrieval.rst",
+            category="Studies",
+            labels={"study": "question answering for retrieval", "shows": "contrasts"},
+        ),
+        outcomes="results/studies/retrieval/outcomes.tsv",
+        plots=[
+            report(
+                "results/studies/retrieval/contrasts.svg",
+                caption="../report/study_retrieval.rst",
+                category="Studies",
+                labels={
+                    "study": "question answering for retrieval",
+                    "shows": "recall@10",
+                },
+            ),
+            "results/studies/retrieval/contrasts.png",
+        ],
+        summary=report(
+            "results/studies/retrieval/summary.md",
+            caption="../report/study_retrieval.rst",
+            category="Studies",
+            labels={"study": "question answering for retrieval", "shows": "summary"},
+        ),
+    log:
+        "logs/studies/retrieval/study.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=study_layout("retrieval"),
+        groups=lambda wildcards: as_params(
+            retrieval_design.groups(GRID.studies["retrieval"], GRID)
+        ),
+        cells=retrieval_cells,
+        trained_on=lambda wildcards: retrieval_design.trained_on(
+            GRID.studies["retrieval"], GRID
+        ),
+        code=lambda wildcards: CODE.plain("study_retrieval"),
+    script:
+        "../workflow_scripts/study_retrieval.py"

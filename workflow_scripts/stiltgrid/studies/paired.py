@@ -1,0 +1,88 @@
+"""Linear contrasts of a target's rows with paired intervals, on `bootstrap`'s replicates; their means over targets."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stiltgrid import student
+from stiltgrid.bootstrap import CONFIDENCE, Difference, Gain, Replicates, gain
+from stiltgrid.studies.refusals import StudyError
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A weighted sum of scores with its 95 % interval; None where the examples show no spread."""
+
+    value: float
+    se: float | None
+    low: float | None
+    high: float | None
+    df: float | None
+    p: float | None
+
+
+def difference(replicates: Replicates, weights: Mapping[int, float], languages: Sequence[int] = ()) -> Difference:
+    """Rows (by position) weighted and added, at all seeds, over all or some languages (positions)."""
+    some = np.asarray(languages if len(languages) else range(len(replicates.languages)))
+    line = np.zeros(replicates.scores.shape[1])
+    for row, weight in weights.items():
+        line[row] += weight
+    return Difference(
+        np.einsum("lrs,r->ls", replicates.scores[some], line),
+        np.einsum("dlrs,r->dls", replicates.drawn[:, some], line),
+        replicates.examples[some],
+        replicates.clusters,
+    )
+
+
+def contrast(
+    replicates: Replicates, weights: Mapping[int, float], languages: Sequence[int] = (), drawn_languages: bool = False
+) -> Contrast:
+    """The contrast's mean over languages and seeds, with `bootstrap.gain`'s interval over seeds and examples.
+
+    `drawn_languages` treats the languages as a sample too: the variance of their true differences, divided by their
+    number, is added (what examples and seeds explain of their spread is taken off first). Languages are then
+    clusters of queries. Raises StudyError for one language.
+    """
+    found = difference(replicates, weights, languages)
+    told = gain(found)
+    if not drawn_languages:
+        return _of_gain(told)
+    count = len(found.scores)
+    if count < 2:
+        raise StudyError("languages as a sample: expected at least 2 languages, found 1; compare examples instead")
+    if told.se is None:
+        return _of_gain(told)
+    each = [gain(Difference(found.scores[[n]], found.drawn[:, [n]], found.examples[[n]], found.clusters))
+            for n in range(count)]  # fmt: skip
+    within = float(np.mean([(item.se or 0.0) ** 2 for item in each]))
+    between = max(0.0, float(found.scores.mean(axis=1).var(ddof=1)) - within) / count
+    variance = told.se**2 + between
+    if variance <= 0:
+        return _of_gain(told)
+    share = between / variance
+    df = 1 / (share / (count - 1) + (1 - share) / (told.df or math.inf))
+    return _interval(told.value, math.sqrt(variance), df)
+
+
+def combined(parts: Sequence[Contrast]) -> Contrast:
+    """The mean of independent contrasts (targets have examples of their own); df by Welch and Satterthwaite."""
+    value = float(np.mean([item.value for item in parts]))
+    known = [item for item in parts if item.se]
+    if not known or any(item.se is None for item in parts):
+        return Contrast(value, None, None, None, None, None)
+    variances = np.asarray([(item.se or 0.0) ** 2 for item in known]) / len(parts) ** 2
+    total = float(variances.sum())
+    df = total**2 / sum(each**2 / (item.df or math.inf) for each, item in zip(variances, known, strict=True))
+    return _interval(value, math.sqrt(total), float(df) if df else math.inf)
+
+
+def _of_gain(told: Gain) -> Contrast:
+    return Contrast(told.value, told.se, told.low, told.high, told.df, told.p)
+
+
+def _interval(value: float, se: float, df: float) -> Contrast:
+    half = student.quantile(CONFIDENCE, df) * se
+    return Contrast(value, se, value - half, value + half, df, student.two_sided_p(value / se, df))

@@ -1,0 +1,72 @@
+"""Study 1 in plain words."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from stiltgrid.layout import Layout
+from stiltgrid.studies.summary import Finding, summary_text
+
+if TYPE_CHECKING:
+    from stiltgrid.studies.similarity import Found
+
+WORDS = {
+    "text": "similarity of texts (TextEmb)",
+    "sentence": "similarity of sentences",
+    "fisher": "similarity of Fisher embeddings (TaskEmb)",
+    "words": "overlap of pieces, the naive control",
+}
+QUESTION = (
+    "How does the similarity of an intermediate task to a target relate to zero-shot transfer? Each row is compared "
+    "with each target by several measures; gains are zero-shot means over languages, less those of `none`."
+)
+ALPHA = 0.05
+
+
+def findings(found: "Found") -> Iterator[Finding]:
+    """One sentence a measure, one on strategies, one on what to try first."""
+    for measure, told in found.associations.items():
+        sure = told.p <= ALPHA
+        how = ("more" if told.slope > 0 else "less") + " similar tasks help more"
+        said = f"{how}" if sure else "no relation to the gains could be shown"
+        held = f" with {' and '.join(told.controls)} held" if told.controls else ""
+        yield Finding(
+            f"{found.model}, {WORDS[measure]}: {said}{held}; p = {told.p:.3g} by permuting rows, mean rank correlation "
+            f"within targets {told.rho:+.2f} (p = {told.rho_p:.3g}).",
+            told.slope, told.low, told.high, "SD of gain for one SD of similarity",
+            f"{told.rows} rows × {told.targets} targets",
+        )  # fmt: skip
+    ranked = sorted(found.verdicts, key=lambda item: (item.quality.regret1, -item.quality.ndcg))
+    best = next(item for item in ranked if item.strategy != "random")
+    by_name = {item.strategy: item for item in found.verdicts}
+    against = ", ".join(f"{name} {by_name[name].quality.regret1:.1f} %" for name in ("size", "random"))
+    chance = "" if best.p_regret1 is None else f" (against shuffled rows p = {best.p_regret1:.3g})"
+    yield Finding(
+        f"{found.model}: trying first what '{best.strategy}' ranks first loses {best.quality.regret1:.1f} % of the "
+        f"best row's score on average{chance}; {against}. It was picked here as the best of {len(ranked) - 1} "
+        "strategies, so some of its lead is luck.",
+        n=f"{len({item.target for item in found.choices})} targets",
+    )
+    firsts = [item for item in found.choices if item.strategy == best.strategy]
+    tried = ", ".join(f"{item.target}: {item.first}" for item in firsts)
+    yield Finding(f"{found.model}: what it would try first: {tried}.")
+
+
+def limits(layout: Layout, found: Sequence["Found"]) -> list[str]:
+    """What the design cannot tell."""
+    said = [
+        "Rows were not given their similarity at random: what makes a task similar may help for another reason. An "
+        "association is not a cause.",
+        "P-values permute rows, all targets together; with few rows only strong relations can be seen.",
+        "A target's vector is made of its own English evaluation text (all its text where it has no English); no "
+        "label is read. Fisher vectors of targets come from the row `none`, first seed; a row's head was not kept, so "
+        "a new one was fitted on the frozen backbone.",
+        "Targets without training have no Fisher vector; rankings are compared on targets that every measure has.",
+    ]
+    if len(layout.seeds) == 1:
+        said.append("One seed: gains hold the luck of one training run, which weakens every relation.")
+    return said + [f"{remark}." for item in found for remark in item.remarks]
+
+
+def summary(told: Iterable[Finding], cannot: Iterable[str], files: Mapping[str, str], synthetic: bool) -> str:
+    """The last page of the study."""
+    return summary_text("Similarity", QUESTION, told, cannot, files, synthetic)

@@ -1,0 +1,16 @@
+"""Study 2, architecture: tables, plot and summary."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.layout import layout_from_params
+    from stiltgrid.studies.architecture import write_study
+
+    source, params = snakemake.input, snakemake.params
+    predictions = dict(zip(map(tuple, params.cells), source.predictions, strict=True))
+    layout = layout_from_params(params.layout)
+    write_study(source.scores, layout, params.families, params.kinds, predictions, params.section, snakemake.output)
+
+
+run(main, snakemake)  # noqa: F821
