@@ -22,9 +22,7 @@ def retrieval_cells(wildcards):
 def ranks_file(model, row, target, phase, seed):
     """Where ranks are: what a trained target's scoring has ranked already, or a file of this study."""
     if phase == "after" and GRID.cards[target].train:
-        return (
-            f"results/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet"
-        )
+        return f"results/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet"
     return f"results/studies/retrieval/ranks/{model}/{row}/{target}/{phase}/seed{seed}.parquet"
 
 

@@ -74,18 +74,14 @@ rule train_fisher:
     threads: compute_threads
     resources:
         gpu=1,
-        mem_mb=training_memory,
-        runtime=60,
+        mem_mb=scoring_memory,
+        runtime=scoring_minutes,
     params:
         model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
-        card=lambda wildcards: card_part(
-            GRID.cards[fisher_task(wildcards)], "train"
-        ),
+        card=lambda wildcards: card_part(GRID.cards[fisher_task(wildcards)], "train"),
         examples=embedding_option("fisher_examples", 200),
         seed=GRID.seeds[0],
-        code=lambda wildcards: CODE.families(
-            "train_fisher", [fisher_task(wildcards)]
-        ),
+        code=lambda wildcards: CODE.families("train_fisher", [fisher_task(wildcards)]),
     script:
         "../workflow_scripts/train_fisher.py"
 

@@ -1,0 +1,159 @@
+"""Do studies 1, 2 and 5 find what is planted, and only that? Synthetic gain tables and ranks at the default sizes.
+
+`python benchmarks/transfer_study_simulations.py [--simulations 200]`; some minutes on one core. For each study: how
+often an effect that is there has the right sign and is called significant at 5 %, and how often one that is not there
+is. Rows may do something to all targets alike, languages may differ in the effect: both are in the null cases too.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
+
+from stiltgrid.bootstrap import LanguageCounts, replicate
+from stiltgrid.counting import counting
+from stiltgrid.studies.association import pooled
+from stiltgrid.studies.matrices import likeness
+from stiltgrid.studies.paired import combined, contrast
+
+ROWS, TARGETS = 9, 12
+QUERIES, LANGUAGES = 200, 9
+
+
+@dataclass(frozen=True)
+class Case:
+    """One simulated question: `planted` says whether there is an effect; `draw(generator)` gives (effect, p)."""
+
+    study: str
+    name: str
+    planted: bool
+    draw: Callable[[np.random.Generator], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Shares of simulations: effect positive (as planted), p at most 5 %, both."""
+
+    case: Case
+    positive: float
+    significant: float
+
+
+def similarity(
+    generator: np.random.Generator, effect: float, row_effects: float, apart: bool = False
+) -> tuple[float, float]:
+    """A measure, partly a row's own, and gains that follow it by `effect` SD; sizes move gains as well."""
+    size = np.repeat(generator.normal(size=(ROWS, 1)), TARGETS, axis=1)
+    measure = 0.7 * generator.normal(size=(ROWS, 1)) + 0.7 * generator.normal(size=(ROWS, TARGETS)) + 0.3 * size
+    family = (generator.random((ROWS, TARGETS)) < 0.2).astype(float)
+    noise = generator.normal(size=(ROWS, TARGETS)) + row_effects * generator.normal(size=(ROWS, 1))
+    gains = effect * measure + 0.3 * size + 0.3 * family + noise + 3 * generator.normal(size=(1, TARGETS))
+    rows, targets = [f"row{n}" for n in range(ROWS)], [f"target{n}" for n in range(TARGETS)]
+    found = pooled(gains, measure, {"size": size, "family": family}, rows, targets, generator, 499)
+    return found.slope, found.p_apart if apart else found.p
+
+
+def architecture(generator: np.random.Generator, shared: float, reading: str) -> tuple[float, float]:
+    """Two models' gains: row and target effects of each model's own, a pattern of which `shared` is common."""
+    common = generator.normal(size=(ROWS, TARGETS))
+
+    def gains() -> np.ndarray:
+        own = generator.normal(size=(ROWS, TARGETS)) + generator.normal(size=(1, TARGETS))
+        return (shared * common + own + generator.normal(size=(ROWS, 1)))[None]
+
+    rows, targets = [f"row{n}" for n in range(ROWS)], [f"target{n}" for n in range(TARGETS)]
+    found = {item.reading: item for item in likeness(gains(), gains(), rows, targets, generator, 499)}[reading]
+    return found.correlation, found.p
+
+
+def retrieval(generator: np.random.Generator, effect: float, by_language: float, parallel: bool) -> tuple[float, float]:
+    """recall@10 of two QA rows and three controls on two targets; `effect` in logits, more in some languages."""
+    kind = counting("dual", "recall@10")
+    parts = []
+    for _ in range(2):
+        questions = generator.normal(size=(QUERIES, 1, 1))
+        tongue = generator.normal(scale=by_language, size=LANGUAGES) if by_language else np.zeros(LANGUAGES)
+        found = []
+        for language in range(LANGUAGES):
+            own = questions if parallel else generator.normal(size=(QUERIES, 1, 1))
+            lift = np.asarray([effect + tongue[language]] * 2 + [0.0] * 3)
+            taste = generator.normal(scale=0.7, size=(QUERIES, 5, 1))
+            hit = generator.random((QUERIES, 5, 1)) < 1 / (1 + np.exp(-(own + taste + lift[None, :, None])))
+            counts = np.stack([hit.astype(float), np.ones_like(hit, dtype=float)], axis=-1)
+            clusters = np.arange(QUERIES) + (0 if parallel else language * QUERIES)
+            found.append(LanguageCounts(str(language), clusters, counts))
+        weights = {0: 0.5, 1: 0.5, 2: -1 / 3, 3: -1 / 3, 4: -1 / 3}
+        parts.append(contrast(replicate(found, kind.value, generator, 200), weights, drawn_languages=True))
+    told = combined(parts)
+    return told.value, told.p if told.p is not None else 1.0
+
+
+CASES = (
+    Case(
+        "similarity", "slope 0.35 SD, rows alike on all targets", True, partial(similarity, effect=0.6, row_effects=0.5)
+    ),
+    Case("similarity", "slope 0.2 SD", True, partial(similarity, effect=0.3, row_effects=0.3)),
+    Case("similarity", "none; targets apart", False, partial(similarity, effect=0.0, row_effects=0.0)),
+    Case("similarity", "none; rows alike on all targets", False, partial(similarity, effect=0.0, row_effects=1.0)),
+    Case(
+        "similarity",
+        "the same, each target shuffled for itself (not used)",
+        False,
+        partial(similarity, effect=0.0, row_effects=1.0, apart=True),
+    ),
+    Case("architecture", "half of the pattern in common", True, partial(architecture, shared=1.0, reading="pattern")),
+    Case("architecture", "a fifth in common", True, partial(architecture, shared=0.5, reading="pattern")),
+    Case("architecture", "no pattern in common", False, partial(architecture, shared=0.0, reading="pattern")),
+    Case(
+        "architecture", "none in common, gains as they are", False, partial(architecture, shared=0.0, reading="within")
+    ),
+    Case("retrieval", "some 4 points", True, partial(retrieval, effect=0.25, by_language=0.1, parallel=True)),
+    Case("retrieval", "some 2 points", True, partial(retrieval, effect=0.12, by_language=0.05, parallel=True)),
+    Case("retrieval", "none", False, partial(retrieval, effect=0.0, by_language=0.0, parallel=True)),
+    Case(
+        "retrieval",
+        "none on average, languages differ",
+        False,
+        partial(retrieval, effect=0.0, by_language=0.2, parallel=True),
+    ),
+    Case(
+        "retrieval",
+        "none, languages not parallel",
+        False,
+        partial(retrieval, effect=0.0, by_language=0.0, parallel=False),
+    ),
+)
+
+
+def simulate(case: Case, simulations: int) -> Outcome:
+    """Draw a case many times."""
+    generator = np.random.default_rng(sum(map(ord, case.study + case.name)))
+    drawn = np.asarray([case.draw(generator) for _ in range(simulations)])
+    return Outcome(case, float((drawn[:, 0] > 0).mean()), float((drawn[:, 1] <= 0.05).mean()))
+
+
+def main() -> None:
+    """Write the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulations", type=int, default=200)
+    options = parser.parse_args()
+    write = sys.stdout.write
+    write("| study | case | effect planted | right sign | p ≤ 5 % |\n| --- | --- | --- | ---: | ---: |\n")
+    for case in CASES:
+        told = simulate(case, options.simulations)
+        sign = f"{100 * told.positive:.0f} %" if case.planted else ""
+        write(
+            f"| {case.study} | {case.name} | {'yes' if case.planted else 'no'} | {sign} | "
+            f"{100 * told.significant:.1f} % |\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
