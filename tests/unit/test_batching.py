@@ -127,6 +127,12 @@ def test_two_texts_are_compared_by_their_means():
     hidden[0, :, 0] = torch.tensor([50.0, 1, 3, 50, 50, 5, 50])
     hidden[1, 1, 0] = -2.0
     assert batch.pool(hidden).tolist() == [[2, 5, 3, 10], [-2, -2, 0, 4]]
+    answer, alone = batch.compared(hidden)[[5, 8]].tolist()
+    assert (answer, alone) == ([2, 5, 3, 10], [-2, -2, 0, 4])
+    packed = make_batch(Encoded(to_table(columns)), [0, 1], 9, (0, 1), "compared", packed=True)
+    states = batch.flat(hidden).unsqueeze(0)
+    assert torch.equal(packed.pool(states), batch.pool(hidden))
+    assert torch.equal(packed.compared(states), batch.compared(hidden))
 
 
 def test_flat_and_padded_are_inverse_on_real_tokens():

@@ -129,7 +129,7 @@ def test_head_scores_every_label(bench):
 
 
 @pytest.mark.parametrize(
-    ("name", "compares"), [("sequence", True), ("choice", True), ("tagging", False), ("dual", False)]
+    ("name", "compares"), [("sequence", True), ("choice", True), ("span", True), ("tagging", False), ("dual", False)]
 )
 def test_only_families_of_text_pairs_compare(name: str, compares: bool) -> None:
     kind = family(name)

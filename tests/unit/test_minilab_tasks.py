@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from stiltgrid.cards import TaskCard
 from stiltgrid.sources.minilab import LANGUAGES, MiniLabSource, world_settings
+from stiltgrid.sources.minilab.corpus import meanings
 from stiltgrid.sources.minilab.inventory import CITIES, GIVEN_NAMES, SURNAMES
 from stiltgrid.sources.minilab.lexicon import transliterated
 from stiltgrid.sources.minilab.realise import english_third_person, grammars
 from stiltgrid.sources.minilab.registry import items_of
+from stiltgrid.sources.minilab.settings import Stream
 from stiltgrid.sources.minilab.tasks_span import Asked, fits
 from stiltgrid.sources.minilab.world import Clause, Phrase, world_of
 
@@ -290,3 +292,25 @@ def test_mewslix_is_drawn_to_its_end_at_the_default_seed() -> None:
     """Its small pools hold no habit that some surname and trade share: once, drawing such a pair never ended."""
     settings = world_settings({})
     assert all(len(items_of(settings, "mewslix", split)) == settings.eval_examples for split in ("dev", "test"))
+
+
+@pytest.mark.parametrize("name", ["mnli", "snli"])
+def test_premises_are_as_long_and_as_often_negated_under_every_label(name: str) -> None:
+    items = items_of(world_settings({"train_examples": 3000}), name, "train")
+    said = {label: [item.clauses[0] for item in items if item.label == label] for label in (0, 1, 2)}
+    for feature in (lambda clause: bool(clause.place), lambda clause: bool(clause.time), lambda clause: clause.negated):
+        shares = [sum(map(feature, clauses)) / len(clauses) for clauses in said.values()]
+        assert max(shares) - min(shares) < 0.12, shares
+
+
+def test_stories_ask_about_what_was_told_before() -> None:
+    world = world_of(world_settings(SMALL))
+    stories = [meanings(world, Stream("stories", index)) for index in range(200)]
+    gaps = [
+        place - max(index for index in range(place) if story[index][1][0].key == line[1][0].key)
+        for story in stories
+        for place, line in enumerate(story)
+        if line[0] == "question" and any(story[index][1][0].key == line[1][0].key for index in range(place))
+    ]
+    assert max(gaps) >= 4
+    assert sum(gap > 1 for gap in gaps) > len(gaps) / 4

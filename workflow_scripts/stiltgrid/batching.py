@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stiltgrid.comparing import side_by_side, text_means
 from stiltgrid.encoded import Encoded
 from stiltgrid.packing import Packing, pack
 
@@ -81,8 +82,7 @@ class Batch:
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
         """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token.
 
-        `compared` is (sequences, 4 * hidden), from the means u and v of the two texts: u, v, |u - v| and u * v
-        (Conneau et al. 2017, InferSent); a single text is compared with itself.
+        `compared` is (sequences, 4 * hidden): the means of the two texts, side by side.
         """
         how = how or self.pooling
         if self.packing is not None:
@@ -91,7 +91,7 @@ class Batch:
                 return hidden[0].index_select(0, places)
             hidden = self.padded(hidden[0], 0.0)
         if how == "compared":
-            return self._compared(hidden)
+            return side_by_side(*text_means(hidden, self.attention_mask, self.content_mask))
         if how == "cls":
             return hidden[:, 0]
         if how == "last":
@@ -99,21 +99,21 @@ class Batch:
         mask = (self.content_mask if how == "mean" else self.attention_mask).to(hidden.dtype).unsqueeze(-1)
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
 
-    def _compared(self, hidden: torch.Tensor) -> torch.Tensor:
-        marks = (self.attention_mask & ~self.content_mask).cumsum(1)
-        first = torch.where(self.content_mask, marks, marks.max() + 1).amin(1, keepdim=True)
-        opening, rest = self.content_mask & (marks <= first), self.content_mask & (marks > first)
-        rest = torch.where(rest.any(1, keepdim=True), rest, opening)
-        u, v = (
-            (hidden * mask.to(hidden.dtype).unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-            for mask in (opening, rest)
-        )
-        return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
-
     def flat(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, …): the states of real tokens, in sequence order."""
         tokens = hidden.reshape(-1, *hidden.shape[2:])
         return tokens[self.places] if self.packing is None else tokens
+
+    def compared(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(total tokens, 4 * hidden): the mean of the first text and each token, side by side.
+
+        The plain states where the pooling is another.
+        """
+        tokens = self.flat(hidden)
+        if self.pooling != "compared":
+            return tokens
+        first, _ = text_means(self.padded(tokens, 0.0), self.attention_mask, self.content_mask)
+        return side_by_side(first.repeat_interleave(self.lengths, dim=0), tokens)
 
     def padded(self, values: torch.Tensor, fill: float) -> torch.Tensor:
         """(sequences, longest, …) from (total tokens, …); `fill` stands beyond each sequence's end."""

@@ -40,6 +40,7 @@ class Span(Family):
     """
 
     name = "span"
+    compares = True
     splits_examples = True
     schema = pa.schema(
         [
@@ -113,7 +114,7 @@ class Span(Family):
         """Mean of the start's and the end's cross-entropy over the window's tokens, summed over windows."""
         from torch.nn.functional import cross_entropy
 
-        logits = batch.padded(head(batch.flat(hidden)).float(), float("-inf"))
+        logits = batch.padded(head(batch.compared(hidden)).float(), float("-inf"))
         nowhere = batch.scalars["end"] == NULL
         start, end = (batch.summary.where(nowhere, batch.scalars[name]) for name in ("start", "end"))
         loss = cross_entropy(logits[..., 0], start, reduction="sum")
@@ -129,7 +130,7 @@ class Span(Family):
         The spans are the best of all with at most `max_answer_length` tokens; -inf fills what is missing.
         """
         assert head is not None, "span extraction needs a head"
-        logits = batch.padded(head(batch.flat(hidden)).float(), float("-inf"))
+        logits = batch.padded(head(batch.compared(hidden)).float(), float("-inf"))
         return list(
             _best_spans(
                 logits,

@@ -92,6 +92,9 @@ def _story(world: World, stream: Stream) -> list[Line]:
             lines += [_said(event, shape="why"), _said(events[index - 1])]
         elif index and 0.68 <= kind < 0.76:
             lines += [_said(event, shape="what", asked="cause"), _said(events[index - 1])]
+    # Questions about what was told some sentences before: who answers them has found the place again.
+    for event in stream.sample(events, stream.below(3)):
+        lines += _question(world, stream, event)
     return lines
 
 

@@ -47,7 +47,8 @@ class Inference(TaskBuilder):
         self.name, self.synonyms, self.distractors = name, synonyms, distractors
         self.manner = Manner(adjuncts, 0.4, 0.4)
         self.added = {ENTAILMENT: dict.fromkeys(MODIFIERS, ADDED), CONTRADICTION: dict.fromkeys(MODIFIERS, ADDED)}
-        self.added[NEUTRAL] = added_to_neutral((adjuncts, 0.4, 0.4))
+        # A hypothesis without any modifier is given a place.
+        self.added[NEUTRAL] = added_to_neutral((adjuncts + (1 - adjuncts) * 0.6 * 0.6, 0.4, 0.4))
         self.parts = {split: () for split in splits}
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:

@@ -12,6 +12,7 @@ from stiltgrid.sources.minilab.settings import Stream
 from stiltgrid.sources.minilab.tasks import Item, Row, TaskBuilder, change, fronted, other, reworded, without
 from stiltgrid.sources.minilab.world import BE, LIVE, Clause, Manner, Phrase, World
 
+RIVAL = 0.25  # how often an event shares its verb or a participant with the one that is asked about
 ROLES = ("subject", "object", "place", "time")
 
 
@@ -47,7 +48,7 @@ def context(world: World, stream: Stream, pool: str, length: int, named: bool = 
     events = [target]
     partners = (("subject",), ("verb",), ("subject", "object"))
     for slots in partners[: length - 1]:
-        rival: Clause | None = target
+        rival: Clause | None = target if stream.chance(RIVAL) else None
         for slot in slots:
             rival = rival and change(world, stream, pool, rival, slot)
         if rival is None:
