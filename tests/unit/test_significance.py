@@ -90,7 +90,8 @@ def test_a_large_gain_is_found_and_a_small_one_is_not(grid: Grid) -> None:
     assert float(qqp["low"]) < 0 < float(qqp["high"]) and float(qqp["p"]) > 0.05
     assert float(mnli["p_holm"]) == pytest.approx(2 * float(mnli["p"]), rel=0.02)
     assert (mnli["seeds"], mnli["languages"], mnli["n"], mnli["split"]) == ("3", "2", "120", "test")
-    assert mnli["remark"] == "" and mnli["statistic"] == "mean over examples"
+    assert mnli["remark"] == "fewer than five seeds: corrected p-values up to twice too small"
+    assert mnli["statistic"] == "mean over examples"
     assert [(row["intermediate"], row["language"]) for row in languages] == [
         ("mnli", "de"), ("mnli", "en"), ("qqp", "de"), ("qqp", "en"),
     ]  # fmt: skip
@@ -100,6 +101,11 @@ def test_one_seed_says_what_it_does_not_see(tmp_path: Path) -> None:
     cells, _ = Grid(tmp_path, seeds=(1,)).write()
     assert {row["remark"] for row in cells} == {"one seed: training variance unseen"}
     assert all(row["sd"] == "" and row["low"] for row in cells)
+
+
+def test_five_seeds_need_no_remark(tmp_path: Path) -> None:
+    cells, languages = Grid(tmp_path, seeds=(1, 2, 3, 4, 5)).write()
+    assert {row["remark"] for row in [*cells, *languages]} == {""}
 
 
 def test_only_seeds_that_every_row_has_are_compared(grid: Grid) -> None:
