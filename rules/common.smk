@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.append(f"{workflow.basedir}/workflow_scripts")
 
-from stiltgrid import adapters, grid_paths, resources, runs, warm
+from stiltgrid import adapters, grid_paths, recipes, resources, runs, warm
 from stiltgrid.cards import NONE, as_params
 from stiltgrid.door import load_grid
 from stiltgrid.errors import StiltgridError
@@ -62,9 +62,11 @@ TOKENIZER = multiext(
 BEST_ROWS = "results/tables/best_rows.tsv"
 FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]
 PRETRAINED = [name for name, model in GRID.models.items() if model.pretrain]
+VARIANTS, TEXTS = recipes.variants(GRID), recipes.texts(GRID)
 # What a forking parent imports for each rule's jobs; rules that are not named start as plain processes.
 WARM = {
     **dict.fromkeys(["prepare_train", "prepare_eval", "prepare_text"], "data"),
+    **dict.fromkeys(["prepare_variant", "count_examples"], "data"),
     **dict.fromkeys(["train_tokenizer", "encode_train", "encode_eval"], "data"),
     **dict.fromkeys(
         ["collect_scores", "compare_rows", "summarise", "test_gains"], "data"
@@ -74,6 +76,7 @@ WARM = {
         ["compare_published", "export_benchmark", "export_checkpoint"], "data"
     ),
     **dict.fromkeys(["pretrain_backbone", "train_intermediate"], "torch"),
+    "encode_text": "torch",
     **dict.fromkeys(["train_target", "score_target"], "torch"),
     **dict.fromkeys(["embed_task", "train_fisher", "rank_queries"], "torch"),
     **dict.fromkeys(["study_similarity", "study_architecture"], "tables"),
@@ -90,7 +93,10 @@ WARM = {
 wildcard_constraints:
     model=grid_paths.pattern(list(GRID.models)),
     task="[a-z0-9_]+",
-    intermediate="[a-z0-9_]+",
+    intermediate=grid_paths.trained_rows(GRID, untrained=True),
+    variant=grid_paths.pattern(VARIANTS),
+    text=grid_paths.pattern(TEXTS),
+    length="[0-9]+",
     target=grid_paths.pattern(GRID.all_targets),
     tuned=grid_paths.pattern(grid_paths.tuned_names(GRID)),
     seed="[0-9]+",
@@ -127,13 +133,18 @@ def training_files(model, tasks):
     ]
 
 
+def plain_task(name):
+    """The task whose rows stand under a name, be they a variant's."""
+    return VARIANTS[name].task if name in VARIANTS else name
+
+
 @once
 def training_params(stage, model, tasks):
     """Cards, settings and files of a stage's tasks."""
     return [
         {
-            "card": card_part(GRID.cards[task], "train"),
-            "settings": as_params(GRID.training_for(stage, task)),
+            "card": card_part(GRID.cards[plain_task(task)], "train"),
+            "settings": as_params(GRID.training_for(stage, plain_task(task))),
             "train": f"results/encoded/{model}/{task}/train.arrow",
             "train_rows": f"results/data/{task}/train.parquet",
             "dev": f"results/encoded/{model}/{task}/dev.arrow",
@@ -144,11 +155,117 @@ def training_params(stage, model, tasks):
 
 
 @once
+def row_sources(row):
+    """The names of the prepared rows that a row trains on, in the order of its tasks."""
+    tasks = GRID.recipe(row).tasks
+    return tuple(recipes.variant_of(GRID, row, task).name for task in tasks)
+
+
+@once
+def row_params(model, row):
+    """Cards, settings and files of a row's tasks."""
+    return [
+        {
+            **files,
+            "settings": as_params(recipes.task_settings(GRID, row, task)),
+        }
+        for task, files in zip(
+            GRID.recipe(row).tasks,
+            training_params("intermediate", model, row_sources(row)),
+        )
+    ]
+
+
+@once
 def recipe_settings(intermediate):
     """Settings of a row that mixes tasks are its own; a single task's come with the task."""
-    if len(GRID.recipe(intermediate).tasks) == 1:
+    single = len(GRID.recipe(intermediate).tasks) == 1
+    if single and not recipes.row_layers(GRID, intermediate):
         return None
-    return as_params(GRID.training_for("intermediate", intermediate))
+    return as_params(recipes.row_settings(GRID, intermediate))
+
+
+@once
+def recipe_params(model, row):
+    """A row's recipe, with the files that its language modelling reads."""
+    recipe = GRID.recipe(row)
+    return {
+        **as_params(recipe),
+        **({} if recipe.mlm is None else language_files(model, recipe.mlm)),
+    }
+
+
+def language_files(model, mlm):
+    """Encoded raw text, and what the checkpoint has of a language model's head."""
+    length = grid_paths.text_length(GRID.models[model], mlm)
+    folder = f"results/models/{model}"
+    pretrained = GRID.models[model].pretrain
+    return {
+        "text": f"results/encoded/{model}/{recipes.text_name(mlm)}/{length}.arrow",
+        "head": (
+            f"{folder}/backbone/lm_head.safetensors"
+            if pretrained
+            else f"{folder}/language_head.safetensors"
+        ),
+    }
+
+
+@once
+def recipe_files(model, row):
+    """What a row's training reads beside its tasks: raw text, and the word that there are examples enough."""
+    recipe = GRID.recipe(row)
+    counted = recipe.examples is not None and recipe.upsample is False
+    return [
+        *([] if recipe.mlm is None else language_files(model, recipe.mlm).values()),
+        *([f"results/budgets/{row}.json"] if counted else []),
+    ]
+
+
+@once
+def variant_parts(name):
+    """What prepares a variant: by version the card, its origins, and the languages; the original first."""
+    item = VARIANTS[name]
+    card, origins = GRID.cards[item.task], GRID.origin_cards(item.task)
+    found = recipes.by_version(card, item, GRID.source)
+    return [
+        {
+            "card": version_part(card, version),
+            "origins": {
+                name: version_part(each, version) for name, each in origins.items()
+            },
+            "languages": list(found.get(version, ())),
+        }
+        for version in dict.fromkeys((recipes.ORIGINAL, *found))
+    ]
+
+
+def version_part(card, version):
+    """Part of a card with its rows where a version's are; under `hub` also those of one's own."""
+    found = recipes.of_version(card, version)
+    part = card_part(found, "prepare", GRID.source)
+    own = GRID.source == "hub" and found.hub is None and found.local is not None
+    return {**part, "local": as_params(found.local)} if own else part
+
+
+@once
+def variant_files(name):
+    """Files of a mirror whose change must prepare a variant again."""
+    item = VARIANTS[name]
+    card, origins = GRID.cards[item.task], GRID.origin_cards(item.task)
+    found = {
+        file
+        for version, codes in recipes.by_version(card, item, GRID.source).items()
+        for code in codes
+        for file in adapters.row_files(
+            recipes.of_version(card, version),
+            "train",
+            code,
+            SOURCE,
+            True,
+            {key: recipes.of_version(each, version) for key, each in origins.items()},
+        )
+    }
+    return sorted({*found, *row_files(item.task, training=True)})
 
 
 @once
@@ -215,14 +332,16 @@ def tokenizer_params(model):
     )
 
 
-def text_files(model):
-    """Files of raw text that a model is pretrained on, where the source is a mirror."""
+def text_request(name):
+    """Languages and characters of a raw text: a model's to be pretrained on, or a recipe's beside its tasks."""
+    return TEXTS[name] if name in TEXTS else GRID.models[name].pretrain
+
+
+def text_files(name):
+    """Files of raw text, where the source is a mirror."""
     if GRID.source != "local":
         return []
-    files = (
-        SOURCE.text_file(language)
-        for language in GRID.models[model].pretrain["languages"]
-    )
+    files = (SOURCE.text_file(language) for language in text_request(name)["languages"])
     return [str(file) for file in files if file]
 
 
@@ -253,7 +372,8 @@ def training_memory(stage, tasks):
     """Megabytes for training on these tasks; known when the inputs are there."""
 
     def estimate(wildcards, input, attempt):
-        adapters = all(GRID.training_for(stage, task).lora for task in tasks(wildcards))
+        names = tasks(wildcards)
+        adapters = names and all(GRID.training_for(stage, name).lora for name in names)
         copies = resources.ADAPTER_COPIES if adapters else resources.TRAINING_COPIES
         return resources.memory_mb(input, copies, attempt)
 
@@ -264,7 +384,8 @@ def training_minutes(stage, tasks):
     """Minutes for training on these tasks; known when the inputs are there."""
 
     def estimate(wildcards, input, attempt):
-        epochs = max(GRID.training_for(stage, task).epochs for task in tasks(wildcards))
+        settings = [GRID.training_for(stage, task) for task in tasks(wildcards)]
+        epochs = max((item.epochs for item in settings), default=1)
         return resources.minutes(input, epochs, resources.FORWARD_AND_BACKWARD, attempt)
 
     return estimate

@@ -45,15 +45,16 @@ def exported_parts(wildcards):
     ]
 
 
-def task_facts(task):
+def task_facts(row, task):
     """What a model card says of a training task."""
-    card = GRID.cards[task]
-    hub = card.hub if GRID.source == "hub" and card.hub else {}
+    card, item = GRID.cards[task], recipes.variant_of(GRID, row, task)
+    found = recipes.of_version(card, item.version).hub
+    hub = found if GRID.source == "hub" and found else {}
     return {
         "name": task,
         "about": card.about,
         "citation": card.citation,
-        "languages": list(card.train_languages),
+        "languages": list(item.languages or card.train_languages),
         "source": GRID.source,
         "hub": hub.get("path"),
         "revision": hub.get("revision"),
@@ -71,5 +72,9 @@ def checkpoint_facts(wildcards):
         "revision": model.revision,
         "licence": model.licence,
         "recipe": as_params(recipe),
-        "tasks": [task_facts(task) for task in recipe.tasks],
+        "tasks": [
+            task_facts(step, task)
+            for step in GRID.chain(wildcards.intermediate)
+            for task in GRID.recipe(step).tasks
+        ],
     }

@@ -4,9 +4,12 @@
 # On a cluster these run on the login node: only they may reach the network, and they compute little.
 localrules:
     prepare_train,
+    prepare_variant,
     prepare_eval,
     prepare_text,
     fetch_model,
+    fetch_language_head,
+    count_examples,
 
 
 rule prepare_train:
@@ -29,6 +32,51 @@ rule prepare_train:
         code=lambda wildcards: CODE.prepare("prepare_train", wildcards.task),
     script:
         "../workflow_scripts/prepare_train.py"
+
+
+rule prepare_variant:
+    # A task's training rows in other languages or of another version; its development rows stay English.
+    input:
+        lambda wildcards: variant_files(wildcards.variant),
+    output:
+        train="results/data/{variant}/train.parquet",
+        dev="results/data/{variant}/dev.parquet",
+    log:
+        "logs/data/{variant}/train.log",
+    conda:
+        "../envs/data.yaml"
+    params:
+        parts=lambda wildcards: variant_parts(wildcards.variant),
+        dev_languages=lambda wildcards: list(
+            GRID.cards[plain_task(wildcards.variant)].train_languages
+        ),
+        source=source_params(),
+        code=lambda wildcards: CODE.prepare(
+            "prepare_variant", plain_task(wildcards.variant)
+        ),
+    script:
+        "../workflow_scripts/prepare_variant.py"
+
+
+rule count_examples:
+    # Whether there are the examples that a recipe asks for, before anything is trained.
+    input:
+        lambda wildcards: [
+            f"results/data/{name}/train.parquet"
+            for name in row_sources(wildcards.intermediate)
+        ],
+    output:
+        "results/budgets/{intermediate}.json",
+    log:
+        "logs/budgets/{intermediate}.log",
+    priority: 200
+    conda:
+        "../envs/data.yaml"
+    params:
+        recipe=lambda wildcards: as_params(GRID.recipe(wildcards.intermediate)),
+        code=lambda wildcards: CODE.plain("count_examples"),
+    script:
+        "../workflow_scripts/count_examples.py"
 
 
 rule prepare_eval:
@@ -56,22 +104,18 @@ rule prepare_eval:
 
 rule prepare_text:
     input:
-        lambda wildcards: text_files(wildcards.model),
+        lambda wildcards: text_files(wildcards.text),
     output:
-        "results/text/{model}.parquet",
+        "results/text/{text}.parquet",
     log:
-        "logs/text/{model}.log",
+        "logs/text/{text}.log",
     wildcard_constraints:
-        model=grid_paths.pattern(PRETRAINED),
+        text=grid_paths.pattern([*PRETRAINED, *TEXTS]),
     conda:
         "../envs/data.yaml"
     params:
-        languages=lambda wildcards: list(
-            GRID.models[wildcards.model].pretrain["languages"]
-        ),
-        characters=lambda wildcards: GRID.models[wildcards.model].pretrain.get(
-            "characters"
-        ),
+        languages=lambda wildcards: list(text_request(wildcards.text)["languages"]),
+        characters=lambda wildcards: text_request(wildcards.text).get("characters"),
         source=source_params(),
         code=lambda wildcards: CODE.text("prepare_text"),
     script:
@@ -95,9 +139,26 @@ rule fetch_model:
         "../workflow_scripts/fetch_model.py"
 
 
+rule fetch_language_head:
+    # Apart from the backbone, because only rows with language modelling need it.
+    output:
+        "results/models/{model}/language_head.safetensors",
+    log:
+        "logs/models/{model}/language_head.log",
+    wildcard_constraints:
+        model=grid_paths.pattern(FETCHED),
+    conda:
+        "../envs/data.yaml"
+    params:
+        model=lambda wildcards: origin_of_model(wildcards.model),
+        code=lambda wildcards: CODE.plain("fetch_language_head"),
+    script:
+        "../workflow_scripts/fetch_language_head.py"
+
+
 rule train_tokenizer:
     input:
-        rules.prepare_text.output,
+        "results/text/{model}.parquet",
     output:
         TOKENIZER,
     log:
@@ -115,7 +176,7 @@ rule train_tokenizer:
 
 rule pretrain_backbone:
     input:
-        text=rules.prepare_text.output,
+        text=["results/text/{model}.parquet"],
         tokenizer=TOKENIZER,
     output:
         multiext("results/models/{model}/backbone/", *grid_paths.CHECKPOINT),
@@ -152,16 +213,39 @@ rule encode_train:
         dev="results/encoded/{model}/{task}/dev.arrow",
     log:
         "logs/encoded/{model}/{task}/train.log",
+    wildcard_constraints:
+        task=f"[a-z0-9_]+|{grid_paths.pattern(VARIANTS)}",
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_part(GRID.cards[wildcards.task], "encode"),
-        max_length=lambda wildcards: grid_paths.sequence_length(
-            GRID, GRID.models[wildcards.model], wildcards.task
+        card=lambda wildcards: card_part(
+            GRID.cards[plain_task(wildcards.task)], "encode"
         ),
-        code=lambda wildcards: CODE.families("encode_train", [wildcards.task]),
+        max_length=lambda wildcards: grid_paths.sequence_length(
+            GRID, GRID.models[wildcards.model], plain_task(wildcards.task)
+        ),
+        code=lambda wildcards: CODE.families(
+            "encode_train", [plain_task(wildcards.task)]
+        ),
     script:
         "../workflow_scripts/encode_train.py"
+
+
+rule encode_text:
+    input:
+        text="results/text/{text}.parquet",
+        model=encoding_files,
+    output:
+        "results/encoded/{model}/{text}/{length}.arrow",
+    log:
+        "logs/encoded/{model}/{text}/{length}.log",
+    conda:
+        "../envs/training.yaml"
+    params:
+        length=lambda wildcards: int(wildcards.length),
+        code=lambda wildcards: CODE.plain("encode_text"),
+    script:
+        "../workflow_scripts/encode_text.py"
 
 
 rule encode_eval:

@@ -4,12 +4,17 @@
 rule train_intermediate:
     input:
         backbone=lambda wildcards: grid_paths.checkpoint(
-            grid_paths.backbone_folder(wildcards.model)
+            grid_paths.intermediate_folder(
+                wildcards.model,
+                GRID.recipe(wildcards.intermediate).after or NONE,
+                wildcards.seed,
+            )
         ),
         tokenizer=TOKENIZER,
         data=lambda wildcards: training_files(
-            wildcards.model, GRID.recipe(wildcards.intermediate).tasks
+            wildcards.model, row_sources(wildcards.intermediate)
         ),
+        more=lambda wildcards: recipe_files(wildcards.model, wildcards.intermediate),
     output:
         multiext(
             "results/intermediate/{model}/{intermediate}/seed{seed}/",
@@ -37,10 +42,8 @@ rule train_intermediate:
         save_seconds=600,
     params:
         model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
-        recipe=lambda wildcards: as_params(GRID.recipe(wildcards.intermediate)),
-        tasks=lambda wildcards: training_params(
-            "intermediate", wildcards.model, GRID.recipe(wildcards.intermediate).tasks
-        ),
+        recipe=lambda wildcards: recipe_params(wildcards.model, wildcards.intermediate),
+        tasks=lambda wildcards: row_params(wildcards.model, wildcards.intermediate),
         settings=lambda wildcards: recipe_settings(wildcards.intermediate),
         code=lambda wildcards: CODE.families(
             "train_intermediate", GRID.recipe(wildcards.intermediate).tasks

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from stiltgrid import training
 from stiltgrid.backbone import load_backbone
+from stiltgrid.budget import mixing_weights, share_budget
 from stiltgrid.cards import Recipe, TrainingSettings, as_params
 from stiltgrid.errors import SourceError
 from stiltgrid.families.base import Measurement
@@ -20,8 +21,6 @@ from stiltgrid.training_data import (
     draw_examples,
     draw_schedule,
     load_stage_task,
-    mixing_weights,
-    share_budget,
     steps_for,
 )
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task

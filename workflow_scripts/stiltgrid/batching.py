@@ -207,6 +207,7 @@ class ExampleOrder:
         if not len(self.pool):
             raise ValueError("no examples to draw from")
         self.seed = seed
+        self.distinct = len(np.unique(self.pool))
         self.epoch = 0
         self.order = self._shuffle()
         self.used = 0
@@ -221,7 +222,7 @@ class ExampleOrder:
         while len(taken) < count:
             self.epoch += 1
             fresh = self._shuffle()
-            repeats = np.isin(fresh, taken) if len(self.pool) >= count else np.zeros(len(fresh), dtype=bool)
+            repeats = np.isin(fresh, taken) if self.distinct >= count else np.zeros(len(fresh), dtype=bool)
             drawn = np.flatnonzero(~repeats)[: count - len(taken)]
             taken = np.concatenate([taken, fresh[drawn]])
             self.order, self.used = np.delete(fresh, drawn), 0

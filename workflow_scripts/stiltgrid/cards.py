@@ -43,6 +43,7 @@ class TaskCard:
     hub: Mapping[str, Any] | None = None
     local: Mapping[str, Any] | None = None
     minilab: Mapping[str, Any] | None = None
+    versions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def source(self, kind: str) -> Mapping[str, Any] | None:
         """The card's section for one kind of source: `hub`, `local` or `minilab`."""
@@ -134,7 +135,11 @@ class Recipe:
     """How one row of the grid is made: the tasks of the intermediate stage and how they are mixed.
 
     `none` has no tasks. `sampling` is one of proportional (examples-proportional, with `cap` as in T5),
-    temperature (n ** (1 / temperature)) and uniform; with one task it changes nothing.
+    temperature (n ** (1 / temperature)) and uniform; with one task it changes nothing. `examples` is a number over
+    all tasks or one by task; where there are fewer, `upsample` True repeats some, False is an error and None takes
+    what there is. `languages` and `data` say by task which training rows are read (see `recipes.Variant`), `mlm` how
+    language modelling is interleaved. A step of a chain starts from the checkpoint of the row `after` and has the
+    training settings of the row `base`.
     """
 
     name: str
@@ -142,7 +147,13 @@ class Recipe:
     sampling: str = "proportional"
     cap: int | None = None
     temperature: float = 1.0
-    examples: int | None = None
+    examples: int | Mapping[str, int] | None = None
+    upsample: bool | None = field(default=None, metadata=QUIET)
+    languages: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=QUIET)
+    data: Mapping[str, str] | None = field(default=None, metadata=QUIET)
+    mlm: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
+    after: str | None = field(default=None, metadata=QUIET)
+    base: str | None = field(default=None, metadata=QUIET)
 
 
 def mixture_name(tasks: Iterable[str], examples: int | None = None) -> str:
@@ -224,9 +235,10 @@ class Grid:
 
     @property
     def all_intermediates(self) -> tuple[str, ...]:
-        """Every row that can be asked for by name: the grid's, then the studies'."""
+        """Every row that can be asked for by name: the grid's, the studies', and those that chains go through."""
         rows = (name for plan in self.plans.values() for name in (*plan.intermediates, *plan.trained))
-        return tuple(dict.fromkeys((*self.intermediates, *rows)))
+        asked = dict.fromkeys((*self.intermediates, *rows))
+        return tuple(dict.fromkeys((*asked, *(step for name in asked for step in self.chain(name)))))
 
     @property
     def all_targets(self) -> tuple[str, ...]:
@@ -256,6 +268,13 @@ class Grid:
         if mixed:
             return mixed
         return Recipe(intermediate, tasks=(intermediate,))
+
+    def chain(self, intermediate: str) -> tuple[str, ...]:
+        """The rows whose checkpoints a row goes through, itself last."""
+        steps = [intermediate]
+        while (before := self.recipe(steps[0]).after) is not None:
+            steps.insert(0, before)
+        return tuple(steps)
 
     def training_for(self, stage: str, task: str) -> TrainingSettings:
         """Settings of a task in a stage: defaults, then `all`, the stage, then the task (both ways)."""

@@ -16,6 +16,7 @@ from stiltgrid.door_overlays import alone, likened, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
+from stiltgrid.recipes import plain_recipes
 from stiltgrid.studies.plans import planned
 
 __all__ = ["load_grid", "merge", "read_yaml"]
@@ -40,7 +41,9 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     problems += [problem for problem in found if not problems or not _says_trap(problem)]
     cards, names, found = _read_cards(checked, root, schemas)
     problems += found
-    grid = _grid(checked, cards)
+    recipes, found = plain_recipes(checked.get("recipes", {}), checked.get("intermediates", ()), names)
+    problems += [f"{CONFIG}: {problem}" for problem in found]
+    grid = _grid(checked, cards, recipes)
     if not any(problem.startswith(f"{CONFIG}: studies") for problem in problems):
         grid, found = planned(grid, names)
         problems += found
@@ -157,11 +160,7 @@ def card_from(name: str, content: Mapping[str, Any]) -> TaskCard:
     return TaskCard(name=name, **values)
 
 
-def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard]) -> Grid:
-    recipes = {
-        name: Recipe(**{**recipe, "name": name, "tasks": tuple(recipe.get("tasks", ()))})
-        for name, recipe in config.get("recipes", {}).items()
-    }
+def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard], recipes: Mapping[str, Recipe]) -> Grid:
     return Grid(
         source=config.get("source", ""),
         data_dir=config.get("data_dir"),

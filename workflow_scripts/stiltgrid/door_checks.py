@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stiltgrid.cards import NONE, Grid, TaskCard
 from stiltgrid.door_models import model_problems
+from stiltgrid.door_recipes import model_recipe_problems, recipe_problems
 from stiltgrid.errors import nearest
 
 
@@ -82,15 +83,9 @@ def _intermediates(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str
 
 def _recipes(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
     for recipe in grid.recipes.values():
-        if recipe.name in names:
-            yield f"recipes.{recipe.name}: this is a task's name; a recipe needs one of its own"
-        for task in recipe.tasks:
-            if task not in names:
-                yield f"recipes.{recipe.name}.tasks: no such task '{task}', {nearest(task, names)}"
-        if recipe.temperature != 1 and recipe.sampling != "temperature":
-            yield f"recipes.{recipe.name}.temperature: has no effect with sampling '{recipe.sampling}'"
-        if recipe.cap is not None and recipe.sampling == "uniform":
-            yield f"recipes.{recipe.name}.cap: has no effect with sampling 'uniform'"
+        for problem in recipe_problems(recipe, names):
+            yield f"recipes.{recipe.name}: {problem}"
+    yield from model_recipe_problems(grid, root)
 
 
 def _targets(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:

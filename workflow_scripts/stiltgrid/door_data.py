@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid import adapters
-from stiltgrid.cards import NONE, Grid, TaskCard
+from stiltgrid.cards import Grid, TaskCard
+from stiltgrid.door_recipes import recipe_data_problems, steps
 from stiltgrid.errors import ConfigError, StiltgridError, nearest
 from stiltgrid.sources import open_source
 from stiltgrid.sources.base import Source
@@ -33,7 +34,7 @@ def data_problems(grid: Grid, root: Path) -> list[str]:
     found: list[Problem] = [problem for task in trained(grid) for problem in _training_problems(task, grid, source)]
     for name in grid.targets:
         found += _scoring(grid.cards[name], grid, source) if name in grid.cards else ()
-    return [*_grouped(found), *_text_problems(grid, source)]
+    return [*_grouped(found), *recipe_data_problems(grid, source), *_text_problems(grid, source)]
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def _open(grid: Grid, root: Path) -> Source:
 def trained(grid: Grid) -> list[tuple[TaskCard, str]]:
     """Every sound card that some stage trains on, with the first place of the configuration that asks for it."""
     wanted: dict[str, str] = {}
-    for row in grid.intermediates:
-        for task in () if row == NONE else grid.recipe(row).tasks:
+    for row, step in steps(grid):
+        for task in grid.recipe(step).tasks:
             wanted.setdefault(task, f"intermediate '{row}'")
     for target in grid.targets:
         for task in grid.cards[target].train if target in grid.cards else ():

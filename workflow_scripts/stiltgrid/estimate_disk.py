@@ -44,7 +44,7 @@ class Counts:
 
 def counts(grid: Grid, jobs: int) -> Counts:
     """Checkpoints of each model of a grid: rows that are trained, tuned models a row (shared ones once), seeds."""
-    trained = [name for name in grid.intermediates if name != NONE]
+    trained = {step for name in grid.intermediates if name != NONE for step in grid.chain(name)}
     tuned = {name for target in grid.targets if (name := grid.cards[target].tuned)}
     return Counts(len(trained), len(tuned) * len(grid.intermediates), len(grid.seeds), jobs)
 

@@ -3,9 +3,10 @@
 The rules call these functions while the workflow is parsed and once a job, so nothing here is heavy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stiltgrid.cards import NONE, Grid, Model, mixture_pattern
 from stiltgrid.code import code_digest
@@ -25,6 +26,7 @@ CALLS = {
     "score": frozenset({"build_head", "predict", "layers_per_pass", "decode", "measure", "published"}),
 }
 METHODS = frozenset().union(*CALLS.values())
+TEXT_LENGTH = 128  # tokens of a row of raw text beside tasks
 NEVER = "(?!)"  # a pattern that nothing matches
 
 
@@ -79,14 +81,14 @@ def checkpoint(folder: str) -> list[str]:
     return [f"{folder}/{name}" for name in CHECKPOINT]
 
 
-def pattern(names: Sequence[str]) -> str:
+def pattern(names: Iterable[str]) -> str:
     """A wildcard constraint that matches just these names."""
     return "|".join(sorted(name.replace("+", r"\+").replace(".", r"\.") for name in names)) or NEVER
 
 
-def trained_rows(grid: Grid) -> str:
-    """A wildcard constraint for the rows that have an intermediate stage, the studies' among them."""
-    names = [name for name in grid.all_intermediates if name != NONE]
+def trained_rows(grid: Grid, untrained: bool = False) -> str:
+    """A wildcard constraint for the rows that have an intermediate stage, the studies' among them; or for all rows."""
+    names = [name for name in grid.all_intermediates if untrained or name != NONE]
     mixed = sorted({task for plan in grid.plans.values() for task in plan.mixed})
     return "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
 
@@ -103,6 +105,14 @@ def sequence_length(grid: Grid, model: Model, task: str) -> int:
     """
     asked = (grid.training_for(stage, task).max_length for stage in ("intermediate", "target"))
     length = max((number for number in asked if number), default=grid.cards[task].max_length)
+    if model.pretrain is None:
+        return length
+    return min(length, position_limit(model.pretrain["architecture"]) or model.pretrain["sequence_length"])
+
+
+def text_length(model: Model, mlm: Mapping[str, Any]) -> int:
+    """Tokens of a row of raw text: what the recipe says, at most the model's, where that is known yet."""
+    length: int = mlm.get("sequence_length", TEXT_LENGTH)
     if model.pretrain is None:
         return length
     return min(length, position_limit(model.pretrain["architecture"]) or model.pretrain["sequence_length"])

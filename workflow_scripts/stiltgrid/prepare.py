@@ -66,6 +66,43 @@ def prepare_train(
     _write(card, dev, provenance, dev_path)
 
 
+def prepare_variant(
+    parts: Sequence[tuple[TaskCard, Mapping[str, TaskCard], Sequence[str]]],
+    dev_languages: Sequence[str],
+    source: Source,
+    train_path: FilePath,
+    dev_path: FilePath,
+) -> None:
+    """Write training rows of a task in several languages and versions, and the development rows that it always has.
+
+    `parts` are the card as a version has it, its origins, and the languages that are read from that version; the
+    first is the original's, whatever its languages. Held-out development rows are of `dev_languages`, and no
+    training row bears their ids, so that no translation of them is trained on. Raises as `prepare_train` does.
+    """
+    card, origins, _ = parts[0]
+    if card.options.get("labels_from_data"):
+        found = (_inventory(each, its_origins, codes, source) for each, its_origins, codes in parts if codes)
+        labels = (*sorted({tag for tags in found for tag in tags} - {UNSEEN}), UNSEEN)
+        parts = [(replace(each, labels=labels), its_origins, codes) for each, its_origins, codes in parts]
+        card = parts[0][0]
+    train = pa.concat_tables(
+        _collect(each, its_origins, [(code, "train") for code in codes], source, training=True)
+        for each, its_origins, codes in parts
+        if codes
+    )
+    keys = [(code, "dev") for code in dev_languages if adapters.has_rows(card, "dev", code, source, True, origins)]
+    if keys:
+        dev = _collect(card, origins, keys, source, training=True)
+    elif card.dev_from_train is not None:
+        own = _collect(card, origins, [(code, "train") for code in dev_languages], source, training=True)
+        _, dev = _hold_out(card, own, card.dev_from_train)
+        train = train.filter(pc.invert(pc.is_in(train.column("id"), dev.column("id").combine_chunks())))
+    else:
+        raise SourceError(_nothing(card, "dev", dev_languages, source, True, origins))
+    for table, path in ((train, train_path), (dev, dev_path)):
+        _write(card, table, source.provenance(), path)
+
+
 def prepare_eval(
     card: TaskCard,
     origins: Mapping[str, TaskCard],

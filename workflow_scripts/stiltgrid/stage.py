@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import ExampleOrder, pass_cost, plan_step
+from stiltgrid.batching import pass_cost, plan_step
 from stiltgrid.cards import TrainingSettings
 from stiltgrid.device import Compute
 from stiltgrid.errors import StiltgridError
@@ -21,7 +21,7 @@ from stiltgrid.resume import Keeper, SavedState
 from stiltgrid.seeding import derive_seed
 from stiltgrid.stage_state import stage_state
 from stiltgrid.team import ALONE, Team
-from stiltgrid.training_data import StageTask, token_columns
+from stiltgrid.training_data import StageTask
 
 LOG = logging.getLogger(__name__)
 LOG_LINES = 1000
@@ -66,8 +66,10 @@ class Stage:
         self.team = team
         self.name, self.backbone, self.heads, self.tasks = name, backbone, heads, tasks
         self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
-        self.orders = [ExampleOrder(task.pool, derive_seed(seed, name, task.card.name, "order")) for task in tasks]
-        self.parameters = [item for item in [*backbone.parameters(), *heads.parameters()] if item.requires_grad]
+        self.orders = [task.order(derive_seed(seed, name, task.card.name, "order")) for task in tasks]
+        # Once each: the head of a language model shares the table of the vocabulary with the backbone.
+        every = dict.fromkeys([*backbone.parameters(), *heads.parameters()])
+        self.parameters = [item for item in every if item.requires_grad]
         # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
         self.carried: Sequence[torch.nn.Parameter] = ()
         self.optimizers = self._optimizers()
@@ -194,12 +196,11 @@ class Stage:
         rows = np.concatenate(micro_batches)
         if self.team.size > 1:
             micro_batches = self._plan_share(which, examples)
-        scalars, tokens = token_columns(task.train, rows)
-        weight = max(task.family.loss_weight(scalars, tokens, len(rows)), 1e-9)
+        weight = max(task.loss_weight(rows, self.state.step), 1e-9)
         step_tokens = TokenCount()
         total = torch.zeros((), device=self.compute.device)
         for micro_batch in micro_batches:
-            batch = self.reader.batch(task.family, task.train, micro_batch, self.packed)
+            batch = task.batch(self.reader, micro_batch, self.state.step, self.packed)
             step_tokens.add(batch)
             total += self._backward(task, batch.to(self.compute.device), weight)
         return total, step_tokens, len(micro_batches)

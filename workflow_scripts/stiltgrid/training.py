@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from stiltgrid.backbone import load_backbone
+from stiltgrid.budget import draw_budget, refuse_shortfall, share_budget
 from stiltgrid.cards import Model, Recipe, TrainingSettings, as_params, from_params
 from stiltgrid.checkpoints import save_backbone, save_tuned
 from stiltgrid.device import prepare_compute
 from stiltgrid.files import atomic_path, write_json
+from stiltgrid.language_task import interleaved, load_language_task
 from stiltgrid.prediction import Reader
 from stiltgrid.provenance import describe_device, versions
 from stiltgrid.resume import Keeper, checksum, numbered
@@ -27,7 +28,7 @@ from stiltgrid.stage_state import restore_stage
 from stiltgrid.team import join_team
 from stiltgrid.tokenization import read_special_tokens
 from stiltgrid.trainable import base_dtype, trained_part
-from stiltgrid.training_data import StageTask, draw_schedule, load_stage_task, share_budget
+from stiltgrid.training_data import StageTask, draw_schedule, load_stage_task
 
 LOG = logging.getLogger(__name__)
 
@@ -49,16 +50,23 @@ def train_intermediate(
 
     `tasks` are mappings as `load_stage_task` reads them. `settings` are the row's own (peak learning rate,
     warm-up, evaluation, `max_steps`); by default the first task's. Each step uses its task's batch size
-    and learning rate. Raises TrainingError when a loss is not finite.
+    and learning rate. A recipe with `mlm` also names `text`, the encoded rows of raw text, and maybe `head`, weights
+    of the language model's head. Raises TrainingError when a loss is not finite, SourceError where there are fewer
+    examples than the recipe asks for.
     """
     mix: Recipe = from_params(Recipe, recipe)
     run = _Run(backbone_dir, tokenizer_dir, model, tasks, settings, seed, threads, keeper)
     stage_tasks = [load_stage_task(task, seed, run.backbone.max_length) for task in tasks]
+    refuse_shortfall(mix, {task.card.name: len(task.pool) for task in stage_tasks})
     budget = share_budget([len(task.pool) for task in stage_tasks], mix)
     stage_tasks = [
-        task if size == len(task.pool) else replace(task, pool=_fewer(task, size, seed))
+        replace(task, pool=draw_budget(task.pool, size, seed, task.card.name))
         for task, size in zip(stage_tasks, budget, strict=True)
     ]
+    if mix.mlm is not None:
+        limit, special = run.backbone.max_length, run.reader.special
+        head = recipe.get("head")
+        stage_tasks.append(load_language_task(mix.mlm, recipe["text"], head, run.settings, special, seed, limit))
     run.train(mix.name, stage_tasks, mix, "intermediate")
     if run.team.rank:  # all have the same weights; the first writes them
         return
@@ -95,11 +103,6 @@ def train_target(
         stages = [stage["name"] for stage in run.stages]
         run.write_record(folder, {"tuned": stages, "provenance": as_params(provenance)})
     run.keeper.remove()
-
-
-def _fewer(task: StageTask, size: int, seed: int) -> np.ndarray:
-    order = np.random.default_rng(derive_seed(seed, "budget", task.card.name)).permutation(len(task.pool))
-    return task.pool[np.sort(order[:size])]
 
 
 class _Run:
@@ -151,7 +154,10 @@ class _Run:
         heads = torch.nn.ModuleDict({task.card.name: self._head(task) for task in tasks}).to(self.compute.device)
         if self.settings.gradient_checkpointing:
             self.backbone.checkpoint_gradients()
-        schedule = draw_schedule(tasks, recipe, self.settings.max_steps, derive_seed(seed, "mixture"))
+        own = tasks if recipe.mlm is None else tasks[:-1]
+        schedule = draw_schedule(own, recipe, self.settings.max_steps, derive_seed(seed, "mixture"))
+        if recipe.mlm is not None:
+            schedule = interleaved(schedule, len(own), recipe.mlm, derive_seed(seed, "interleaved"))
         LOG.info("%s stage '%s': %d steps", kind, name, len(schedule))
         started = time.monotonic()
         with trained_part(self.backbone, self.settings) as frozen:
@@ -195,8 +201,7 @@ class _Run:
         LOG.info("stage '%s': resumed after step %d of %d", stage.name, stage.state.step, len(stage.schedule))
 
     def _head(self, task: StageTask) -> torch.nn.Module:
-        width = task.family.pooled_width(self.backbone.hidden_size, self.reader.pooling(task.family))
-        head = task.family.build_head(task.card, width)
+        head = task.build_head(self.backbone, self.reader)
         for name, earlier in self._heads.items():
             shapes = [{key: value.shape for key, value in item.state_dict().items()} for item in (earlier, head)]
             if self._families[name] == task.card.family and shapes[0] == shapes[1]:
@@ -233,6 +238,7 @@ def _record(stage: Stage, state: LoopState, seconds: float) -> dict[str, Any]:
                 "examples": len(task.pool),
                 "settings": as_params(task.settings),
                 "steps": int((stage.schedule[: state.step] == number).sum()),
+                **({"head": origin} if (origin := getattr(stage.heads[task.card.name], "origin", None)) else {}),
             }
             for number, task in enumerate(stage.tasks)
         ],

@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
-from stiltgrid.batching import token_positions
+from stiltgrid.backbone import Backbone
+from stiltgrid.batching import Batch, ExampleOrder, token_positions
+from stiltgrid.budget import mixing_weights
 from stiltgrid.cards import Recipe, TaskCard, TrainingSettings, from_params
 from stiltgrid.encoded import Encoded, read_encoded
 from stiltgrid.errors import SourceError
@@ -18,6 +21,7 @@ from stiltgrid.families import family
 from stiltgrid.families.base import Family
 from stiltgrid.families.common import with_labels
 from stiltgrid.parquet import whole_parquet
+from stiltgrid.prediction import Reader
 from stiltgrid.seeding import derive_seed
 
 
@@ -46,6 +50,24 @@ class StageTask:
     def steps(self) -> int:
         """Optimiser steps of all epochs, `max_steps` at most."""
         return steps_for(len(self.pool), self.settings)
+
+    def order(self, seed: int) -> ExampleOrder:
+        """The stream of example numbers that the steps take."""
+        return ExampleOrder(self.pool, seed)
+
+    def build_head(self, backbone: Backbone, reader: Reader) -> torch.nn.Module:
+        """A new head for the backbone's states as the reader pools them."""
+        width = self.family.pooled_width(backbone.hidden_size, reader.pooling(self.family))
+        return self.family.build_head(self.card, width)
+
+    def batch(self, reader: Reader, rows: np.ndarray, step: int, packed: bool = False) -> Batch:
+        """A micro-batch of some sequences. `step` is for tasks that draw at every step anew."""
+        return reader.batch(self.family, self.train, rows, packed)
+
+    def loss_weight(self, rows: np.ndarray, step: int) -> float:
+        """Loss terms of a step's sequences; what the sum of their losses is divided by."""
+        scalars, tokens = token_columns(self.train, rows)
+        return self.family.loss_weight(scalars, tokens, len(rows))
 
     def example_ids(self, examples: np.ndarray) -> list[str]:
         """Ids of examples, or their row numbers where the rows are not at hand."""
@@ -111,37 +133,6 @@ def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: 
     return DevSet(encoded.take_examples(chosen), rows.take(pa.array(chosen)))
 
 
-def mixing_weights(sizes: Sequence[int], recipe: Recipe) -> np.ndarray:
-    """Chance of each task at each step, summing to 1 (Raffel et al. 2020, section 3.5.2)."""
-    counts = np.asarray(sizes, dtype=np.float64)
-    if recipe.cap is not None:
-        counts = np.minimum(counts, recipe.cap)
-    exponents = {"proportional": 1.0, "temperature": 1.0 / recipe.temperature, "uniform": 0.0}
-    weights = counts ** exponents[recipe.sampling]
-    return weights / weights.sum()
-
-
-def share_budget(sizes: Sequence[int], recipe: Recipe) -> list[int]:
-    """Examples of each task under the recipe's budget `examples` over all tasks, by mixing weight.
-
-    No task gives more than it has; what it cannot give goes to the others.
-    """
-    if recipe.examples is None or recipe.examples >= sum(sizes):
-        return list(sizes)
-    weights, given = mixing_weights(sizes, recipe), np.zeros(len(sizes), dtype=np.int64)
-    room = np.asarray(sizes, dtype=np.int64)
-    while given.sum() < recipe.examples:
-        open_weights = np.where(given < room, weights, 0.0)
-        left = recipe.examples - int(given.sum())
-        wish = left * open_weights / open_weights.sum()
-        extra = np.minimum(np.floor(wish).astype(np.int64), room - given)
-        if not extra.any():
-            extra[np.argsort(-(wish * (given < room)), kind="stable")[:left]] = 1
-            extra = np.minimum(extra, room - given)
-        given += extra
-    return [int(number) for number in given]
-
-
 def token_columns(encoded: Encoded, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """(scalars, tokens) columns of some sequences, token ids left out: what `loss_weight` counts."""
     positions = token_positions(encoded, rows)
@@ -154,7 +145,7 @@ def draw_schedule(tasks: Sequence[StageTask], recipe: Recipe, max_steps: int | N
     cap = recipe.cap if recipe.cap is not None else np.inf
     steps = sum(steps_for(int(min(len(task.pool), cap)), task.settings) for task in tasks)
     steps = steps if max_steps is None else min(steps, max_steps)
-    if len(tasks) == 1:
+    if len(tasks) < 2:
         return np.zeros(steps, dtype=np.int64)
     weights = mixing_weights([len(task.pool) for task in tasks], recipe)
     return np.random.default_rng(seed).choice(len(tasks), size=steps, p=weights)

@@ -44,6 +44,14 @@ class Source(ABC):
     def text(self, language: str) -> Iterator[str]:
         """Raw documents for language modelling, one string each, in a fixed order."""
 
+    def has_text(self, language: str) -> bool:
+        """Whether `text` would find documents, told as cheaply as `has`."""
+        return False
+
+    def count(self, card: TaskCard, split: str, language: str) -> int | None:
+        """How many rows `read` would find; None where that is not known without reading."""
+        return None
+
     def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """Paths whose change must rerun what reads them; empty where the source has none."""
         return []

@@ -23,6 +23,9 @@ from stiltgrid.sources.rowfiles import read_table
 
 logger = logging.getLogger(__name__)
 CONVERTED = "refs/convert/parquet"
+# Cleaned articles of all Wikipedias (CC BY-SA); the commit is one that many public repositories pin.
+WIKIPEDIA = ("wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")
+WIKIPEDIA_DUMP = "20231101"
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,26 @@ class HubSource(Source):
         """The card's folder in `data_dir`, if that is set."""
         return self.local.folder(card) if self.local is not None else None
 
+    def has_text(self, language: str) -> bool:
+        """Wikipedia is not asked: a language that it lacks is told when its text is prepared."""
+        return True
+
     def text(self, language: str) -> Iterator[str]:
-        """Raw text stands in `data_dir`; the cards name none on the hub."""
-        if self.local is None:
-            raise SourceError(f"raw text of '{language}': set `data_dir` to a folder that holds text/{language}.txt.gz")
-        return self.local.text(language)
+        """Raw text of one's own in `data_dir`, or else articles of Wikipedia, one after another as they are needed."""
+        if self.local is not None and self.local.has_text(language):
+            yield from self.local.text(language)
+            return
+        repository = self.client.repository(*WIKIPEDIA)
+        folder = f"{WIKIPEDIA_DUMP}.{language}"
+        paths = sorted(path for path in self.client.files(repository, folder) if path.endswith(".parquet"))
+        if not paths:
+            raise SourceError(
+                f"raw text of '{language}': {repository} has no {folder}; set `data_dir` to a folder that holds "
+                f"text/{language}.txt.gz"
+            )
+        for path in paths:
+            for row in read_table(self.client.download(repository, path), f"{repository} {path}"):
+                yield " ".join(str(row.values["text"]).split())
 
     def provenance(self) -> dict[str, Any]:
         """Every repository read, the revision asked for and the commit that it was."""

@@ -120,6 +120,10 @@ class LocalSource(Source):
         """The raw text of a language, if the mirror has it."""
         return self._first(f"text/{language}", TEXT_SUFFIXES)
 
+    def has_text(self, language: str) -> bool:
+        """See `Source.has_text`."""
+        return self.text_file(language) is not None
+
     def text(self, language: str) -> Iterator[str]:
         """One document a line."""
         path = self.text_file(language)

@@ -71,6 +71,16 @@ class MiniLabSource(Source):
         for number, row in enumerate(rows, 1):
             yield RawRow(row, f"{place} row {number}")
 
+    def has_text(self, language: str) -> bool:
+        """See `Source.has_text`."""
+        return language in self.settings.languages
+
+    def count(self, card: TaskCard, split: str, language: str) -> int | None:
+        """See `Source.count`. Only of training rows, whose number is a setting."""
+        if split != "train" or not self.has(card, split, language) or self.parts(card, split):
+            return None
+        return self.settings.count(self.settings.train_examples, BUILDERS[card.name].share)
+
     def text(self, language: str) -> Iterator[str]:
         """See `Source.text`."""
         from stiltgrid.sources.minilab.corpus import documents

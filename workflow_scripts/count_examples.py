@@ -1,0 +1,12 @@
+"""Whether a row's tasks have the examples that its recipe asks for; told before anything is trained."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.budget import count_examples
+
+    count_examples(snakemake.params.recipe, snakemake.input, snakemake.output[0])
+
+
+run(main, snakemake)  # noqa: F821

@@ -1,0 +1,13 @@
+"""What stands on a model's backbone for language modelling, from its checkpoint."""
+
+from stiltgrid.warm import run
+
+
+def main(snakemake):
+    from stiltgrid.cards import Model
+    from stiltgrid.language_heads import fetch_language_head
+
+    fetch_language_head(Model(snakemake.wildcards.model, **snakemake.params.model), snakemake.output[0])
+
+
+run(main, snakemake, network=True)  # noqa: F821

@@ -1,0 +1,327 @@
+"""Rows of the grid as the configuration spells them, made plain: templates, likeness, chains, variants of data. Pure.
+
+What comes out are recipes that say everything themselves: tasks, mixing, languages by task, and for a step of a chain
+the row whose checkpoint it starts from.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stiltgrid.cards import NONE, Grid, Recipe, TaskCard, TrainingSettings
+from stiltgrid.errors import nearest
+
+ORIGINAL = "original"
+THEN = ".then."  # between the steps of a chain that has no name of its own; no row's name has a dot
+PLACE = "{row}"
+TEXT = "raw"
+CODES_IN_NAME = 12
+# Settings of a recipe's own that hold for each of its tasks, where it has them; the others are the whole stage's.
+OF_TASKS = ("learning_rate", "batch_size", "epochs", "dev_examples", "micro_batch_tokens", "max_grad_norm")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A task's training rows in some languages and of one version; the plain task where both are as the card has them.
+
+    A language that the version does not have (English, mostly) is read from the original.
+    """
+
+    task: str
+    languages: tuple[str, ...] = ()
+    version: str = ORIGINAL
+
+    @property
+    def name(self) -> str:
+        """What folders of prepared and encoded rows are called: `mnli`, `mnli+translate_train+de-ru`."""
+        return "+".join([self.task, self.version, codes(self.languages)]) if self.languages else self.task
+
+
+def codes(languages: Sequence[str]) -> str:
+    """Language codes as a part of a file's name; many of them as a number and a digest."""
+    if len(languages) <= CODES_IN_NAME:
+        return "-".join(languages)
+    return f"{len(languages)}-{hashlib.sha256('-'.join(languages).encode()).hexdigest()[:8]}"
+
+
+def variant_of(grid: Grid, row: str, task: str) -> Variant:
+    """The rows of a task that a row of the grid trains on."""
+    recipe = grid.recipe(row)
+    languages = tuple((recipe.languages or {}).get(task, ()))
+    version = (recipe.data or {}).get(task, ORIGINAL)
+    # The mini-lab renders every task in every language itself: its versions are one.
+    version = ORIGINAL if grid.source == "minilab" else version
+    return variant(grid.cards[task], languages, version)
+
+
+def variant(card: TaskCard, languages: tuple[str, ...], version: str) -> Variant:
+    """Languages of a version of a card's training rows; what the card has anyway is the plain task."""
+    if not languages or (version == ORIGINAL and languages == tuple(card.train_languages)):
+        return Variant(card.name)
+    return Variant(card.name, tuple(sorted(languages)), version)
+
+
+def variants(grid: Grid) -> dict[str, Variant]:
+    """Every variant that rows of the grid train on beside the plain tasks, by name."""
+    found = {}
+    for row in grid.all_intermediates:
+        for task in grid.recipe(row).tasks:
+            if task in grid.cards and (item := variant_of(grid, row, task)).languages:
+                found[item.name] = item
+    return found
+
+
+def native_languages(card: TaskCard, kind: str) -> tuple[str, ...] | None:
+    """Languages in which a card has training rows of its own; None where only the files tell."""
+    if kind == "minilab":
+        return tuple(card.languages)
+    section = card.versions.get(ORIGINAL)
+    if section is None:
+        return tuple(card.train_languages)
+    return tuple(section["languages"]) if "languages" in section else None
+
+
+def version_languages(card: TaskCard, version: str) -> tuple[str, ...] | None:
+    """Languages of a version that is not the original; () where the card has no such version, None where files tell."""
+    section = card.versions.get(version)
+    if section is None:
+        return ()
+    return tuple(section["languages"]) if "languages" in section else None
+
+
+def of_version(card: TaskCard, version: str) -> TaskCard:
+    """The card with its rows where a version's are."""
+    section = card.versions.get(version)
+    if version == ORIGINAL or section is None:
+        return card
+    card = replace(card, obtain=section.get("obtain", card.obtain))
+    if "hub" not in section and "local" not in section:
+        return card
+    return replace(card, hub=section.get("hub"), local=section.get("local"))
+
+
+def by_version(card: TaskCard, item: Variant, kind: str) -> dict[str, tuple[str, ...]]:
+    """The languages of a variant by the version that they are read from."""
+    if item.version == ORIGINAL or kind == "minilab":
+        return {ORIGINAL: item.languages}
+    has = version_languages(card, item.version)
+    original = native_languages(card, kind) or ()
+    there = tuple(code for code in item.languages if (code in has if has is not None else code not in original))
+    rest = tuple(code for code in item.languages if code not in there)
+    return {version: found for version, found in ((ORIGINAL, rest), (item.version, there)) if found}
+
+
+def text_name(mlm: Mapping[str, Any]) -> str:
+    """What the raw text of a recipe is called; rows with the same text share it."""
+    limit = f"+{mlm['characters']}" if mlm.get("characters") else ""
+    return f"{TEXT}+{codes(sorted(mlm['languages']))}{limit}"
+
+
+def texts(grid: Grid) -> dict[str, Mapping[str, Any]]:
+    """The raw texts that rows of the grid learn from, by name."""
+    found = {}
+    for row in grid.all_intermediates:
+        if (mlm := grid.recipe(row).mlm) is not None:
+            found[text_name(mlm)] = mlm
+    return found
+
+
+def row_layers(grid: Grid, row: str) -> dict[str, Any]:
+    """Settings that the configuration gives a row of its own (for a step of a chain, its base's, then its own)."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys((grid.recipe(row).base or row, row)):
+        if name not in grid.cards:
+            own = grid.training.get("tasks", {}).get(name, {})
+            found |= {**own.get("all", {}), **own.get("intermediate", {})}
+    return found
+
+
+def row_settings(grid: Grid, row: str) -> TrainingSettings:
+    """Settings of a row's stage: of its only task or of the intermediate stage, then the row's own."""
+    tasks = grid.recipe(row).tasks
+    below = tasks[0] if len(tasks) == 1 else ""
+    return grid.training_for("intermediate", below).override(row_layers(grid, row))
+
+
+def task_settings(grid: Grid, row: str, task: str) -> TrainingSettings:
+    """Settings of one task of a row; a recipe's `examples` replace the task's."""
+    own = row_layers(grid, row)
+    settings = grid.training_for("intermediate", task).override({key: own[key] for key in OF_TASKS if key in own})
+    budget = grid.recipe(row).examples
+    mine = budget.get(task) if isinstance(budget, Mapping) else budget
+    return settings if mine is None or grid.recipe(row).upsample is None else settings.override({"examples": None})
+
+
+def budget_problems(recipe: Recipe, counts: Mapping[str, int]) -> list[str]:
+    """More examples than exist, by the counts that are known; none where the recipe repeats examples."""
+    if recipe.examples is None or recipe.upsample is not False:
+        return []
+    asked: dict[str, tuple[int, int]] = {}
+    if isinstance(recipe.examples, Mapping):
+        asked = {f"'{task}'": (number, counts[task]) for task, number in recipe.examples.items() if task in counts}
+    elif set(counts) == set(recipe.tasks):
+        what = "its tasks" if len(recipe.tasks) > 1 else f"'{recipe.tasks[0]}'"
+        asked = {what: (recipe.examples, sum(counts.values()))}
+    return [
+        f"examples: {number} asked of {what}, {count} exist; lower it, or repeat some with `upsample: true`"
+        for what, (number, count) in asked.items()
+        if number > count
+    ]
+
+
+# ---- from the configuration ------------------------------------------------------------------------------------
+
+
+def plain_recipes(
+    section: Mapping[str, Mapping[str, Any]], asked: Iterable[str], tasks: Collection[str]
+) -> tuple[dict[str, Recipe], list[str]]:
+    """Recipes of a configuration by name, and what is wrong with them. `asked` are the rows, `tasks` all tasks' names.
+
+    Rows that only a template names (`{row}+mlm`) and the nameless beginnings of chains are among them.
+    """
+    maker = _Maker(section, tasks)
+    for name in [name for name in section if PLACE not in name]:
+        maker.recipe(name, f"recipes.{name}")
+    for name in asked:
+        if name != NONE and name not in tasks and maker.declared(name):
+            maker.recipe(name, "intermediates")
+    return maker.found, list(dict.fromkeys(maker.problems))
+
+
+class _Maker:
+    def __init__(self, section: Mapping[str, Mapping[str, Any]], tasks: Collection[str]) -> None:
+        self.section, self.tasks = dict(section), tasks
+        self.found: dict[str, Recipe] = {}
+        self.problems: list[str] = []
+        self._open: list[str] = []
+
+    def declared(self, name: str) -> Mapping[str, Any] | None:
+        """What the configuration says of a row, by its name or a template for such names."""
+        if name in self.section:
+            return self.section[name]
+        for template, recipe in self.section.items():
+            match = PLACE in template and re.fullmatch(re.escape(template).replace(re.escape(PLACE), "(.+)"), name)
+            if match and (match[1] in self.tasks or self.declared(match[1]) is not None):
+                filled: Mapping[str, Any] = _filled(recipe, match[1])
+                return filled
+        return None
+
+    def recipe(self, name: str, place: str) -> Recipe | None:
+        """The plain recipe of a row's name; None where there is none, which is then told with its place."""
+        if name in self.found:
+            return self.found[name]
+        if name in self.tasks and name not in self.section:
+            return Recipe(name, (name,))
+        declared = self.declared(name)
+        if declared is None:
+            valid = [*self.tasks, *(key for key in self.section if PLACE not in key)]
+            self.problems.append(f"{place}: no task or recipe '{name}', {nearest(name, valid)}")
+            return None
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            self.problems.append(f"recipes.{name}: goes in a circle: {circle}")
+            return None
+        self._open.append(name)
+        made = self._chain(name, declared) if "sequence" in declared else self._plain(name, declared)
+        self._open.pop()
+        if made is not None:
+            self.found[name] = made
+        return made
+
+    def _plain(self, name: str, declared: Mapping[str, Any]) -> Recipe | None:
+        own = {key: value for key, value in declared.items() if key != "like" and value is not None}
+        base: dict[str, Any] = {}
+        if "like" in declared:
+            other = self.recipe(declared["like"], f"recipes.{name}.like")
+            if other is None:
+                return None
+            if other.after is not None:
+                self.problems.append(
+                    f"recipes.{name}.like: '{other.name}' is a chain; put this row into a chain instead"
+                )
+                return None
+            base = {key: getattr(other, key) for key in Recipe.__dataclass_fields__ if key not in ("name", "base")}
+        tasks = tuple(own.get("tasks", base.get("tasks", ())))
+        top = own.pop("top", None)
+        if top is not None and top > len(tasks):
+            self.problems.append(
+                f"recipes.{name}.top: expected at most {len(tasks)}, the tasks of the list, found {top}"
+            )
+        self._unknown(name, tasks)
+        kept = tasks[:top]
+        for key in ("languages", "data"):
+            if key in own:
+                own[key] = self._by_task(name, key, own[key], kept)
+        if isinstance(own.get("examples"), Mapping):
+            self._foreign(name, "examples", own["examples"], kept)
+        if own.get("examples", base.get("examples")) is not None:
+            own["upsample"] = bool(own.get("upsample", base.get("upsample")))
+        return Recipe(**{**base, **own, "name": name, "tasks": kept})
+
+    def _wrong(self, name: str, key: str, sentence: str) -> None:
+        self.problems.append(f"recipes.{name}.{key}: {sentence}")
+
+    def _unknown(self, name: str, tasks: Sequence[str]) -> None:
+        for task in tasks:
+            if task not in self.tasks:
+                self._wrong(name, "tasks", f"no such task '{task}', {nearest(task, self.tasks)}")
+
+    def _by_task(self, name: str, key: str, value: Any, tasks: Sequence[str]) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            return {task: tuple(value) if isinstance(value, list) else value for task in tasks}
+        self._foreign(name, key, value, tasks)
+        return {task: tuple(item) if isinstance(item, list) else item for task, item in value.items()}
+
+    def _foreign(self, name: str, key: str, value: Mapping[str, Any], tasks: Sequence[str]) -> None:
+        for task in value:
+            if task not in tasks:
+                self._wrong(name, key, f"'{task}' is not among its tasks, {nearest(task, tasks)}")
+
+    def _chain(self, name: str, declared: Mapping[str, Any]) -> Recipe | None:
+        extra = [key for key, value in declared.items() if key != "sequence" and value is not None]
+        if extra:
+            self._wrong(name, extra[0], "a chain has no other key; say it of a step")
+        steps: list[str] = []
+        for step in declared["sequence"]:
+            if step == NONE:
+                self._wrong(name, "sequence", "'none' is no step; leave it out")
+                return None
+            if self.recipe(step, f"recipes.{name}.sequence") is None:
+                return None
+            steps += self._steps(step)
+        return self._joined(name, steps)
+
+    def _steps(self, name: str) -> list[str]:
+        """The plain rows that a row, perhaps a chain itself, goes through."""
+        recipe = self.found.get(name)
+        if recipe is None or recipe.after is None:
+            return [name]
+        return [*self._steps(recipe.after), recipe.base or name]
+
+    def _joined(self, name: str, steps: Sequence[str]) -> Recipe:
+        """The last step of a chain, after the rest; a rest that has no name of its own gets one."""
+        *before, last = steps
+        rest = before[0] if len(before) == 1 else self._named(before)
+        own = self.found.get(last) or Recipe(last, (last,))
+        return replace(own, name=name, after=rest, base=last)
+
+    def _named(self, steps: Sequence[str]) -> str:
+        for name, recipe in self.section.items():
+            # Shared only with a chain that is spelled as these very steps: a nested one is met under its own name.
+            if list(recipe.get("sequence") or ()) == list(steps) and name not in self._open:
+                self.recipe(name, f"recipes.{name}")
+                return name
+        name = THEN.join(steps)
+        if name not in self.found:
+            self.found[name] = self._joined(name, steps)
+        return name
+
+
+def _filled(value: Any, row: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(PLACE, row)
+    if isinstance(value, Mapping):
+        return {key: _filled(item, row) for key, item in value.items()}
+    return [_filled(item, row) for item in value] if isinstance(value, list) else value
