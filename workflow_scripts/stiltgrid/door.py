@@ -41,9 +41,13 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     problems += [problem for problem in found if not problems or not _says_trap(problem)]
     cards, names, found = _read_cards(checked, root, schemas)
     problems += found
-    recipes, found = plain_recipes(checked.get("recipes", {}), checked.get("intermediates", ()), names)
+    section = checked.get("recipes", {})
+    sound = {name: recipe for name, recipe in section.items() if not _blamed(f"recipes.{name}", problems)}
+    recipes, found = plain_recipes(sound, checked.get("intermediates", ()), names)
     problems += [f"{CONFIG}: {problem}" for problem in found]
-    grid = _grid(checked, cards, recipes)
+    # What is wrong with a recipe has been said: its row is left out, so that nothing follows from it.
+    rows = [name for name in checked.get("intermediates", ()) if name not in section or name in recipes]
+    grid = _grid({**checked, "intermediates": rows}, cards, recipes)
     if not any(problem.startswith(f"{CONFIG}: studies") for problem in problems):
         grid, found = planned(grid, names)
         problems += found
@@ -56,6 +60,10 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     for remark in remarks(grid):
         log.warning(remark)
     return grid
+
+
+def _blamed(place: str, problems: Iterable[str]) -> bool:
+    return any(problem.startswith((f"{CONFIG}: {place}:", f"{CONFIG}: {place}.")) for problem in problems)
 
 
 def _scan_config_file(path: Path, root: Path) -> tuple[Any, list[str]]:

@@ -100,6 +100,8 @@ def _training_problems(wanted: tuple[TaskCard, str], grid: Grid, source: Source)
         for origin in lacking:
             of = "" if origin is card else f" of '{origin.name}'"
             yield Problem(where, f"has no {_KIND[split]}{of} in source '{grid.source}'{_obtain(origin, grid)}")
+        if lacking and split == "train":
+            return  # that there is no development data either would say the same
         if not lacking and len(origins) == len(card.origins(split)):
             for language in card.train_languages:
                 yield from _language_problems(card, origins, split, language, grid, source, where)
@@ -159,21 +161,20 @@ def _missing(
 
 
 def _text_problems(grid: Grid, source: Source) -> Iterator[str]:
-    """Raw text for the models that are pretrained here."""
-    for name in grid.own_models:
-        model = grid.models[name]
-        languages = (model.pretrain or {}).get("languages", ())
-        absent = [language for language in languages if not _has_text(source, language, grid)]
+    """Raw text for the models that are pretrained here, and for rows with language modelling."""
+    wanted = {
+        f"models.{name}.pretrain.languages": (grid.models[name].pretrain or {}).get("languages", ())
+        for name in grid.own_models
+    }
+    wanted |= {
+        f"recipes.{step}.mlm.languages": mlm["languages"]
+        for _, step in steps(grid)
+        if (mlm := grid.recipe(step).mlm) is not None
+    }
+    for where, languages in wanted.items():
+        absent = [language for language in languages if not source.has_text(language)]
         if absent:
-            where = f"config: models.{model.name}.pretrain.languages"
-            yield f"{where}: no raw text of {', '.join(absent)} in source '{grid.source}'{_text_hint(grid)}"
-
-
-def _has_text(source: Any, language: str, grid: Grid) -> bool:
-    if grid.source == "minilab":
-        return language in world_languages(grid.world)
-    finder = getattr(source, "text_file", None)
-    return finder is not None and finder(language) is not None
+            yield f"config: {where}: no raw text of {', '.join(absent)} in source '{grid.source}'{_text_hint(grid)}"
 
 
 def _text_hint(grid: Grid) -> str:

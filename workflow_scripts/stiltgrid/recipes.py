@@ -196,6 +196,7 @@ class _Maker:
         self.found: dict[str, Recipe] = {}
         self.problems: list[str] = []
         self._open: list[str] = []
+        self._failed: set[str] = set()  # told already
 
     def declared(self, name: str) -> Mapping[str, Any] | None:
         """What the configuration says of a row, by its name or a template for such names."""
@@ -210,8 +211,8 @@ class _Maker:
 
     def recipe(self, name: str, place: str) -> Recipe | None:
         """The plain recipe of a row's name; None where there is none, which is then told with its place."""
-        if name in self.found:
-            return self.found[name]
+        if name in self.found or name in self._failed:
+            return self.found.get(name)
         if name in self.tasks and name not in self.section:
             return Recipe(name, (name,))
         declared = self.declared(name)
@@ -226,7 +227,9 @@ class _Maker:
         self._open.append(name)
         made = self._chain(name, declared) if "sequence" in declared else self._plain(name, declared)
         self._open.pop()
-        if made is not None:
+        if made is None:
+            self._failed.add(name)
+        else:
             self.found[name] = made
         return made
 
