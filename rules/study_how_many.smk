@@ -4,52 +4,14 @@ Which tasks are best is known when each has been trained alone. `rank_tasks` is 
 best tasks are asked for under names that say what they mix, so another ranking trains just the mixtures that are new.
 """
 
-from stiltgrid.studies.designs import how_many
+
+include: "common_how_many.smk"
 
 
 localrules:
     rank_tasks,
     collect_how_many_scores,
     study_how_many,
-
-
-def ranked_records(wildcards):
-    """Training records of each task alone."""
-    view, plan = study_grid("how_many"), GRID.plans["how_many"]
-    return [
-        trained_record((model, task, seed))
-        for model in view.models
-        for task in plan.trained
-        for seed in view.seeds
-    ]
-
-
-def ranked_tasks(wildcards):
-    """What the ranking reads of the tasks."""
-    section = GRID.studies["how_many"]
-    scales = {
-        task: how_many.scale(GRID.cards[task], section) for task in section["tasks"]
-    }
-    return [
-        {"name": task, "metric": GRID.cards[task].metric, "chance": low, "best": high}
-        for task, (low, high) in scales.items()
-    ]
-
-
-def how_many_metrics(wildcards):
-    """Scores of the random sets, and of the best tasks' mixtures once the ranking is there."""
-    from stiltgrid.studies.ranked_tasks import read_ranking
-
-    view = study_grid("how_many")
-    rankings = read_ranking(checkpoints.rank_tasks.get().output[0])
-    best = [
-        grid_paths.Cell(model, row, target, seed).metrics
-        for model, ranking in rankings.items()
-        for row in how_many.best_rows(GRID.studies["how_many"], ranking).values()
-        for target in view.targets
-        for seed in view.seeds
-    ]
-    return list(dict.fromkeys([*study_metrics("how_many")(wildcards), *best]))
 
 
 checkpoint rank_tasks:
