@@ -1,7 +1,7 @@
 """Answers about study 4 for its rules: what is ranked, and which rows follow from the ranking."""
 
 from stiltgrid.studies.designs import how_many
-from stiltgrid.studies.ranked_tasks import read_ranking
+from stiltgrid.studies.ranking_table import read_ranking
 
 
 def ranked_records(wildcards):

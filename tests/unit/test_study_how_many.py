@@ -16,7 +16,8 @@ from stiltgrid.layout import Column, Layout
 from stiltgrid.studies.curves import against_random, fit_curve, interaction, trend
 from stiltgrid.studies.designs import how_many as design
 from stiltgrid.studies.how_many import write_study
-from stiltgrid.studies.ranked_tasks import rank_tasks, read_ranking
+from stiltgrid.studies.ranked_tasks import rank_tasks
+from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.studies.refusals import StudyError
 from stiltgrid.typology import similarity
 from study_scores import write_scores

@@ -71,7 +71,7 @@ def test_the_difference_adds_both_uncertainties() -> None:
     one, two, both = fit.effects["d"], fit.effects["v"], fit.difference("d", "v")
     assert both.value == pytest.approx(one.value - two.value)
     assert both.se == pytest.approx(math.hypot(one.se, two.se), rel=1e-6)  # balanced: uncorrelated
-    assert min(one.df, two.df) <= both.df <= one.df + two.df
+    assert both.df == min(one.df, two.df)
 
 
 def test_a_seed_that_moves_all_rows_alike_costs_no_precision() -> None:

@@ -1,7 +1,8 @@
 """Study 4, how many tasks: curves by group of languages, tests, plot and summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from stiltgrid.studies.curves import Curve, against_random, fit_curve, interacti
 from stiltgrid.studies.designs import how_many as design
 from stiltgrid.studies.how_many_plot import plot_curves
 from stiltgrid.studies.mixed import Effect
-from stiltgrid.studies.ranked_tasks import read_ranking
+from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Finding, summary_text, write_summary
@@ -143,24 +144,34 @@ def _test_lines(model: Model) -> list[dict[str, Any]]:
     """Trend and ranking by group, then the interactions; a test that cannot be made says why."""
     lines = []
     for group, languages in model.groups().items():
-        count = f"{len(model.sizes)} sizes, {model.best[languages[0]].shape[1]} seeds, {len(languages)} languages"
-        lines.append(_line(model, group, "trend", trend(model.curve(languages)), count))
+        seeds = model.best[languages[0]].shape[1]
+        count = f"{len(model.sizes)} sizes, {seeds} seeds, {len(languages)} languages"
+        lines.append(_line(model, group, "trend", partial(_trend, model, languages), count))
         count = f"{len(model.orders(languages))} random orders, {len(model.random_sizes)} sizes"
-        lines.append(_line(model, group, "ranked against random", model.ranked_against_random(languages), count))
+        lines.append(
+            _line(model, group, "ranked against random", partial(model.ranked_against_random, languages), count)
+        )
     for kind in KINDS:
         values = {code: value for code in model.best if (value := similarity(code, kind)) is not None}
-        try:
-            effect = interaction(model.sizes, model.best, values)
-            lines.append(_line(model, kind, "interaction", effect, f"{len(values)} languages"))
-        except StudyError as error:
-            lines.append({"model": model.name, "group": kind, "test": "interaction", "remark": str(error)})
-    return [{name: line.get(name) for name in TEST_COLUMNS} for line in lines]
+        test = partial(interaction, model.sizes, model.best, values)
+        lines.append(_line(model, kind, "interaction", test, f"{len(values)} languages"))
+    return lines
 
 
-def _line(model: Model, group: str, test: str, effect: Effect, count: str) -> dict[str, Any]:
+def _trend(model: Model, languages: Sequence[str]) -> Effect:
+    return trend(model.curve(languages))
+
+
+def _line(model: Model, group: str, test: str, effect_of: Callable[[], Effect], count: str) -> dict[str, Any]:
+    line: dict[str, Any] = {name: None for name in TEST_COLUMNS}
+    line.update({"model": model.name, "group": group, "test": test, "n": count})
+    try:
+        effect = effect_of()
+    except StudyError as error:
+        return {**line, "remark": str(error)}
     return {
-        "model": model.name, "group": group, "test": test, "points": effect.value, "low": effect.low,
-        "high": effect.high, "p": effect.p, "df": float(effect.df), "detectable": effect.detectable, "n": count,
+        **line, "points": effect.value, "low": effect.low, "high": effect.high, "p": effect.p, "df": float(effect.df),
+        "detectable": effect.detectable,
     }  # fmt: skip
 
 

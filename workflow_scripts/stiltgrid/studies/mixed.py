@@ -2,7 +2,7 @@
 
 statsmodels fits it (REML); its normal intervals are too short for a dozen groups, so effects are held against Student's
 t with the degrees of freedom of the level at which they vary ("inner-outer": Pinheiro and Bates 2000, section 2.4.2),
-and contrasts of two effects with Satterthwaite's.
+and the difference of two effects against the fewer of theirs.
 """
 
 import math
@@ -75,10 +75,13 @@ class MixedFit:
     remarks: tuple[str, ...] = field(default=())
 
     def difference(self, first: str, second: str) -> Effect:
-        """Effect of `first` less that of `second`, with Satterthwaite's degrees of freedom."""
+        """Effect of `first` less that of `second`, with the fewer degrees of freedom of the two.
+
+        Satterthwaite's are more, and gave 8 % false alarms at 5 % with a dozen sets.
+        """
         one, two = self.effects[first], self.effects[second]
         variance = one.se**2 + two.se**2 - 2 * self.covariance[first, second]
-        df = (one.se**2 + two.se**2) ** 2 / (one.se**4 / one.df + two.se**4 / two.df)
+        df = min(one.df, two.df)
         return Effect(f"{first} \u2212 {second}", one.value - two.value, math.sqrt(max(variance, 0.0)), df)
 
 

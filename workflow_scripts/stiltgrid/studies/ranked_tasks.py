@@ -1,6 +1,5 @@
 """Tasks ranked by what a model learned of them in English: development score between chance (0) and best (1)."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -47,12 +46,3 @@ def rank_tasks(records: Iterable[AnyPath], tasks: Sequence[Mapping[str, Any]], o
         rows.sort(key=lambda row: (-row["normalised"], row["task"]))
         lines += [{**row, "rank": rank} for rank, row in enumerate(rows, start=1)]
     write_tsv(COLUMNS, lines, out)
-
-
-def read_ranking(path: AnyPath) -> dict[str, list[str]]:
-    """Model -> tasks, best first."""
-    found: dict[str, list[str]] = {}
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        for row in sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: int(row["rank"])):
-            found.setdefault(row["model"], []).append(row["task"])
-    return found
