@@ -88,18 +88,18 @@ def test_the_first_of_an_ordered_list() -> None:
 def test_chains_share_their_beginnings() -> None:
     recipes = {
         "abc": {"sequence": ["mnli", "qqp", "copa"]},
-        "abd": {"sequence": ["mnli", "qqp", "mix"]},
+        "other": {"sequence": ["mnli", "qqp", "mix"]},
         "nested": {"sequence": ["pair", "ccg"]},
         "pair": {"sequence": ["snli", "squad_v1"]},
         "mix": MIX,
     }
-    grid = grid_of(["abc", "abd", "nested"], recipes)
+    grid = grid_of(["abc", "other", "nested"], recipes)
     assert grid.chain("abc") == ("mnli", "mnli.then.qqp", "abc")
-    assert grid.chain("abd") == ("mnli", "mnli.then.qqp", "abd")
-    assert grid.recipe("abd") == Recipe("abd", ("mnli", "qqp"), "uniform", after="mnli.then.qqp", base="mix")
+    assert grid.chain("other") == ("mnli", "mnli.then.qqp", "other")
+    assert grid.recipe("other") == Recipe("other", ("mnli", "qqp"), "uniform", after="mnli.then.qqp", base="mix")
     assert grid.chain("nested") == ("snli", "pair", "nested"), "a beginning that has a name keeps it"
     assert grid.all_intermediates == (
-        "none", "abc", "abd", "nested", "mnli", "mnli.then.qqp", "snli", "pair",
+        "none", "abc", "other", "nested", "mnli", "mnli.then.qqp", "snli", "pair",
     )  # fmt: skip
     assert set(grid.trained_tasks()) == {"mnli", "qqp", "copa", "snli", "squad_v1", "ccg"}
 
