@@ -1,42 +1,11 @@
 """Study 5: does training on English question answering generalise to cross-lingual retrieval?"""
 
-from stiltgrid.studies.designs import retrieval as retrieval_design
+
+include: "common_retrieval.smk"
 
 
 localrules:
     study_retrieval,
-
-
-def retrieval_cells(wildcards):
-    """Model, row, target, phase and seed of everything that is ranked. Phases: before and after retrieval training."""
-    view = study_grid("retrieval")
-    trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
-    return [
-        [cell.model, cell.intermediate, cell.target, phase, cell.seed]
-        for cell in grid_paths.cells(view)
-        for phase in ("before", "after")
-        if phase == "before" or GRID.cards[cell.target].train or trained
-    ]
-
-
-def ranks_file(model, row, target, phase, seed):
-    """Where ranks are: what a trained target's scoring has ranked already, or a file of this study."""
-    if phase == "after" and GRID.cards[target].train:
-        return f"results/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet"
-    return f"results/studies/retrieval/ranks/{model}/{row}/{target}/{phase}/seed{seed}.parquet"
-
-
-def ranked_checkpoint(wildcards):
-    """The row's own checkpoint, or the one that it was tuned to for retrieval."""
-    row = wildcards.model, wildcards.intermediate
-    if wildcards.phase == "before":
-        return grid_paths.checkpoint(
-            grid_paths.intermediate_folder(*row, wildcards.seed)
-        )
-    trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
-    return grid_paths.checkpoint(
-        grid_paths.scored_folder(GRID, *row, trained, wildcards.seed)
-    )
 
 
 rule rank_queries:

@@ -1,25 +1,11 @@
 """Study 1: how does the similarity of an intermediate task to a target relate to zero-shot transfer?"""
 
-from stiltgrid.studies import similarity_files
+
+include: "common_similarity.smk"
 
 
 localrules:
     study_similarity,
-
-
-EMBEDDINGS = "results/studies/similarity/embeddings"
-
-
-def embedding_option(name, default):
-    """A number of the study's section, its default where the section is silent."""
-    return (GRID.studies.get("similarity") or {}).get(name, default)
-
-
-def fisher_task(wildcards):
-    """The task whose examples and head a Fisher vector is made with: a row's own, or the last that a target trains on."""
-    if wildcards.kind == "row":
-        return GRID.recipe(wildcards.tuned).tasks[0]
-    return wildcards.tuned.split("+")[-1]
 
 
 rule embed_task:
@@ -84,12 +70,6 @@ rule train_fisher:
         code=lambda wildcards: CODE.families("train_fisher", [fisher_task(wildcards)]),
     script:
         "../workflow_scripts/train_fisher.py"
-
-
-def similarity_vectors(wildcards):
-    """Files of task vectors: by model and measure those of rows and of targets."""
-    view = study_grid("similarity")
-    return similarity_files.vectors(view, GRID.studies["similarity"], EMBEDDINGS)
 
 
 rule study_similarity:
