@@ -586,6 +586,16 @@ def test_an_overlay_that_stands_alone(tmp_path: Path) -> None:
     assert grid.training == {"all": {"max_steps": 9, "epochs": 4}} and not grid.keep_tuned
 
 
+def test_overlays_on_each_other_without_the_default_file(tmp_path: Path) -> None:
+    """`--directory` runs where there is no config.yaml: the last overlay must not be taken for it."""
+    below, above = tmp_path / "preset.yaml", tmp_path / "my.yaml"
+    below.write_text(yaml.safe_dump({"standalone": True, **GOOD}), encoding="utf-8")
+    above.write_text(yaml.safe_dump({"recipes": {"mixed": {"tasks": ["mnli"]}}, "seeds": [3]}), encoding="utf-8")
+    merged = {"standalone": True, **changed(recipes={"mixed": {"tasks": ["mnli"]}}, seeds=[3])}
+    grid = load(merged, (below, above))
+    assert grid.seeds == (3,) and list(grid.recipes) == ["mixed"]
+
+
 # ---- presets ---------------------------------------------------------------------------------------------------
 
 # Files of the shared data folder (its README): languages of each table.

@@ -22,7 +22,7 @@ from stiltgrid.studies.plans import planned
 __all__ = ["load_grid", "merge", "read_yaml"]
 
 log = logging.getLogger(__name__)
-CONFIG = "config"
+CONFIG, DEFAULT = "config", "config.yaml"
 
 
 def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path] = ()) -> Grid:
@@ -32,11 +32,14 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     start from), `files` the configuration files it was read from: they are read again, strictly, because Snakemake's
     own reader keeps the last of two equal keys in silence. Raises ConfigError with all problems in one list.
     """
-    root = Path(root)
+    root, files = Path(root), list(files)
     schemas = schemas_of(root / "schemas")
     scanned = [_scan_config_file(Path(file), root) for file in files]
     problems = [problem for _, found in scanned for problem in found]
-    checked, found = _checked_config(alone(config, [content for content, _ in scanned]), schemas)
+    contents = [content for content, _ in scanned]
+    if files and Path(files[-1]).name != DEFAULT:  # a run in a folder without it reads overlays only
+        contents.append({})
+    checked, found = _checked_config(alone(config, contents), schemas)
     # A trap in a file is reported with its line; saying it again for the merged mapping helps nobody.
     problems += [problem for problem in found if not problems or not _says_trap(problem)]
     cards, names, found = _read_cards(checked, root, schemas)
