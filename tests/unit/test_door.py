@@ -6,15 +6,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from snakemake.utils import update_config
-from stiltgrid.cards import Grid
+from stiltgrid.cards import Grid, Model
 from stiltgrid.door import load_grid, read_yaml
 from stiltgrid.errors import ConfigError
+from stiltgrid.language_modelling import PretrainSettings
+from stiltgrid.sources.minilab.settings import world_settings
 
 ROOT = Path(__file__).parents[2]
 PRETRAIN: dict[str, Any] = {
@@ -714,9 +717,39 @@ def test_architectures_lays_a_decoder_beside_the_encoder() -> None:
     assert len(grid.targets) == 12 and list(grid.models) == ["mini", "mini_decoder"]
 
 
+def test_the_mini_preset_is_the_default_spelled_out() -> None:
+    """Another spelling of the same grid: change both files together."""
+    default, mini = (ROOT / "config.yaml",), (ROOT / "presets/mini.yaml", ROOT / "config.yaml")
+    grids = load(snakemake_merge(*default), default), load(snakemake_merge(*mini), mini)
+    told = [
+        {
+            "plain": (grid.source, grid.intermediates, grid.targets, grid.seeds, grid.recipes, grid.keep_tuned),
+            "world": world_settings(grid.world),
+            "models": {name: replace(model, pretrain=None) for name, model in grid.models.items()},
+            "pretraining": {name: _pretraining(model) for name, model in grid.models.items()},
+            "training": {
+                (stage, name): grid.training_for(stage, name)
+                for stage in ("intermediate", "target")
+                for name in (*grid.cards, *grid.recipes)
+            },
+            "evaluation": {name: grid.evaluation_for(name) for name in grid.targets},
+            "studies": grid.studies,
+            "cards": grid.cards,
+        }
+        for grid in grids
+    ]
+    for part in told[0]:
+        assert told[1][part] == told[0][part], part
+
+
+def _pretraining(model: Model) -> tuple[Any, ...]:
+    section = dict(model.pretrain or {})
+    return (PretrainSettings.read(section), section["languages"], section["tokenizer"], section.get("characters"))
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "columns"),
-    [("phang2020", 11, 9), ("xtreme_r", 4, 10)],
+    [("phang2020", 23, 9), ("xtreme_r", 4, 10)],
 )
 def test_presets_of_the_papers(name: str, rows: int, columns: int) -> None:
     """CCGbank stands in for one's own copy; everything else is on the hub."""

@@ -397,3 +397,22 @@ def test_parquet_of_the_fixtures_carries_label_names(tmp_path: Path) -> None:
     """The tests above would prove nothing if the label names were lost on the way."""
     (tmp_path / "x.parquet").write_bytes(parquet(nli_rows("x"), label=NAMES))
     assert b"contradiction" in pq.read_schema(tmp_path / "x.parquet").metadata[b"huggingface"]
+
+
+def test_raw_text_is_ones_own_or_wikipedias_read_no_further_than_needed(hub: StandInHub, tmp_path: Path) -> None:
+    articles = [{"text": f"Artikel {number}.\n\nNoch ein Absatz."} for number in range(3)]
+    files = {f"20231101.de/train-0000{part}-of-00002.parquet": parquet(articles) for part in range(2)}
+    commit = hub.repository("wikimedia/wikipedia").commit(files)
+    pinned = ("wikimedia/wikipedia", commit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stiltgrid.sources.hub.WIKIPEDIA", pinned)
+        source = HubSource(tmp_path, client=HubClient(pause=0.01))
+        texts = source.text("de")
+        assert next(texts) == "Artikel 0. Noch ein Absatz."
+        assert not any("train-00001" in path for _, path in hub.requests), "the second file is not fetched yet"
+        assert len(list(texts)) == 5
+        with pytest.raises(SourceError, match="raw text of 'xx': .* has no 20231101.xx; set `data_dir`"):
+            next(source.text("xx"))
+        (tmp_path / "text").mkdir()
+        (tmp_path / "text/de.txt").write_text("Mein Text.\n")
+        assert list(source.text("de")) == ["Mein Text."]

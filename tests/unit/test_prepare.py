@@ -10,7 +10,8 @@ import pytest
 from stiltgrid.cards import Evaluation, TaskCard
 from stiltgrid.errors import RowError, SourceError, StiltgridError
 from stiltgrid.families.common import with_labels
-from stiltgrid.prepare import UNSEEN, prepare_eval, prepare_train
+from stiltgrid.prepare import UNSEEN, prepare_eval, prepare_train, prepare_variant
+from stiltgrid.recipes import of_version
 from stiltgrid.rows import read_provenance
 from stiltgrid.sources.local import LocalSource
 
@@ -287,3 +288,49 @@ def test_a_language_without_rows_is_refused(shop: Workshop) -> None:
     with pytest.raises(SourceError, match=r"task 'nli': no dev or test rows in de .*did you mean 'test.en.jsonl'\?"):
         shop.prepare_eval(NLI, ("en", "de"))
     assert not shop.eval.exists()
+
+
+def in_languages(shop: Workshop, card: TaskCard, **codes: tuple[str, ...]) -> tuple[list[dict], list[dict]]:
+    """Training rows of a card in languages by version, `original` first, and its English development rows."""
+    parts = [(of_version(card, version), {}, found) for version, found in {"original": (), **codes}.items()]
+    prepare_variant(parts, ("en",), LocalSource(shop.root), shop.train, shop.dev)
+    return pq.read_table(shop.train).to_pylist(), pq.read_table(shop.dev).to_pylist()
+
+
+TRANSLATED = replace(
+    NLI,
+    versions={"translate_train": {"languages": ["de", "sw"], "local": {"folder": "xnli", "splits": {"train": "t"}}}},
+)
+
+
+def test_training_rows_of_other_languages_come_from_their_version_and_dev_stays_english(shop: Workshop) -> None:
+    shop.write("nli/train.en.jsonl", pairs(3))
+    shop.write("nli/dev.en.jsonl", pairs(2))
+    shop.write("nli/dev.de.jsonl", pairs(2))
+    shop.write("xnli/t.de.jsonl", pairs(4))
+    shop.write("xnli/t.sw.jsonl", pairs(5))
+    train, dev = in_languages(shop, TRANSLATED, original=("en",), translate_train=("de", "sw"))
+    assert [row["language"] for row in train] == ["en"] * 3 + ["de"] * 4 + ["sw"] * 5
+    assert {row["language"] for row in dev} == {"en"} and len(dev) == 2
+    alone, _ = in_languages(shop, TRANSLATED, translate_train=("sw",))
+    assert {row["language"] for row in alone} == {"sw"}
+
+
+def test_translations_of_held_out_rows_are_not_trained_on(shop: Workshop) -> None:
+    card = replace(TRANSLATED, dev_from_train=2, fields={**NLI.fields, "id": "id"})
+    rows = [{**PAIR, "id": f"row{number}"} for number in range(6)]
+    shop.write("nli/train.en.jsonl", rows)
+    shop.write("xnli/t.de.jsonl", rows)
+    train, dev = in_languages(shop, card, original=("en",), translate_train=("de",))
+    held = {row["id"] for row in dev}
+    assert len(held) == 2 and {row["language"] for row in dev} == {"en"}
+    assert len(train) == 8 and not held & {row["id"] for row in train}
+
+
+def test_tags_of_all_languages_make_one_inventory(shop: Workshop) -> None:
+    card = replace(TAGS, labels=(), options={"labels_from_data": True}, versions={"original": {}})
+    shop.write("tags/train.en.jsonl", [SENTENCE])
+    shop.write("tags/train.de.jsonl", [{"tokens": ["schwimmt"], "tags": ["W"]}])
+    shop.write("tags/dev.en.jsonl", [SENTENCE])
+    in_languages(shop, card, original=("en", "de"))
+    assert with_labels(card, pq.read_schema(shop.train)).labels == ("N", "V", "W", UNSEEN)

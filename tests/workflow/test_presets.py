@@ -39,11 +39,13 @@ EXPECTED = {
         prepare_train=9 + 6, prepare_eval=11, encode_train=9 + 6, encode_eval=11, train_intermediate=9,
         train_target=10 * 8, score_target=10 * 11, plot_languages=11,
     ),
-    # 11 rows, 10 of them trained; 9 targets with 6 tuned models: MNLI, PAWS-X, POS, NER, SQuAD 1.1, TyDiQA. Training
-    # data: nine intermediate tasks, PAWS-X, POS, NER, TyDiQA.
+    # 23 rows, 22 of them trained: nine tasks, all of them together, nine with language modelling beside them (one text
+    # and the checkpoint's head for all), MNLI in three languages; 9 targets, 6 tuned models: MNLI, PAWS-X, POS, NER,
+    # SQuAD 1.1, TyDiQA. Training data: nine intermediate tasks, PAWS-X, POS, NER, TyDiQA, MNLI three times translated.
     "phang2020": Counter(
-        fetch_model=1, prepare_train=9 + 4, prepare_eval=9, encode_train=9 + 4, encode_eval=9, train_intermediate=10,
-        train_target=11 * 6, score_target=11 * 9, plot_languages=9,
+        fetch_model=1, fetch_language_head=1, prepare_text=1, encode_text=1, prepare_train=9 + 4, prepare_variant=3,
+        prepare_eval=9, encode_train=9 + 4 + 3, encode_eval=9, train_intermediate=22, train_target=23 * 6,
+        score_target=23 * 9, plot_languages=9,
     ),
     # 4 rows, 3 of them trained; 10 targets with 8 tuned models: MNLI, SIQa then COPA, POS, NER, SQuAD 1.1, TyDiQA,
     # Mewsli-X, LAReQA. Training data: MNLI, SQuAD 1.1, HellaSwag, SIQa, COPA, POS, NER, TyDiQA, Mewsli-X, LAReQA.
@@ -54,6 +56,7 @@ EXPECTED = {
 }  # fmt: skip
 # Laid over the default grid: the studies' own cells are made when a study is asked for, not with `all`.
 EXPECTED["studies"] = EXPECTED["config"]
+EXPECTED["mini"] = EXPECTED["config"]
 
 
 def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

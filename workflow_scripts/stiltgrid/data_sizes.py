@@ -12,6 +12,7 @@ from typing import Any
 
 from stiltgrid.cards import Grid, TaskCard
 from stiltgrid.errors import StiltgridError
+from stiltgrid.recipes import by_version, of_version, variants
 from stiltgrid.sources.base import Source
 
 CHARACTERS_A_TOKEN = 4.0  # where nothing is encoded that would tell
@@ -43,6 +44,7 @@ class DataSizes:
         self.grid, self.results, self.source = grid, results, source
         self._found: dict[tuple[str, str, str], Size | None] = {}
         self._ratios: dict[str, float] = {}
+        self._variants = variants(grid)
 
     def size(self, model: str, name: str, split: str) -> Size | None:
         """Of a task's `train`, `dev` or `eval` data as a model reads it; None where nothing is known.
@@ -72,11 +74,14 @@ class DataSizes:
             found = find(name, split)
             if found is not None:
                 return Size(found[0], found[1] / self._characters_a_token(model), known)
-        given = self.grid.estimate.get("examples", {}).get(name)
+        task = self._task(name)
+        given = self.grid.estimate.get("examples", {}).get(task)
         if given is None or split == "eval":
             return None
+        if split == "train" and name in self._variants:  # translations are as many as what they translate
+            given *= len(self._variants[name].languages)
         each = self.grid.estimate.get("tokens_per_example", TOKENS_AN_EXAMPLE)
-        each = each.get(name, TOKENS_AN_EXAMPLE) if isinstance(each, Mapping) else each
+        each = each.get(task, TOKENS_AN_EXAMPLE) if isinstance(each, Mapping) else each
         return Size(given, float(given * each), "given")
 
     def _characters_a_token(self, model: str) -> float:
@@ -107,20 +112,29 @@ class DataSizes:
 
     def _in_source(self, name: str, split: str) -> tuple[int, float] | None:
         """Examples and characters of the source's own rows; None where it is far away or lacks them."""
-        card = self.grid.cards.get(name)
+        card = self.grid.cards.get(self._task(name))
         if self.source is None or card is None:
             return None
         try:
             parts = [_part(card, origin, where, code, self.source, split != "eval")
-                     for origin, where, code in self._places(card, split)]  # fmt: skip
+                     for origin, where, code in self._places(card, split, name)]  # fmt: skip
         except (StiltgridError, OSError):
             return None
         examples = sum(count for count, _ in parts)
         return (examples, sum(count * mean for count, mean in parts)) if examples else None
 
-    def _places(self, card: TaskCard, split: str) -> Iterator[tuple[TaskCard, str, str]]:
-        """Cards, splits and languages whose rows make up a task's data."""
+    def _task(self, name: str) -> str:
+        """The task whose data stands under a name."""
+        return self._variants[name].task if name in self._variants else name
+
+    def _places(self, card: TaskCard, split: str, name: str) -> Iterator[tuple[TaskCard, str, str]]:
+        """Cards, splits and languages whose rows make up a task's data, or a variant's."""
         training = split != "eval"
+        if split == "train" and name in self._variants:
+            for version, codes in by_version(card, self._variants[name], self.grid.source).items():
+                for origin in card.origins(split):
+                    yield from ((of_version(self.grid.cards[origin], version), split, code) for code in codes)
+            return
         languages = card.train_languages if training else self.grid.languages(card.name)
         for where in (split,) if training else self.grid.eval_splits(card.name):
             for name in card.origins(where):

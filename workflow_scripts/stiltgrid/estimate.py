@@ -7,14 +7,17 @@ configuration's `estimate.tokens_per_second`.
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stiltgrid import estimate_disk
 from stiltgrid.cards import Grid, Recipe, TrainingSettings
 from stiltgrid.data_sizes import DataSizes, Size
+from stiltgrid.grid_paths import TEXT_BATCH, TEXT_LENGTH
 from stiltgrid.planned import PlannedJob
+from stiltgrid.recipes import row_settings, task_settings
 
 # A forward pass costs a third of one with its gradients (Kaplan et al. 2020, section 2.1).
 FORWARD_SHARE = 1 / 3
@@ -80,13 +83,27 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
     cap = recipe.cap or math.inf
     steps = sum(_steps(min(count, cap), item[3]) for count, item in zip(counts, known, strict=True))
     steps = min(steps, own.max_steps or steps)
+    text = _text_steps(steps, recipe.mlm)
     weights = _weights(counts, recipe)
     batch = sum(share * item[3].batch_size * item[1].mean for share, item in zip(weights, known, strict=True))
-    epochs = max(1.0, *(item[3].epochs for item in known))
-    looks = math.ceil(steps / (own.evaluate_every or max(1, math.ceil(steps / epochs))))
+    epochs = max([1.0, *(item[3].epochs for item in known)])
+    looks = math.ceil((steps + text) / (own.evaluate_every or max(1, math.ceil((steps + text) / epochs))))
     dev = sum(min(dev.examples, settings.dev_examples or dev.examples) * dev.mean
               for _, _, dev, settings in known if dev is not None)  # fmt: skip
-    return Work(steps * batch, looks * dev)
+    return Work(steps * batch + text * _text_tokens(recipe.mlm), looks * dev)
+
+
+def _text_steps(steps: int, mlm: Mapping[str, Any] | None) -> int:
+    """Steps of language modelling beside so many of the tasks."""
+    if mlm is None:
+        return 0
+    rate = mlm.get("rate")
+    return int(mlm["steps"]) if rate is None else round(steps * rate / (1 - rate))
+
+
+def _text_tokens(mlm: Mapping[str, Any] | None) -> int:
+    """Tokens of one of them."""
+    return mlm.get("batch_size", TEXT_BATCH) * mlm.get("sequence_length", TEXT_LENGTH) if mlm else 0
 
 
 def _steps(examples: float, settings: TrainingSettings) -> int:
@@ -102,8 +119,12 @@ def _weights(counts: Sequence[float], recipe: Recipe) -> list[float]:
 
 def _budget(counts: Sequence[int], recipe: Recipe) -> list[float]:
     """Examples of each task where the recipe says how many there are in all."""
-    if not isinstance(recipe.examples, int) or recipe.examples >= sum(counts):
+    if isinstance(recipe.examples, Mapping):
+        return [float(recipe.examples.get(task, count)) for task, count in zip(recipe.tasks, counts, strict=True)]
+    if recipe.examples is None or (recipe.examples >= sum(counts) and not recipe.upsample):
         return [float(count) for count in counts]
+    if recipe.upsample:
+        return [recipe.examples * share for share in _weights(counts, recipe)]
     return [min(count, recipe.examples * share) for count, share in zip(counts, _weights(counts, recipe), strict=True)]
 
 
@@ -125,9 +146,8 @@ def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
     else:
         row = job.wildcards["intermediate"]
         recipe = grid.recipe(row)
-        stages = [[(name, folders.get(name, name), grid.training_for("intermediate", name)) for name in recipe.tasks]]
-        of = recipe.tasks[0] if len(recipe.tasks) == 1 else row
-        recipes = [(recipe, grid.training_for("intermediate", of))]
+        stages = [[(name, folders.get(name, name), task_settings(grid, row, name)) for name in recipe.tasks]]
+        recipes = [(recipe, row_settings(grid, row))]
     total = Work()
     for tasks, (recipe, own) in zip(stages, recipes, strict=True):
         data = [(name, sizes.size(model, folder, "train"), sizes.size(model, folder, "dev"), settings)
@@ -139,7 +159,7 @@ def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
 def _data_folders(job: PlannedJob) -> dict[str, str]:
     """Task -> folder of the encoded data that the job reads of it: its own name, or that of a version."""
     parts = [Path(name).parts for name in job.inputs if name.endswith("/train.arrow")]
-    return {part[-2].partition("@")[0]: part[-2] for part in parts}
+    return {part[-2].partition("+")[0]: part[-2] for part in parts}
 
 
 def measured_speed(results: Path, model: str, stage: str) -> float | None:

@@ -26,7 +26,7 @@ CALLS = {
     "score": frozenset({"build_head", "predict", "layers_per_pass", "decode", "measure", "published"}),
 }
 METHODS = frozenset().union(*CALLS.values())
-TEXT_LENGTH = 128  # tokens of a row of raw text beside tasks
+TEXT_LENGTH, TEXT_BATCH = 128, 32  # tokens of a row of raw text beside tasks, rows of a step
 NEVER = "(?!)"  # a pattern that nothing matches
 
 

@@ -22,6 +22,7 @@ from stiltgrid.encode import usable_length
 from stiltgrid.encoded import read_encoded, to_table, write_encoded
 from stiltgrid.errors import SourceError
 from stiltgrid.families.base import Family
+from stiltgrid.grid_paths import TEXT_BATCH
 from stiltgrid.language_heads import build_language_head
 from stiltgrid.language_modelling import PackedText, mask_tokens
 from stiltgrid.prediction import Reader
@@ -31,7 +32,7 @@ from stiltgrid.training_data import StageTask, check_lengths
 
 LOG = logging.getLogger(__name__)
 MLM = "mlm"
-BATCH, MASK_RATE, EXPONENT = 32, 0.15, 0.3
+MASK_RATE, EXPONENT = 0.15, 0.3
 PACKING_SEED = 0
 NOT_ASKED = -1
 SCORES_AT_ONCE = 1 << 28  # numbers: scores of the vocabulary that one micro-batch may hold
@@ -167,7 +168,7 @@ def load_language_task(
     vocabulary, rate = int(facts[b"vocabulary"]), mlm.get("mask_rate", MASK_RATE)
     most = int(SCORES_AT_ONCE / vocabulary / (1.0 if special.causal else rate))
     own = {
-        "batch_size": mlm.get("batch_size", BATCH),
+        "batch_size": mlm.get("batch_size", TEXT_BATCH),
         "learning_rate": mlm.get("learning_rate", settings.learning_rate),
         "epochs": 1.0,
         "micro_batch_tokens": min(settings.micro_batch_tokens, max(most, int(train.lengths[0]))),

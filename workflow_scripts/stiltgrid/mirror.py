@@ -18,8 +18,9 @@ from stiltgrid.cards import Grid, TaskCard
 from stiltgrid.errors import SourceError
 from stiltgrid.files import atomic_path, read_json, write_json
 from stiltgrid.models import mirror_model
+from stiltgrid.recipes import by_version, of_version, texts, variants
 from stiltgrid.sources.client import HubClient
-from stiltgrid.sources.hub import HubSource, section_for
+from stiltgrid.sources.hub import WIKIPEDIA, HubSource, section_for
 from stiltgrid.sources.local import MANIFEST, parse_name, split_names
 from stiltgrid.sources.rowfiles import SUFFIXES
 
@@ -43,6 +44,11 @@ def needs(grid: Grid) -> Iterator[Need]:
         for split in ("train", "dev"):
             for origin in adapters.origin_cards(card, split, True, grid.cards):
                 yield from (Need(origin, split, language, True) for language in card.train_languages)
+    for item in variants(grid).values():
+        card = grid.cards[item.task]
+        for version, codes in by_version(card, item, grid.source).items():
+            for origin in (of_version(grid.cards[name], version) for name in card.origins("train")):
+                yield from (Need(origin, "train", language, True) for language in codes)
     for name in grid.all_targets:
         card = grid.cards[name]
         for split in ("dev", "test"):
@@ -66,9 +72,11 @@ def mirror(grid: Grid, out_dir: str | os.PathLike[str], client: HubClient | None
         elif adapters.has_rows(need.card, need.split, need.language, source, need.training, grid.cards):
             for wanted in _files(need, source):
                 manifest.add(wanted, client)
-    for card in dict.fromkeys(card.name for card in absent):
-        how = getattr(grid.cards[card], "obtain", None) or "bring your own copy"
-        logger.warning("%s is not on the hub. %s", card, how)
+    for mlm in texts(grid).values():
+        for language in mlm["languages"]:
+            manifest.add_text(language, mlm.get("characters"), source)
+    for name, how in dict.fromkeys((card.name, card.obtain or "bring your own copy") for card in absent):
+        logger.warning("%s is not on the hub. %s", name, how)
     for model in grid.models.values():
         if model.hub is not None:
             manifest.add_model(model.hub, mirror_model(model, folder, client))
@@ -105,10 +113,33 @@ class _Manifest:
         logger.info("%s: %d rows of %s", wanted.name, count, wanted.path)
         write_json(self.record, self.folder / MANIFEST)
 
+    def add_text(self, language: str, characters: int | None, source: HubSource) -> None:
+        """Write raw text of at most so many characters, unless just that is there already."""
+        name = f"text/{language}.txt.gz"
+        entry = self.record.get("texts", {}).get(language, {})
+        if entry.get("characters", 0) == characters and (self.folder / name).is_file():
+            return
+        left = float("inf") if characters is None else characters
+        with atomic_path(self.folder / name) as temporary, temporary.open("wb") as raw:
+            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as file:
+                for text in source.text(language):
+                    left -= len(text)
+                    if left < 0:
+                        break
+                    file.write(text.encode() + b"\n")
+        self.record.setdefault("texts", {})[language] = {"characters": characters, **_text_origin(source)}
+        logger.info("%s is written", name)
+        write_json(self.record, self.folder / MANIFEST)
+
     def add_model(self, hub: str, entry: Mapping[str, Any]) -> None:
         """Record a model that has been copied."""
         self.record["models"][hub] = dict(entry)
         write_json(self.record, self.folder / MANIFEST)
+
+
+def _text_origin(source: HubSource) -> dict[str, Any]:
+    repository = source.client.repository(*WIKIPEDIA)
+    return {"repository": repository.name, "revision": repository.revision, "commit": repository.commit}
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:

@@ -96,7 +96,8 @@ def of_version(card: TaskCard, version: str) -> TaskCard:
     section = card.versions.get(version)
     if version == ORIGINAL or section is None:
         return card
-    card = replace(card, obtain=section.get("obtain", card.obtain))
+    languages = tuple(dict.fromkeys((*card.languages, *section.get("languages", ()))))
+    card = replace(card, obtain=section.get("obtain", card.obtain), languages=languages)
     if "hub" not in section and "local" not in section:
         return card
     return replace(card, hub=section.get("hub"), local=section.get("local"))
