@@ -241,6 +241,10 @@ rule encode_text:
         "logs/encoded/{model}/{text}/{length}.log",
     conda:
         "../envs/training.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: resources.text_memory_mb(
+            input.text, attempt
+        ),
     params:
         length=lambda wildcards: int(wildcards.length),
         code=lambda wildcards: CODE.plain("encode_text"),

@@ -5,11 +5,15 @@ import os
 import signal
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from nervous import Nervous
 from stiltgrid.cards import Recipe, as_params
 from stiltgrid.errors import StiltgridError
+from stiltgrid.language_task import encode_text
+from stiltgrid.pretraining import SCHEMA
 from stiltgrid.resume import SUFFIX, Interrupted, Keeper, SavedState, job_digest, job_keeper, state_files
 from stiltgrid.training import train_intermediate, train_target
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
@@ -20,6 +24,9 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
     folder = tmp_path_factory.mktemp("resume")
     write_backbone(folder / "backbone", tiny_tokenizer_folder, hidden_dropout_prob=0.1)
     write_task(folder / "toy", tiny_tokenizer_folder, sequence_card())
+    rows = [{"language": "en", "text": "The old lighthouse stands on a cliff."}] * 30
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "text.parquet")
+    encode_text(folder / "text.parquet", tiny_tokenizer_folder, folder / "text.arrow", 24, folder / "backbone")
     return folder
 
 
@@ -51,7 +58,14 @@ def mix(place, tokenizer, tasks, out, keeper=None):
     return facts_of(out)
 
 
-@pytest.fixture(scope="module", params=[tune, mix], ids=["stages", "mixture"])
+def mix_with_text(place, tokenizer, tasks, out, keeper=None):
+    mlm = {"languages": ["en"], "rate": 0.4, "batch_size": 4}
+    recipe = {**as_params(Recipe("mix", ("first", "second"), mlm=mlm)), "text": str(place / "text.arrow")}
+    train_intermediate(place / "backbone", tokenizer, recipe, tasks, MODEL, 1, 1, out, {}, keeper=keeper)
+    return facts_of(out)
+
+
+@pytest.fixture(scope="module", params=[tune, mix, mix_with_text], ids=["stages", "mixture", "language modelling"])
 def job(request, place, tasks, tiny_tokenizer_folder, tmp_path_factory):
     """Runs one job; with it, what the undisturbed job gives."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -19,7 +20,7 @@ from stiltgrid.backbone import Backbone
 from stiltgrid.batching import Batch, ExampleOrder, make_batch
 from stiltgrid.cards import TaskCard, TrainingSettings
 from stiltgrid.encode import usable_length
-from stiltgrid.encoded import read_encoded, to_table, write_encoded
+from stiltgrid.encoded import read_encoded, write_encoded
 from stiltgrid.errors import SourceError
 from stiltgrid.families.base import Family
 from stiltgrid.grid_paths import TEXT_BATCH
@@ -58,11 +59,14 @@ def encode_text(
     tokenizer = SubwordTokenizer(tokenizer_folder)
     packed = PackedText(text, tokenizer, usable_length(length, backbone_folder), PACKING_SEED)
     counts = [len(rows) for rows in packed.rows]
-    table = to_table(
+    numbers = np.arange(sum(counts), dtype=np.int32)
+    offsets = np.arange(sum(counts) + 1, dtype=np.int64) * packed.rows[0].shape[1]
+    # Straight from the arrays: a list of a whole Wikipedia's tokens would not fit into memory.
+    table = pa.table(
         {
-            "input_ids": np.concatenate(packed.rows).tolist(),
-            "example": list(range(sum(counts))),
-            "language": np.repeat(np.arange(len(counts)), counts).tolist(),
+            "input_ids": pa.LargeListArray.from_arrays(offsets, np.concatenate(packed.rows).reshape(-1)),
+            "example": numbers,
+            "language": np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         }
     )
     facts = {"languages": json.dumps(packed.languages), "vocabulary": str(tokenizer.vocabulary_size)}

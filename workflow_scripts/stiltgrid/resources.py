@@ -14,6 +14,7 @@ TRAINING_COPIES, SCORING_COPIES = 6, 2
 ADAPTER_COPIES = 2  # where low-rank adapters are trained, whose own copies are small
 # Operations a token and weight (Kaplan et al. 2020, section 2.1): 2 forwards, 4 more backwards.
 FORWARD, FORWARD_AND_BACKWARD = 2, 6
+TEXT_COPIES = 12  # of a compressed file of raw text, unpacked and as tokens
 SPEED = 2e13  # operations a second that a cluster's GPU reaches at the least in half precision
 MARGIN, LEAST_MINUTES, MOST_MINUTES = 3.0, 30, 2880
 TOKEN_BYTES, WEIGHT_BYTES = 4, 4
@@ -33,6 +34,11 @@ def memory_mb(files: Iterable[str | os.PathLike[str]], copies: int, attempt: int
     weights = megabytes(names, ".safetensors")
     needed = PROCESS_MB + copies * weights + 2 * (megabytes(names) - weights)
     return int(needed * (1 + 0.5 * (attempt - 1)))
+
+
+def text_memory_mb(file: str | os.PathLike[str], attempt: int = 1) -> int:
+    """Megabytes for packing raw text: its documents and their tokens at once, of a file that is compressed."""
+    return int((PROCESS_MB + TEXT_COPIES * megabytes([file])) * (1 + 0.5 * (attempt - 1)))
 
 
 def minutes(
