@@ -183,7 +183,7 @@ def logging_restored() -> Iterator[None]:
 
 
 def fake_snakemake(log: Path) -> SimpleNamespace:
-    return SimpleNamespace(log=[str(log)], rule="train_target", wildcards=["tiny", "none"], threads=1)
+    return SimpleNamespace(log=[str(log)], rule="train_target", wildcards=["tiny", "none"], threads=1, resources={})
 
 
 @pytest.mark.usefixtures("logging_restored")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from stiltgrid.gpu_lease import lease_gpu, visible_gpus
+from stiltgrid.gpu_slots import lease_share, slots_a_gpu
 from stiltgrid.team import team_size
 
 
@@ -33,10 +34,20 @@ def prepare_compute(precision: str = "auto", threads: int | None = None) -> Comp
     if not torch.cuda.is_available():
         return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bf16" else torch.float32)
     # One of several processes has been given its GPU when it joined them.
-    if torch.cuda.device_count() > 1 and "SLURM_JOB_ID" not in os.environ and team_size() == 1:
-        torch.cuda.set_device(lease_gpu(visible_gpus(torch.cuda.device_count())))
+    if "SLURM_JOB_ID" not in os.environ and team_size() == 1:
+        _choose_gpu(visible_gpus(torch.cuda.device_count()))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = True
     half = precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
     return Compute(torch.device("cuda"), torch.bfloat16 if half else torch.float32)
+
+
+def _choose_gpu(names: list[str]) -> None:
+    """Take a GPU of several, or a share of one: the job runs out of memory at its share's end, not its neighbours."""
+    if slots_a_gpu() > 1:
+        share = lease_share(names, lambda place: torch.cuda.get_device_properties(place).total_memory >> 20)
+        torch.cuda.set_device(share.place)
+        torch.cuda.set_per_process_memory_fraction(share.memory)
+    elif len(names) > 1:
+        torch.cuda.set_device(lease_gpu(names))

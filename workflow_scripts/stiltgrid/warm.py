@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stiltgrid import crew, logs, runs
+from stiltgrid import crew, gpu_slots, logs, runs
 from stiltgrid.errors import StiltgridError
 
 SWITCH = "STILTGRID_WARM"
@@ -39,6 +39,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
     else:
         logs.configure(log, label, truncate=not member)
     os.environ.setdefault("RAYON_NUM_THREADS", str(snakemake.threads))
+    gpu_slots.announce(snakemake.resources)
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
