@@ -3,9 +3,11 @@
     python benchmarks/padding.py --preset presets/local_mirror.yaml --data-dir ../shared/data
 
 Encodes the training data of some tasks as the grid would and plans optimiser steps on it. Ways beside each other:
-every sequence padded to the task's maximum length; each step padded to its longest sequence; the plans of this
-project, for the preset's model on a CPU, XLM-R Base on a CPU, XLM-R Large on a GPU (where passes of few tokens are
-bound by launches, so that padding costs no time). The examples of each step are the same for all.
+every sequence padded to the task's maximum length; each step padded to its longest sequence; this project's plans of
+micro-batches of similar lengths, which backbones get that cannot be packed (for the preset's model on a CPU, XLM-R Base
+on a CPU, XLM-R Large on a GPU, where passes of few tokens are bound by launches, so that padding costs no time); and
+packed: all layers but attention compute no padding at all (`packed`), attention some where it works in groups of like
+lengths (`attention`, a CPU's way). The examples of each step are the same for all.
 """
 
 import argparse
@@ -22,18 +24,19 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.batching import ExampleOrder, PassCost, pass_cost, plan_step  # noqa: E402
+from stiltgrid.batching import make_batch  # noqa: E402
 from stiltgrid.cards import Grid, TaskCard  # noqa: E402
 from stiltgrid.door import card_from, load_grid, read_yaml  # noqa: E402
 from stiltgrid.encode import encode_file  # noqa: E402
 from stiltgrid.encoded import Encoded, read_encoded  # noqa: E402
 from stiltgrid.families import family  # noqa: E402
+from stiltgrid.planning import ExampleOrder, PassCost, pass_cost, plan_step  # noqa: E402
 from stiltgrid.prepare import prepare_train  # noqa: E402
 from stiltgrid.pretraining import prepare_text, train_tokenizer  # noqa: E402
 from stiltgrid.sources import open_source  # noqa: E402
 
 TASKS = ("squad_v1", "squad_v2", "anli_plus", "mnli", "qqp", "udpos", "panx", "hellaswag", "commonsense_qa")
-WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu")
+WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu", "packed", "attention")
 
 
 def read_preset(path: Path, data_dir: Path) -> Grid:
@@ -79,7 +82,7 @@ def shares(
     """Padding's share of computed tokens for each way of batching, over the same seeded steps."""
     kind, offsets = family(card.family), data.example_offsets
     order = ExampleOrder(np.arange(len(offsets) - 1), seed=1)
-    computed = dict.fromkeys(("maximum", "step", *ways), 0)
+    computed = dict.fromkeys(WAYS, 0)
     useful = 0
     for _ in range(steps):
         examples = order.take(batch_size)
@@ -90,6 +93,11 @@ def shares(
         for name, cost in ways.items():
             plan = plan_step(data, offsets, examples, limit, cost, kind.splits_batches, kind.splits_examples)
             computed[name] += sum(int(data.lengths[part].max()) * len(part) for part in plan)
+        parted = (kind.splits_batches, kind.splits_examples)
+        for part in plan_step(data, offsets, examples, limit, PassCost(), *parted, packed=True):
+            batch = make_batch(data, part, 0, packed=True)
+            computed["packed"] += batch.computed_tokens
+            computed["attention"] += batch.packing.attended if batch.packing else 0
     return {name: 1 - useful / value for name, value in computed.items()}
 
 

@@ -3,8 +3,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from stiltgrid.batching import ExampleOrder, PassCost, cut_by_length, length_sorted, make_batch, pass_cost, plan_step
+from stiltgrid.batching import make_batch
 from stiltgrid.encoded import Encoded, to_table
+from stiltgrid.planning import ExampleOrder, PassCost, cut_by_length, length_sorted, pass_cost, plan_step
 
 
 def encoded(lengths, examples=None):

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from stiltgrid.backbone import Backbone, load_backbone
-from stiltgrid.batching import fill, make_batch, plan_step
+from stiltgrid.batching import make_batch
 from stiltgrid.device import Compute
 from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.packing import length_groups, pack
+from stiltgrid.planning import fill, plan_step
 from stiltgrid.training import train_target
 from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_backbone, write_task
 from torch.nn.functional import cross_entropy

@@ -12,10 +12,10 @@ from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from stiltgrid.batching import ExampleOrder
 from stiltgrid.cards import QUIET
 from stiltgrid.errors import StiltgridError
 from stiltgrid.kinds import CAUSAL, MASKED_TYPES
+from stiltgrid.planning import ExampleOrder
 from stiltgrid.positions import OFFSET_POSITIONS
 from stiltgrid.pretraining import read_texts
 from stiltgrid.seeding import derive_seed

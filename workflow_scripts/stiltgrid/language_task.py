@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import Batch, ExampleOrder, make_batch
+from stiltgrid.batching import Batch, make_batch
 from stiltgrid.cards import TaskCard, TrainingSettings
 from stiltgrid.encode import usable_length
 from stiltgrid.encoded import read_encoded, write_encoded
@@ -26,6 +26,7 @@ from stiltgrid.families.base import Family
 from stiltgrid.grid_paths import TEXT_BATCH
 from stiltgrid.language_heads import build_language_head
 from stiltgrid.language_modelling import PackedText, mask_tokens
+from stiltgrid.planning import ExampleOrder
 from stiltgrid.prediction import Reader
 from stiltgrid.seeding import derive_seed
 from stiltgrid.tokenization import SpecialTokens, SubwordTokenizer, read_special_tokens

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import Batch, length_sorted, make_batch
+from stiltgrid.batching import Batch, make_batch
 from stiltgrid.cards import Model, TaskCard
 from stiltgrid.device import Compute
 from stiltgrid.encoded import Encoded
 from stiltgrid.errors import StiltgridError
 from stiltgrid.families.base import Family
+from stiltgrid.planning import length_sorted
 from stiltgrid.tokenization import SpecialTokens
 
 LOG = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import torch
 from tqdm import tqdm
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import pass_cost, plan_step
 from stiltgrid.cards import TrainingSettings
 from stiltgrid.device import Compute
 from stiltgrid.errors import StiltgridError
 from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate, split_matrices
+from stiltgrid.planning import pass_cost, plan_step
 from stiltgrid.prediction import Reader, TokenCount, predict_all
 from stiltgrid.resume import Keeper, SavedState
 from stiltgrid.seeding import derive_seed

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import torch
 
 from stiltgrid.backbone import Backbone, load_backbone
-from stiltgrid.batching import length_sorted
 from stiltgrid.cards import Model, TaskCard, from_params
 from stiltgrid.checkpoints import load_tuned
 from stiltgrid.device import prepare_compute
@@ -30,6 +29,7 @@ from stiltgrid.families.base import Family
 from stiltgrid.families.common import with_labels
 from stiltgrid.families.embedding import FAMILY as SENTENCES
 from stiltgrid.families.embedding import retrieval_layer
+from stiltgrid.planning import length_sorted
 from stiltgrid.prediction import Reader
 from stiltgrid.seeding import derive_seed
 from stiltgrid.task_vectors import write_vectors

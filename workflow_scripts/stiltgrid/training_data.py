@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 
 from stiltgrid.backbone import Backbone
-from stiltgrid.batching import Batch, ExampleOrder, token_positions
+from stiltgrid.batching import Batch, token_positions
 from stiltgrid.budget import mixing_weights
 from stiltgrid.cards import Recipe, TaskCard, TrainingSettings, from_params
 from stiltgrid.encoded import Encoded, read_encoded
@@ -21,6 +21,7 @@ from stiltgrid.families import family
 from stiltgrid.families.base import Family
 from stiltgrid.families.common import with_labels
 from stiltgrid.parquet import whole_parquet
+from stiltgrid.planning import ExampleOrder
 from stiltgrid.prediction import Reader
 from stiltgrid.seeding import derive_seed
 

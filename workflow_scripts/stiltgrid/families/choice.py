@@ -97,7 +97,8 @@ class MultipleChoice(Family):
         option = batch.scalars["option"]
         # Option 0 opens an example: `example` alone would merge an example drawn twice in a row.
         example = torch.cumsum(option == 0, dim=0) - 1
-        table = scores.new_full((int(example[-1]) + 1, int(option.max()) + 1), float("-inf"))
+        options = batch.numbers["option"]
+        table = scores.new_full((int((options == 0).sum()), int(options.max()) + 1), float("-inf"))
         table = table.index_put((example, option), scores)
         loss: torch.Tensor = torch.logsumexp(table, dim=-1).sum() - (scores * batch.scalars["gold"]).sum()
         return loss

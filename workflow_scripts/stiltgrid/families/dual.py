@@ -149,14 +149,12 @@ class DualFamily(Family):
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         """In-batch softmax: each query must pick its candidate among all of the batch. Summed over pairs."""
-        import torch
-
         from stiltgrid.heads_dual import in_batch_loss, unit
 
         vectors = unit(batch.pool(hidden))
-        order = torch.argsort(batch.scalars["example"], stable=True)
-        side = batch.scalars["side"][order]
-        queries, candidates = order[side == QUERY_SIDE], order[side == CANDIDATE_SIDE]
+        order = np.argsort(batch.numbers["example"], kind="stable")
+        side = batch.numbers["side"][order]
+        queries, candidates = (batch.places_on_device(order[side == one]) for one in (QUERY_SIDE, CANDIDATE_SIDE))
         return in_batch_loss(head(vectors[queries], vectors[candidates]), batch.scalars["group"][candidates])
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:

@@ -106,9 +106,8 @@ class Tagging(Family):
         """Summed cross-entropy of the words' tags."""
         from torch.nn.functional import cross_entropy
 
-        tags = batch.tokens["tag"]
-        marked = tags != CONTINUED
-        return cross_entropy(head(batch.flat(hidden)[marked]).float(), tags[marked], reduction="sum")
+        marked = batch.places_on_device(np.flatnonzero(batch.numbers["tag"] != CONTINUED))
+        return cross_entropy(head(batch.flat(hidden)[marked]).float(), batch.tokens["tag"][marked], reduction="sum")
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
         """One term a word."""
