@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 from stiltgrid.gpu_lease import lease_gpu
@@ -12,12 +13,12 @@ FORK = multiprocessing.get_context("fork")
 TOTAL = 80_000
 
 
-def job(take, answers, go_on):
+def job(take, answers):
     try:
         answers.put(take())
     except TimeoutError:
         answers.put(None)
-    go_on.wait(20)
+    time.sleep(60)
 
 
 @pytest.fixture
@@ -32,15 +33,15 @@ def begin(tmp_path):
             told = {SLOTS: str(slots), MEGABYTES: str(megabytes)}
             return lease_share(names, lambda place: TOTAL, told, tmp_path, 0.0)
 
-        answers, go_on = FORK.Queue(), FORK.Event()
-        process = FORK.Process(target=job, args=(take, answers, go_on))
+        answers = FORK.SimpleQueue()
+        process = FORK.Process(target=job, args=(take, answers))
         process.start()
-        begun.append((process, go_on))
-        return process, answers.get(timeout=20)
+        begun.append(process)
+        return process, answers.get()
 
     yield start
-    for process, go_on in begun:
-        go_on.set()
+    for process in begun:
+        process.kill()
         process.join(20)
 
 
