@@ -99,14 +99,20 @@ def curve_table(rest: float) -> Callable[[float, Generator], tuple[float, float]
     return test
 
 
-def ranking_table(worth: float, rest: float) -> Callable[[float, Generator], tuple[float, float]]:
-    """Study 4: tasks differ in worth; the ranking orders by it, `size` times as strongly as its own error."""
+def ranking_table(worth: float, rest: float, alone: bool) -> Callable[[float, Generator], tuple[float, float]]:
+    """Study 4: tasks differ in worth; the ranking orders by it, `size` times as strongly as its own error.
+
+    Either the best tasks' mixtures against those of random orders, or every task alone by its place.
+    """
     settings = section("how_many")
     tasks, sizes, seeds = settings["tasks"], how_many.random_counts(settings), len(settings["seeds"])
 
     def test(size: float, generator: Generator) -> tuple[float, float]:
         value = worth * generator.standard_normal(len(tasks))
         ranking = np.argsort(-(size * value / worth + generator.standard_normal(len(tasks))))
+        if alone:
+            effect = curves.places(value[ranking][:, None] + rest * generator.standard_normal((len(tasks), seeds)))
+            return effect.p, effect.value
         orders = [generator.permutation(len(tasks)) for _ in range(settings["draws"])]
         scores = [
             [value[order[:count]].mean() + rest * generator.standard_normal(seeds) for count in sizes]
@@ -147,7 +153,9 @@ SIMULATIONS: tuple[Simulation, ...] = (
     Simulation("diversity", "more examples", 1.0, "1 sets, 1 rest", diversity_table("examples", 1.0, 1.0)),
     Simulation("diversity", "difference", 2.0, "1 sets, 1 rest", diversity_table("difference", 1.0, 1.0)),
     Simulation("how_many", "trend", 1.5, "1 rest", curve_table(1.0)),
-    Simulation("how_many", "ranked against random", 5.0, "3 tasks, 0.5 rest", ranking_table(3.0, 0.5)),
+    Simulation("how_many", "ranked against random", 5.0, "3 tasks, 0.5 rest", ranking_table(3.0, 0.5, False)),
+    Simulation("how_many", "ranked alone", 5.0, "3 tasks, 0.5 rest", ranking_table(3.0, 0.5, True)),
+    Simulation("how_many", "ranked alone, vaguely", 1.0, "3 tasks, 0.5 rest", ranking_table(3.0, 0.5, True)),
     Simulation("how_many", "interaction", 0.5, "0.2 language, 0.5 rest", interaction_table(0.2, 0.5)),
 )
 

@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 from stiltgrid.cards import mixture
 from stiltgrid.layout import Column, Layout
-from stiltgrid.studies.curves import against_random, fit_curve, interaction, trend
+from stiltgrid.studies.curves import against_random, fit_curve, interaction, places, trend
 from stiltgrid.studies.designs import how_many as design
 from stiltgrid.studies.how_many import write_study
 from stiltgrid.studies.ranked_tasks import rank_tasks
@@ -67,6 +67,17 @@ def test_a_ranking_against_random_orders_is_one_more_draw() -> None:
     assert effect.se == pytest.approx(2 * math.sqrt(4 / 3))
     with pytest.raises(StudyError, match="expected two at least, found 1"):
         against_random(np.asarray([[60.0, 60.0]]), orders[:1])
+
+
+def test_a_place_in_the_ranking_is_a_regression_over_tasks() -> None:
+    alone = np.asarray([[9.0, 11.0], [8.0, 8.0], [3.0, 5.0], [6.0, 6.0], [1.0, 2.0]])
+    effect = places(alone)
+    line = scipy.stats.linregress([4, 3, 2, 1, 0], alone.mean(axis=1))
+    assert (effect.value, effect.se, effect.p) == pytest.approx((line.slope, line.stderr, line.pvalue))
+    with pytest.raises(StudyError, match="four tasks at least, found 3"):
+        places(alone[:3])
+    with pytest.raises(StudyError, match="scores that differ"):
+        places(np.ones((5, 2)))
 
 
 def test_the_interaction_is_the_regression_of_slopes_on_similarity() -> None:
@@ -138,6 +149,7 @@ def study(folder: Path, score: Any = planted, seeds: tuple[int, ...] = (1, 2), d
     )
     rows = [*design.best_rows(SECTION, ranking).values()]
     rows += [row for order in design.random_rows(SECTION) for row in order.values()]
+    rows += design.alone_rows(SECTION).values()
     made = Layout(("tiny",), tuple(dict.fromkeys(rows))[drop:], COLUMNS, seeds, False)
     out = SimpleNamespace(
         curves=folder / "curves.tsv", tests=folder / "tests.tsv", plots=[folder / "c.svg"], summary=folder / "s.md"
@@ -160,6 +172,7 @@ def test_planted_worth_comes_out(tmp_path: Path) -> None:
     assert float(tests["all", "trend"]["low"]) > 0
     assert float(tests["typology", "interaction"]["low"]) > 0
     assert float(tests["all", "ranked against random"]["points"]) > 0
+    assert float(tests["all", "ranked alone"]["low"]) > 0
     text = " ".join(out.summary.read_text(encoding="utf-8").split())
     assert "tiny, interaction (typology): being more like English raises what a doubling of the tasks gives." in text
     assert "the smallest number within noise of that" in text and "All mixtures have 500 examples" in text
@@ -207,4 +220,7 @@ def test_a_wrong_section_is_refused_at_the_door(changes: dict[str, Any], said: s
 def test_every_task_is_trained_alone_for_the_ranking() -> None:
     plan = load(changed(studies={"how_many": {**SECTION, **GRID}})).plans["how_many"]
     assert plan.trained == plan.mixed == tuple(TASKS)
-    assert len(plan.intermediates) == len({row for order in design.random_rows(SECTION) for row in order.values()})
+    alone = set(design.alone_rows(SECTION).values())
+    assert alone == {f"mix_v500_{task}" for task in TASKS}
+    random = {row for order in design.random_rows(SECTION) for row in order.values()}
+    assert set(plan.intermediates) == alone | random and len(plan.intermediates) == len(alone | random)

@@ -106,3 +106,47 @@ def test_a_study_changes_no_settings_of_the_grid() -> None:
         return [grid.training_for("intermediate", name) for name in grid.intermediates]
 
     assert settings(load(with_study())) == settings(load(changed()))
+
+
+RETRIEVAL: dict[str, Any] = {"english": ["squad_v1"], "controls": ["mnli"], "examples": 60, "targets": ["tatoeba"]}
+
+
+def with_retrieval(**changes: Any) -> dict[str, Any]:
+    return changed(studies={"retrieval": {**RETRIEVAL, **changes}})
+
+
+def test_a_task_of_several_languages_becomes_a_row_of_all_of_them() -> None:
+    plain, plan = load(with_retrieval()), load(with_retrieval(multilingual=["tydiqa"])).plans["retrieval"]
+    assert not plain.plans["retrieval"].recipes
+    recipe = plan.recipes["all_languages_v60_tydiqa"]
+    assert plan.intermediates == ("none", "mix_v60_squad_v1", "all_languages_v60_tydiqa", "mix_v60_mnli")
+    assert (recipe.tasks, recipe.examples) == (("tydiqa",), 60)
+    assert recipe.languages == {"tydiqa": ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")}
+
+
+def test_a_task_of_one_language_is_no_multilingual_row() -> None:
+    said = "config: studies.retrieval.multilingual: 'mnli' has training rows in one language"
+    assert any(problem.startswith(said) for problem in problems(with_retrieval(multilingual=["mnli"])))
+    assert any("no such task or recipe 'tydica'" in item for item in problems(with_retrieval(multilingual=["tydica"])))
+
+
+def with_twin(twin: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return changed(studies={"architecture": {"own_models": {"twin": twin}, **changes}})
+
+
+def test_a_study_brings_a_model_that_the_grid_does_not_have() -> None:
+    causal = {"like": "tiny", "pretrain": {"objective": "causal", "architecture": {"is_decoder": True}}}
+    grid = load(with_twin(causal))
+    assert grid.own_models == ("tiny",) and set(grid.view("architecture").models) == {"tiny", "twin"}
+    pretrain = grid.models["twin"].pretrain
+    assert pretrain and pretrain["objective"] == "causal" and pretrain["steps"] == grid.models["tiny"].pretrain["steps"]  # type: ignore[index]
+    assert {cell.model for cell in grid_paths.cells(grid)} == {"tiny"}
+
+
+def test_a_study_s_model_that_cannot_be_is_refused() -> None:
+    said = "config: studies.architecture.own_models.twin.like: 'tony' is no model, did you mean 'tiny'?"
+    assert said in problems(with_twin({"like": "tony"}))
+    wrong = {"like": "tiny", "pretrain": {"sequence_length": 100000}}
+    assert any("models.twin: pretrain." in problem for problem in problems(with_twin(wrong)))
+    clash = changed(studies={"architecture": {"own_models": {"tiny": {"like": "tiny", "pooling": "mean"}}}})
+    assert problems(clash)

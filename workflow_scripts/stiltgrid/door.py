@@ -12,7 +12,7 @@ from typing import Any
 from stiltgrid.cards import Grid, Model, Recipe, TaskCard
 from stiltgrid.door_checks import card_problems, grid_problems, hub_problems, remarks
 from stiltgrid.door_data import data_problems, world_languages
-from stiltgrid.door_overlays import alone, likened, merge, without_null_entries
+from stiltgrid.door_overlays import alone, likened, likened_in_studies, merge, without_null_entries
 from stiltgrid.door_schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.door_yaml import read_yaml, scan_yaml
 from stiltgrid.errors import ConfigError, nearest
@@ -89,6 +89,10 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> tuple[dict[s
         plain["tasks"] = {name: schemas.coerce("card.schema.yaml", part) for name, part in plain["tasks"].items()}
     if "models" in plain:
         plain["models"], found = likened(plain["models"])
+        problems += [f"{CONFIG}: {problem}" for problem in found]
+    if "studies" in plain:
+        models = plain.get("models")
+        plain["studies"], found = likened_in_studies(plain["studies"], models if isinstance(models, Mapping) else {})
         problems += [f"{CONFIG}: {problem}" for problem in found]
     errors = schemas.errors("config.schema.yaml", plain)
     problems += [f"{CONFIG}: {error.sentence}" for error in errors]

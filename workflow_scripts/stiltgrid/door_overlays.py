@@ -52,6 +52,20 @@ def likened(models: Any) -> tuple[Any, list[str]]:
     return found, problems
 
 
+def likened_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Sections of studies whose own models may be `like` one of `models`, and what is wrong with their references."""
+    if not isinstance(studies, Mapping):
+        return studies, []
+    found, problems = dict(studies), []
+    for study, section in studies.items():
+        if isinstance(section, Mapping) and isinstance(section.get("own_models"), Mapping):
+            own = section["own_models"]
+            laid, wrong = likened({**{name: model for name, model in models.items() if name not in own}, **own})
+            found[study] = {**section, "own_models": {name: laid[name] for name in own if name in laid}}
+            problems += [f"studies.{study}.own_{problem}" for problem in wrong]
+    return found, problems
+
+
 def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
     """An overlay takes a section, or an entry of a section by name, out of the file below it with null."""
     kept = {key: value for key, value in config.items() if value is not None}

@@ -22,7 +22,9 @@ from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Finding, summary_text, write_summary
 from stiltgrid.tables import AnyPath, Transfer, write_tsv
 
-LIKENESS_COLUMNS = ("first", "second", "reading", "correlation", "p", "rows", "targets", "ceiling", "corrected")
+LIKENESS_COLUMNS = (
+    "first", "second", "reading", "correlation", "p", "needed", "rows", "targets", "ceiling", "corrected",
+)  # fmt: skip
 DIFFERENCE_COLUMNS = (
     "first", "second", "by", "intermediate", "target", "language", "gain_first_less_second", "se", "low", "high", "p",
     "p_holm",
@@ -173,7 +175,7 @@ def findings(pair: Sequence[str], found: Sequence[Likeness], parts: Sequence[Dif
         ceiling = "" if item.ceiling is None else f", noise allows {item.ceiling:.2f}"
         yield Finding(
             f"{name}, {READINGS[item.reading]}: {sure}; correlation {item.correlation:+.2f} of gain matrices "
-            f"(p = {item.p:.3g} by permuting rows and columns{ceiling}).",
+            f"(p = {item.p:.3g} by permuting rows and columns; {item.needed:.2f} was needed for 0.05{ceiling}).",
             n=f"{item.rows} rows × {item.targets} targets",
         )
     cells = [item for item in parts if item.by == "cell" and item.told.p is not None]

@@ -87,6 +87,25 @@ def against_random(chosen: np.ndarray, orders: np.ndarray) -> Effect:
     return Effect("ranked less random", value, spread * math.sqrt(1 + 1 / len(orders)), float(len(orders) - 1))
 
 
+def places(alone: np.ndarray) -> Effect:
+    """Points that one place higher in the ranking is worth, of tasks alone: (tasks, seeds), best-ranked first.
+
+    A straight line through the tasks' means; tasks are the units, n - 2 degrees of freedom. Every task is looked at,
+    not just those that a few random orders happen to begin with. Raises StudyError for fewer than four tasks.
+    """
+    means = np.asarray(alone, dtype=np.float64).mean(axis=1)
+    count = len(means)
+    if count < 4:
+        raise StudyError(f"ranking: expected four tasks at least, found {count}")
+    if not np.isfinite(means).all() or np.ptp(means) == 0:
+        raise StudyError(f"ranking: expected scores that differ, found {means[0]:g} for every task or some missing")
+    place = np.arange(count)[::-1] - (count - 1) / 2
+    spread = float(place @ place)
+    value = float(place @ means) / spread
+    rest = means - means.mean() - value * place
+    return Effect("points a place", value, math.sqrt(float(rest @ rest) / (count - 2) / spread), float(count - 2))
+
+
 def interaction(sizes: Sequence[int], by_language: Mapping[str, np.ndarray], similarity: Mapping[str, float]) -> Effect:
     """How much more a doubling of the tasks gives to a language one standard deviation more like English.
 

@@ -10,7 +10,7 @@ import numpy as np
 from stiltgrid.layout import ENGLISH, Layout
 from stiltgrid.statistics import estimate
 from stiltgrid.student import quantile
-from stiltgrid.studies.curves import Curve, against_random, fit_curve, interaction, trend
+from stiltgrid.studies.curves import Curve, against_random, fit_curve, interaction, places, trend
 from stiltgrid.studies.designs import how_many as design
 from stiltgrid.studies.how_many_plot import plot_curves
 from stiltgrid.studies.mixed import Effect
@@ -36,7 +36,11 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Model:
-    """One model's scores: language -> (sizes, seeds) of the best tasks, and (orders, sizes, seeds) of random ones."""
+    """One model's scores, by language.
+
+    `best` are (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each task
+    alone in the ranking's order.
+    """
 
     name: str
     ranking: tuple[str, ...]
@@ -44,6 +48,7 @@ class Model:
     random_sizes: tuple[int, ...]
     best: Mapping[str, np.ndarray]
     random: Mapping[str, np.ndarray]
+    alone: Mapping[str, np.ndarray]
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Names of groups of languages: all, then near and far by each kind of similarity."""
@@ -64,9 +69,13 @@ class Model:
 
     def ranked_against_random(self, languages: Sequence[str]) -> Effect:
         """The ranking against random orders at the sizes that both have."""
-        places = [self.sizes.index(size) for size in self.random_sizes]
-        chosen = np.mean([self.best[code] for code in languages], axis=0)[places]
+        both = [self.sizes.index(size) for size in self.random_sizes]
+        chosen = np.mean([self.best[code] for code in languages], axis=0)[both]
         return against_random(chosen, self.orders(languages))
+
+    def ranked_alone(self, languages: Sequence[str]) -> Effect:
+        """Whether tasks that stand higher in the ranking do more alone."""
+        return places(np.mean([self.alone[code] for code in languages], axis=0))
 
 
 def read_model(
@@ -74,7 +83,9 @@ def read_model(
 ) -> Model:
     """One model's scores, each language the mean over the targets that have it; StudyError where cells are missing."""
     best, random = design.best_rows(section, ranking), design.random_rows(section)
-    rows = dict.fromkeys([*best.values(), *(row for order in random for row in order.values())])
+    single = design.alone_rows(section)
+    alone = [single[task] for task in ranking]
+    rows = dict.fromkeys([*best.values(), *alone, *(row for order in random for row in order.values())])
     part = replace(layout, models=(model,), intermediates=tuple(rows))
     transfer = complete(scores, part, "how_many")
     languages = sorted({code for column in layout.columns for code in column.languages} - {ENGLISH})
@@ -86,6 +97,7 @@ def read_model(
         tuple(design.random_counts(section)),
         {code: np.asarray([by_row[row][code] for row in best.values()]) for code in languages},
         {code: np.asarray([[by_row[row][code] for row in order.values()] for order in random]) for code in languages},
+        {code: np.asarray([by_row[row][code] for row in alone]) for code in languages},
     )
 
 
@@ -151,6 +163,8 @@ def _test_lines(model: Model) -> list[dict[str, Any]]:
         lines.append(
             _line(model, group, "ranked against random", partial(model.ranked_against_random, languages), count)
         )
+        count = f"{len(model.ranking)} tasks, {seeds} seeds"
+        lines.append(_line(model, group, "ranked alone", partial(model.ranked_alone, languages), count))
     for kind in KINDS:
         values = {code: value for code in model.best if (value := similarity(code, kind)) is not None}
         test = partial(interaction, model.sizes, model.best, values)
@@ -196,6 +210,7 @@ def _findings(model: Model, tests: Sequence[Mapping[str, Any]]) -> list[Finding]
 WORDS = {
     "trend": ("more tasks", "points a doubling of the tasks"),
     "ranked against random": ("taking the best tasks instead of random ones", "points"),
+    "ranked alone": ("a better place of a task in the ranking, the task alone,", "points a place"),
     "interaction": ("being more like English", "points a doubling, for one standard deviation of similarity"),
 }
 

@@ -34,8 +34,9 @@ READINGS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 class Likeness:
     """Correlation of two matrices under one reading.
 
-    `p` permutes rows and columns. `ceiling` is what two runs of the same model would correlate by their seeds (the
-    geometric mean of both models' reliabilities), None with one seed; `corrected` is the correlation over it.
+    `p` permutes rows and columns, and the absolute correlation would have had to reach `needed` for p = 0.05.
+    `ceiling` is what two runs of the same model would correlate by their seeds (the geometric mean of both models'
+    reliabilities), None with one seed; `corrected` is the correlation over it.
     """
 
     reading: str
@@ -45,6 +46,7 @@ class Likeness:
     targets: int
     ceiling: float | None
     corrected: float | None
+    needed: float
 
 
 def likeness(
@@ -72,9 +74,10 @@ def likeness(
         correlation = float((a * b).sum())
         moved = np.asarray([(a * b[i][:, j]).sum() for i, j in zip(*orders, strict=True)])
         p = float((1 + (np.abs(moved) >= abs(correlation) - ROUNDING).sum()) / (1 + permutations))
+        needed = float(np.quantile(np.abs(moved), 0.95))
         ceiling = _ceiling(reliability(first, reading), reliability(second, reading))
         corrected = correlation / ceiling if ceiling else None
-        found.append(Likeness(reading, correlation, p, len(rows), len(targets), ceiling, corrected))
+        found.append(Likeness(reading, correlation, p, len(rows), len(targets), ceiling, corrected, needed))
     return found
 
 

@@ -10,6 +10,8 @@ from stiltgrid import student
 from stiltgrid.bootstrap import CONFIDENCE, Difference, Gain, Replicates, gain
 from stiltgrid.studies.refusals import StudyError
 
+POWER = 0.9
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -21,6 +23,13 @@ class Contrast:
     high: float | None
     df: float | None
     p: float | None
+
+    @property
+    def detectable(self) -> float | None:
+        """The true value that a test at 5 % finds with 90 % power at this precision; None without an interval."""
+        if self.se is None or self.df is None:
+            return None
+        return (student.quantile(CONFIDENCE, self.df) + student.quantile(2 * POWER - 1, self.df)) * self.se
 
 
 def difference(replicates: Replicates, weights: Mapping[int, float], languages: Sequence[int] = ()) -> Difference:

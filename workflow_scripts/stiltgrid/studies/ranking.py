@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-from stiltgrid.studies.association import design, draw_orders, spearman, standardised
+from stiltgrid.studies.association import draw_orders, spearman, standardised
 from stiltgrid.studies.refusals import refuse_few, refuse_gaps
 
 TOPS = (1, 3)
@@ -159,8 +159,8 @@ def leave_one_out(gains: np.ndarray, predictors: Mapping[str, np.ndarray]) -> np
 
 def fit_all(gains: np.ndarray, predictors: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The weights of standardised predictors fitted on all targets, for a target that is not in the grid."""
-    x, y, _ = np.stack([standardised(item) for item in predictors.values()], axis=-1), *design(gains, gains, [])[1:]
-    return dict(zip(predictors, map(float, _fit(x, y)), strict=True))
+    x = np.stack([standardised(item) for item in predictors.values()], axis=-1)
+    return dict(zip(predictors, map(float, _fit(x, standardised(gains))), strict=True))
 
 
 def others_mean(gains: np.ndarray) -> np.ndarray:

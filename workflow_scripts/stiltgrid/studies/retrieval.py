@@ -200,7 +200,9 @@ def findings(told: Sequence[tuple[str, Told]], layout: Layout) -> Iterator[Findi
             continue
         where = "over all targets" if item.target == "all" else f"on {item.target}"
         p = item.contrast.p
-        sure = "no interval can be had" if p is None else "shown" if p <= 0.05 else "not shown to be other than zero"
+        reach = item.contrast.detectable
+        lost = "not shown to be other than zero" + (f", {reach:.2f} would have been 9 times in 10" if reach else "")
+        sure = "no interval can be had" if p is None else "shown" if p <= 0.05 else lost
         chance = "" if p is None else f" (p = {p:.3g})"
         when = "retrieval training less before it" if item.phase == "after less before" else "retrieval training"
         yield Finding(

@@ -54,13 +54,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Found:
-    """What a model's tables say: by measure the pooled association, the strategies, their first choices, remarks."""
+    """What a model's tables say: by measure the pooled association, the strategies, their first choices, remarks.
+
+    `weights` rank rows for a target that is not in the grid, by measure: those of a regression on all targets.
+    """
 
     model: str
     associations: Mapping[str, PooledAssociation]
     verdicts: Sequence[ranking.Verdict]
     choices: Sequence[ranking.Choice]
     remarks: Sequence[str]
+    weights: Mapping[str, Mapping[str, float]]
 
 
 def write_study(
@@ -142,7 +146,11 @@ def study_model(model: str, tables: Mapping[str, Table], permutations: int) -> t
         choices += ranking.choices(name, table.scores, prediction, table.rows, table.targets)
     random = ranking.mean_quality(ranking.at_random(table.scores))
     verdicts.append(ranking.Verdict("random", random, None, None, None))
-    return Found(model, associations, verdicts, choices, remarks), lines
+    weights = {
+        name: ranking.fit_all(table.gains, {name: _columns(each, each.measure, table.targets), **table.controls})
+        for name, each in tables.items()
+    }
+    return Found(model, associations, verdicts, choices, remarks, weights), lines
 
 
 def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, np.ndarray]:

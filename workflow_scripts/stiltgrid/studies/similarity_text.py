@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stiltgrid.layout import Layout
-from stiltgrid.studies.summary import Finding, summary_text
+from stiltgrid.studies.summary import Finding, signed, summary_text
 
 if TYPE_CHECKING:
+    from stiltgrid.studies.association import PooledAssociation
     from stiltgrid.studies.similarity import Found
 
 WORDS = {
@@ -20,6 +21,8 @@ QUESTION = (
     "with each target by several measures; gains are zero-shot means over languages, less those of `none`."
 )
 ALPHA = 0.05
+POWERED = 1 + 1.2816 / 1.96  # what is found 9 times in 10, in half-widths of a 95 % interval
+LEFT_OUT = "left out: {} and controls"
 
 
 def findings(found: "Found") -> Iterator[Finding]:
@@ -27,7 +30,7 @@ def findings(found: "Found") -> Iterator[Finding]:
     for measure, told in found.associations.items():
         sure = told.p <= ALPHA
         how = ("more" if told.slope > 0 else "less") + " similar tasks help more"
-        said = f"{how}" if sure else "no relation to the gains could be shown"
+        said = how if sure else "no relation to the gains could be shown" + _reach(told)
         held = f" with {' and '.join(told.controls)} held" if told.controls else ""
         yield Finding(
             f"{found.model}, {WORDS[measure]}: {said}{held}; p = {told.p:.3g} by permuting rows, mean rank correlation "
@@ -49,6 +52,31 @@ def findings(found: "Found") -> Iterator[Finding]:
     firsts = [item for item in found.choices if item.strategy == best.strategy]
     tried = ", ".join(f"{item.target}: {item.first}" for item in firsts)
     yield Finding(f"{found.model}: what it would try first: {tried}.")
+    yield from _new_target(found)
+
+
+def _reach(told: "PooledAssociation") -> str:
+    """The slope that this design would have found."""
+    if told.low is None or told.high is None:
+        return " (so few rows can show none)"
+    reach = POWERED * (told.high - told.low) / 2
+    return f" (a slope of some {reach:.2f} would have been, 9 times in 10)"
+
+
+def _new_target(found: "Found") -> Iterator[Finding]:
+    """How rows would be ranked for a target that is not in the grid."""
+    by_name = {item.strategy: item for item in found.verdicts}
+    known = [name for name in found.weights if LEFT_OUT.format(name) in by_name]
+    if not known:
+        return
+    measure = max(known, key=lambda name: by_name[LEFT_OUT.format(name)].quality.ndcg)
+    told = by_name[LEFT_OUT.format(measure)].quality
+    sums = ", ".join(f"{signed(weight)} {WORDS.get(name, name)}" for name, weight in found.weights[measure].items())
+    yield Finding(
+        f"{found.model}: for a target that is not in the grid, rank rows by this sum, each part in SD over the rows: "
+        f"{sums}. Each target predicted so from the others, the first row loses {told.regret1:.1f} % of the best "
+        f"row's score (size alone: {by_name['size'].quality.regret1:.1f} %)."
+    )
 
 
 def limits(layout: Layout, found: Sequence["Found"]) -> list[str]:

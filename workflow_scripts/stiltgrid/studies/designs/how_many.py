@@ -34,6 +34,11 @@ def random_rows(section: Mapping[str, Any]) -> list[dict[int, str]]:
     return [{size: mixture_name(order[:size], examples) for size in sizes} for order in orders]
 
 
+def alone_rows(section: Mapping[str, Any]) -> dict[str, str]:
+    """Task -> the row that holds it alone, of a mixture's size."""
+    return {task: mixture_name([task], section.get("examples")) for task in section["tasks"]}
+
+
 def best_rows(section: Mapping[str, Any], ranking: Sequence[str]) -> dict[int, str]:
     """Size -> the row that mixes the best tasks of a ranking, best first."""
     return {size: mixture_name(ranking[:size], section.get("examples")) for size in counts(section)}
@@ -74,8 +79,11 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """The random sets; each task alone is trained for the ranking, and the best tasks' mixtures follow from it."""
-    rows = [row for order in random_rows(section) for row in order.values()]
+    """The random sets and each task alone; the best tasks' mixtures follow from the ranking.
+
+    The ranking reads the tasks' own rows, of their full size; those alone here are of the mixtures' size.
+    """
+    rows = [*alone_rows(section).values(), *(row for order in random_rows(section) for row in order.values())]
     return Plan(
         models=chosen(section, "models", grid.models),
         intermediates=tuple(dict.fromkeys(rows)),

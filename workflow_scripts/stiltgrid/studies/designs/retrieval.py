@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stiltgrid.cards import NONE, Grid, Plan, mixture_name
+from stiltgrid.cards import NONE, Grid, Plan, Recipe, mixture_name
+from stiltgrid.recipes import native_languages
 from stiltgrid.studies.checks import chosen, row_problems, unknown
 from stiltgrid.studies.designs import Design
 
@@ -14,7 +15,20 @@ TRAINED_ON = "mewslix"
 
 def groups(section: Mapping[str, Any], grid: Grid) -> dict[str, tuple[str, ...]]:
     """Kind of row -> its rows' names in the grid; a task under a budget is a mixture of itself alone."""
-    return {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
+    found = {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
+    return {**found, "multilingual": tuple(own for own, _ in _multilingual(section, grid))}
+
+
+def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of each multilingual row: a recipe of the grid, or a task in all languages that it has."""
+    budget = section.get("examples")
+    for name in section.get("multilingual", ()):
+        if name in grid.recipes:
+            yield name, grid.recipes[name]
+            continue
+        own = "_".join(["all_languages", *([f"v{budget}"] if budget else []), name])
+        languages = {name: native_languages(grid.cards[name], grid.source) or ()}
+        yield own, Recipe(own, (name,), sampling="uniform", examples=budget, languages=languages)
 
 
 def _row(name: str, section: Mapping[str, Any], grid: Grid) -> str:
@@ -44,11 +58,21 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
         if name in grid.cards and grid.cards[name].family not in FAMILIES:
             family, known = grid.cards[name].family, " or ".join(FAMILIES)
             yield f"targets: '{name}' is of family {family}; expected retrieval ({known})"
+    for name in section.get("multilingual", ()):
+        if name in grid.cards and name not in grid.recipes and not _speaks(grid, name):
+            yield (
+                f"multilingual: '{name}' has training rows in one language, or only its files tell; "
+                "name a recipe with `languages`"
+            )
     if not targets(section, grid):
         yield "targets: the grid has no retrieval task; name some, such as tatoeba or mewslix"
     asked = section.get("trained_on")
     if asked is not None and (asked not in targets(section, grid) or not grid.cards[asked].train):
         yield f"trained_on: expected a target of this study that has a training, found '{asked}'"
+
+
+def _speaks(grid: Grid, name: str) -> bool:
+    return len(native_languages(grid.cards[name], grid.source) or ()) > 1
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
@@ -59,6 +83,7 @@ def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
         intermediates=(NONE, *dict.fromkeys(rows)),
         targets=targets(section, grid),
         seeds=chosen(section, "seeds", grid.seeds),
+        recipes={name: recipe for name, recipe in _multilingual(section, grid) if name not in grid.recipes},
     )
 
 
