@@ -1,11 +1,10 @@
-"""The submission folder, judged by readers written from the definition of XTREME's evaluate.py.
+"""The submission folder, judged by XTREME's evaluate.py, as `xtreme_program` has it from its definition.
 
 Every official language of every task; the scores must be those that the families measure.
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from stiltgrid.door import read_yaml
 from stiltgrid.errors import StiltgridError
 from stiltgrid.exports import Part, export_benchmark, exported_tasks
 from stiltgrid.families import family
-from stiltgrid.metrics import mlqa, squad
 from stiltgrid.rows import RawRow
+from xtreme_program import evaluate, file_of, tatoeba_labels
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("harbour", "lamp", "Boot", "老灯塔", "قارب", "the rye bread", "la barca", "cliff")
@@ -181,124 +180,44 @@ class Cell:
         return [row for row in self.rows.to_pylist() if (row["language"], row["split"]) == (language, "test")]
 
 
-# ---- evaluate.py, from its definition -------------------------------------------------------------------------------
+# ---- labels as the program has them ---------------------------------------------------------------------------------
 
 
-def read_labels(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+def write_labels(cell: Cell, folder: Path) -> None:
+    """The official label file of every language, from the rows."""
+    for language in cell.card.languages:
+        path = file_of(folder, cell.task, language)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(labels_of(cell, language, cell.test_rows(language)), encoding="utf-8")
 
 
-def read_tags(path: Path) -> list[list[str]]:
-    sentences, sentence = [], []
-    for line in read_labels(path):
-        if line:
-            sentence.append(line)
-        else:
-            sentences.append(sentence)
-            sentence = []
-    return [*sentences, sentence] if sentence else sentences
-
-
-def accuracy(labels: list[str], path: Path) -> dict[str, float]:
-    given = read_labels(path)
-    assert len(given) == len(labels)
-    return {"accuracy": 100 * sum(a == b for a, b in zip(given, labels, strict=True)) / len(given)}
-
-
-def official_entities(tags: list[list[str]]) -> set[tuple[str, int, int]]:
-    """Seqeval 0.0.12 on the sentences laid end to end with "O" between."""
-    flat = [tag for sentence in tags for tag in [*sentence, "O"]]
-    found, begin, before, before_type = set(), 0, "O", ""
-    for place, tag in enumerate([*flat, "O"]):
-        letter, type_ = tag[0], tag.split("-")[-1]
-        changed = type_ != before_type
-        ends = before in "ES" or (before == "B" and letter in "BSO") or (before == "I" and letter in "BSO")
-        if ends or (before not in "O." and changed):
-            found.add((before_type, begin, place - 1))
-        starts = letter in "BS" or (before in "ESO" and letter in "EI")
-        if starts or (letter not in "O." and changed):
-            begin = place
-        before, before_type = letter, type_
-    return found
-
-
-def tag_f1(gold: list[list[str]], path: Path) -> dict[str, float]:
-    given = read_tags(path)
-    assert [len(a) for a in given] == [len(b) for b in gold]
-    wanted, found = official_entities(gold), official_entities(given)
-    both = len(wanted & found)
-    return {"f1": 100 * 2 * both / (len(wanted) + len(found)) if both else 0.0}
-
-
-def qa_scores(rows: list[dict], path: Path, normalise: Callable[[str], str]) -> dict[str, float]:
-    given = json.loads(path.read_text(encoding="utf-8"))
-    f1, exact = [], []
-    for row in rows:
-        best_f1, best_exact = 0.0, 0.0
-        guess = normalise(given[row["id"]])
-        for answer in row["answer_texts"]:
-            gold = normalise(answer)
-            common = sum((Counter(gold.split()) & Counter(guess.split())).values())
-            value = 2 * common / (len(gold.split()) + len(guess.split())) if common else 0.0
-            best_f1, best_exact = max(best_f1, value), max(best_exact, float(gold == guess))
-        f1.append(best_f1)
-        exact.append(best_exact)
-    return {"f1": 100 * sum(f1) / len(f1), "exact_match": 100 * sum(exact) / len(exact)}
-
-
-def pair_f1(rows: list[dict], path: Path) -> dict[str, float]:
-    def raw(name: str) -> str:
-        return "-".join(name.split("-")[-2:])
-
-    gold = {(raw(row["id"]), raw(name)) for row in rows if row["role"] == "query" for name in row["gold"]}
-    given = {tuple(line.split("\t")) for line in read_labels(path)}
-    right = len(gold & given)
-    precision, recall = right / len(given), right / len(gold)
-    return {"f1": 100 * 2 * precision * recall / (precision + recall) if right else 0.0}
-
-
-def sorted_label_accuracy(rows: list[dict], path: Path) -> dict[str, float]:
-    """Labels as XTREME makes them: English lines with their line numbers, sorted by the text."""
-    english = [row["text"].strip() for row in rows if row["role"] == "query"]
-    return accuracy(
-        [str(number) for _, number in sorted(zip(english, range(len(english)), strict=True), key=lambda x: x[0])], path
-    )
-
-
-def reciprocal_ranks(rows: list[dict], language: str, path: Path) -> dict[str, float]:
-    given = json.loads(path.read_text(encoding="utf-8"))
-    values = []
-    for row in rows:
-        if row["role"] == "query":
-            ranked = given[row["id"].rsplit("_", 1)[0]]
-            assert len(ranked) <= 20
-            gold = row["gold"][0]
-            values.append(1 / (1 + ranked.index(gold)) if gold in ranked else 0.0)
-    return {"map@20": 100 * sum(values) / len(values)}
-
-
-def evaluate(cell: Cell, language: str, folder: Path) -> dict[str, float]:
-    rows, card, task = cell.test_rows(language), cell.card, cell.task
-    suffix = {"xquad": "json", "mlqa": "json", "tydiqa": "json", "mewslix": "json", "xcopa": "jsonl"}.get(task, "tsv")
-    path = folder / task / f"test-{language}.{suffix}"
+def labels_of(cell: Cell, language: str, rows: list[dict]) -> str:
+    task, names = cell.task, cell.card.labels
+    queries = [row for row in rows if row.get("role") == "query"]
     if task == "xnli":
-        return accuracy([("entailment", "neutral", "contradiction")[row["label"]] for row in rows], path)
+        return lines(("entailment", "neutral", "contradiction")[row["label"]] for row in rows)
     if task == "pawsx":
-        return accuracy([str(row["label"]) for row in rows], path)
-    if task in ("udpos", "panx"):
-        return tag_f1([[card.labels[tag] for tag in row["tags"]] for row in rows], path)
-    if task in ("xquad", "tydiqa"):
-        return qa_scores(rows, path, squad.normalise)
-    if task == "mlqa":
-        return qa_scores(rows, path, lambda text: mlqa.normalise(text, language))
-    if task == "bucc2018":
-        return pair_f1(rows, path)
-    if task == "tatoeba":
-        return sorted_label_accuracy(rows, path)
+        return lines(row["label"] for row in rows)
     if task == "xcopa":
-        given = [json.loads(line)["label"] for line in path.read_text(encoding="utf-8").splitlines()]
-        return {"accuracy": 100 * sum(a == row["label"] for a, row in zip(given, rows, strict=True)) / len(rows)}
-    return reciprocal_ranks(rows, language, path)
+        return lines(json.dumps({"premise": "p", "label": row["label"]}) for row in rows)
+    if task in ("udpos", "panx"):
+        return "\n".join(lines(names[tag] for tag in row["tags"]) for row in rows)
+    if task == "tatoeba":
+        return lines(tatoeba_labels([row["text"].strip() for row in queries]))
+    if task == "bucc2018":
+        return lines("\t".join(raw_id(name) for name in (row["id"], gold)) for row in queries for gold in row["gold"])
+    if task == "mewslix":
+        return json.dumps({row["id"].rsplit("_", 1)[0]: row["gold"] for row in queries})
+    questions = [{"id": row["id"], "answers": [{"text": text} for text in row["answer_texts"]]} for row in rows]
+    return json.dumps({"data": [{"paragraphs": [{"qas": questions}]}]})
+
+
+def lines(items: Iterable[Any]) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def raw_id(name: str) -> str:
+    return "-".join(name.split("-")[-2:])
 
 
 @pytest.mark.parametrize("benchmark", ["xtreme", "xtreme_r"])
@@ -307,8 +226,9 @@ def test_the_official_program_would_print_our_scores(tmp_path: Path, benchmark: 
     export_benchmark(benchmark, [cell.part for cell in cells], tmp_path / "out", {"model": "tiny", "seed": 1})
     assert len(cells) == 9
     for cell in cells:
+        write_labels(cell, tmp_path / "labels")
         for language in cell.card.benchmarks[benchmark]:
-            for metric, value in evaluate(cell, language, tmp_path / "out").items():
+            for metric, value in evaluate(tmp_path / "out", tmp_path / "labels", cell.task, language).items():
                 assert cell.scores[language, metric] == pytest.approx(value, abs=1e-6), (cell.task, language, metric)
         assert 0 < np.mean([cell.scores[code, cell.card.metric] for code in cell.card.languages]) < 100
 
@@ -368,4 +288,4 @@ def test_small_languages_of_a_subsampled_grid_are_whole(tmp_path: Path) -> None:
     cell = Cell(tmp_path, "xnli", "xtreme")
     part = replace(cell.part, examples=Evaluation(examples=200).examples)
     export_benchmark("xtreme", [part], tmp_path / "out", {}, partial=True)
-    assert len(read_labels(tmp_path / "out" / "xnli" / "test-de.tsv")) == 7
+    assert len((tmp_path / "out" / "xnli" / "test-de.tsv").read_text(encoding="utf-8").splitlines()) == 7
