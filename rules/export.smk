@@ -60,7 +60,7 @@ rule export_benchmark:
         "logs/exports/{benchmark}/{model}/{row}/seed{seed}.log",
     wildcard_constraints:
         benchmark="xtreme(_r)?(_partial)?",
-        row="[a-z0-9_]+",
+        row="[a-z0-9_+]+",
     conda:
         "../envs/analysis.yaml"
     params:

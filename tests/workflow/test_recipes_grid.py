@@ -90,6 +90,13 @@ def test_only_the_backbone_crosses_and_a_chain_goes_on_from_the_step_before(lab:
     )
 
 
+def test_any_row_can_be_a_submission_and_a_folder(lab: Repository) -> None:
+    """A row of a template has a plus sign in its name."""
+    exports = ["xtreme_partial/tiny/mix+mlm/seed1", "checkpoints/tiny/mix+mlm/seed1"]
+    found = counts(lab.pending(*(f"results/exports/{name}" for name in exports)))
+    assert (found["export_benchmark"], found["export_checkpoint"], found["train_intermediate"]) == (1, 1, 0)
+
+
 def test_a_changed_rate_runs_its_rows_again_and_no_others(lab: Repository) -> None:
     mlm = {**RECIPES["{row}+mlm"], "mlm": {**RECIPES["{row}+mlm"]["mlm"], "rate": 0.4}}
     lab.configure({**LAB, "recipes": {**RECIPES, "{row}+mlm": mlm}})
