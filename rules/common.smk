@@ -298,6 +298,11 @@ def origin_of_model(model):
     return {"hub": chosen.hub, "revision": chosen.revision, "path": chosen.path}
 
 
+def mirror_of_model(model):
+    """The folder that may hold a model of the hub's, where the source is a mirror."""
+    return DATA_DIR if GRID.source == "local" and GRID.models[model].hub else None
+
+
 def encoding_files(wildcards):
     """The tokenizer; of a fetched model also the configuration, for its longest sequence."""
     folder = f"results/models/{wildcards.model}"

@@ -134,6 +134,7 @@ rule fetch_model:
         "../envs/data.yaml"
     params:
         model=lambda wildcards: origin_of_model(wildcards.model),
+        mirror=lambda wildcards: mirror_of_model(wildcards.model),
         code=lambda wildcards: CODE.plain("fetch_model"),
     script:
         "../workflow_scripts/fetch_model.py"
@@ -151,6 +152,7 @@ rule fetch_language_head:
         "../envs/data.yaml"
     params:
         model=lambda wildcards: origin_of_model(wildcards.model),
+        mirror=lambda wildcards: mirror_of_model(wildcards.model),
         code=lambda wildcards: CODE.plain("fetch_language_head"),
     script:
         "../workflow_scripts/fetch_language_head.py"

@@ -7,7 +7,8 @@ def main(snakemake):
     from stiltgrid.cards import Model
     from stiltgrid.language_heads import fetch_language_head
 
-    fetch_language_head(Model(snakemake.wildcards.model, **snakemake.params.model), snakemake.output[0])
+    model = Model(snakemake.wildcards.model, **snakemake.params.model)
+    fetch_language_head(model, snakemake.output[0], snakemake.params.mirror)
 
 
 run(main, snakemake, network=True)  # noqa: F821

@@ -10,7 +10,7 @@ def main(snakemake):
     from stiltgrid.models import fetch_model
 
     folder = Path(snakemake.output.backbone[0]).parents[1]
-    fetch_model(Model(snakemake.wildcards.model, **snakemake.params.model), folder)
+    fetch_model(Model(snakemake.wildcards.model, **snakemake.params.model), folder, snakemake.params.mirror)
 
 
 run(main, snakemake, network=True)  # noqa: F821

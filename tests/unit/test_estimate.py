@@ -10,8 +10,9 @@ from stiltgrid.cards import Recipe, TrainingSettings
 from stiltgrid.data_sizes import DataSizes, Size, mean_characters
 from stiltgrid.door import load_grid
 from stiltgrid.encoded import to_table, write_encoded
-from stiltgrid.estimate import Work, lines, measured_speed, report, stage_work
+from stiltgrid.estimate import Work, job_work, lines, measured_speed, report, stage_work
 from stiltgrid.planned import PlannedJob, read_jobs
+from stiltgrid.recipes import variant_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PRETRAIN = {
@@ -143,6 +144,23 @@ def test_what_is_encoded_tells_the_characters_of_a_token(tmp_path, results):
     # 600 characters became 200 tokens: three each.
     found = DataSizes(load_grid(CONFIG, ROOT), results, None).size("tiny", "qqp", "train")
     assert found is not None and found.tokens == pytest.approx(100)
+
+
+def test_rows_of_a_version_are_counted_in_their_own_folder(results):
+    recipe = {"both": {"tasks": ["mnli"], "languages": ["de", "en"], "data": "translate_train"}}
+    config = {**CONFIG, "source": "hub", "data_dir": None, "recipes": recipe, "intermediates": ["none", "mnli", "both"]}
+    grid = load_grid({**config, "estimate": {"examples": {"mnli": 7}, "tokens_per_example": 30}}, ROOT)
+    folder = variant_of(grid, "both", "mnli").name
+    inputs = tuple(f"results/encoded/tiny/{folder}/{split}.arrow" for split in ("train", "dev"))
+    job = PlannedJob("train_intermediate", {"model": "tiny", "intermediate": "both", "seed": "1"}, inputs)
+    assert folder == "mnli+translate_train+de-en"
+    # Not encoded yet: 7 examples in each of the two languages, 2 epochs of batches of 4: 7 steps of 4 * 30 tokens,
+    # never the 10 examples of the plain task.
+    assert job_work(grid, DataSizes(grid, results, None), job).trained == 7 * 4 * 30
+    encode(results / f"encoded/tiny/{folder}/train.arrow", [50] * 20)
+    encode(results / f"encoded/tiny/{folder}/dev.arrow", [10] * 4)
+    # 10 steps of 4 examples of 50 tokens, dev after steps 3, 6, 9 and 10.
+    assert job_work(grid, DataSizes(grid, results, None), job) == Work(10 * 4 * 50, 4 * 4 * 10)
 
 
 def test_options_read_their_context_again():

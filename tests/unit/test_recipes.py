@@ -1,5 +1,6 @@
 """Rows as the configuration spells them: what they become, what is refused, and how examples are drawn for them."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -204,16 +205,26 @@ def test_repeating_examples_must_be_asked_for() -> None:
     grid_of(["a"], {"a": {"tasks": ["mnli"], "examples": 6001, "upsample": True}})
 
 
-def test_language_modelling_is_refused_for_a_tokenizer_without_a_mask(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 2}')
-    (tmp_path / "tokenizer_config.json").write_text('{"pad_token": "[PAD]"}')
-    models = {"mine": {"path": str(tmp_path)}}
-    found = problem(["a"], {"a": {"tasks": ["mnli"], "mlm": MLM}}, models=models)
+def model_in(place: str, tmp_path: Path, config: str) -> dict[str, Any]:
+    """Settings with a model without a mask, in a folder of its own or in a mirror."""
+    folder = tmp_path / "models/mine"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(config)
+    (folder / "tokenizer_config.json").write_text('{"pad_token": "[PAD]"}')
+    if place == "path":
+        return {"models": {"mine": {"path": str(folder)}}}
+    shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "mirror.json").write_text('{"models": {"made/mine": {"folder": "models/mine"}}}')
+    return in_mirror(data_dir=str(tmp_path), models={"mine": {"hub": "made/mine", "revision": "abc"}})
+
+
+@pytest.mark.parametrize("place", ["path", "mirror"])
+def test_language_modelling_is_refused_for_a_tokenizer_without_a_mask(place: str, tmp_path: Path) -> None:
+    recipe = {"a": {"tasks": ["mnli"], "mlm": {"languages": ["en"], "rate": 0.5}}}
+    found = problem(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "bert", "num_hidden_layers": 2}'))
     assert "recipes.a.mlm: model 'mine' has a tokenizer without a mask token" in found
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": 2}')
-    grid_of(["a"], {"a": {"tasks": ["mnli"], "mlm": MLM}}, models=models)
-    (tmp_path / "config.json").write_text('{"model_type": "mt5", "is_encoder_decoder": true}')
-    found = problem(["a"], {"a": {"tasks": ["mnli"], "mlm": MLM}}, models=models)
+    grid_of(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "gpt2", "n_layer": 2}'))
+    found = problem(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "mt5", "is_encoder_decoder": true}'))
     assert "is the encoder of a pair" in found
 
 

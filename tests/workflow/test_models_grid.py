@@ -1,4 +1,4 @@
-"""Two models in one run: a decoder pretrained here, like an encoder but for its reading, and one from a folder."""
+"""Two models in one run: a decoder pretrained here, like an encoder but for its reading, and one from the mirror."""
 
 import json
 from collections.abc import Iterator
@@ -25,8 +25,12 @@ CHANGES = {
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     repository = Repository(tmp_path_factory.mktemp("models"))
-    write_folder("gpt2", repository.folder / "gpt2")
-    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": {"path": "gpt2"}}
+    mirror = repository.folder / "tests/data/mirror"
+    write_folder("gpt2", mirror / "models/made--gpt2")
+    record = {"hub": "made/gpt2", "revision": "main", "commit": "abc", "folder": "models/made--gpt2"}
+    (mirror / "mirror.json").write_text(json.dumps({"rows": {}, "models": {"made/gpt2": record}}))
+    gpt2 = {"hub": "made/gpt2", "revision": "abc"}
+    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": gpt2}
     repository.configure({**GRID, **CHANGES, "models": models})
     targets = [
         f"results/scores/{model}/{row}/{target}/seed1/metrics.json"
@@ -34,15 +38,23 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
         for row in CHANGES["intermediates"]
         for target in CHANGES["targets"]
     ]
-    repository.first = repository.run(*targets)
+    # The head for rows with language modelling, which comes from the same checkpoint.
+    targets.append("results/models/gpt2/language_head.safetensors")
+    # Nobody listens there: what a mirror has is not asked of the hub.
+    repository.first = repository.run(*targets, env={"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert repository.pending(*targets) == []
     yield repository
 
 
 def test_both_go_through_the_whole_way(pair: Repository) -> None:
     found = counts(pair.first)
-    assert (found["fetch_model"], found["pretrain_backbone"]) == (1, 1)
+    assert (found["fetch_model"], found["fetch_language_head"], found["pretrain_backbone"]) == (1, 1, 1)
     assert (found["train_intermediate"], found["train_target"], found["score_target"]) == (2, 4, 8)
+
+
+def test_what_the_mirror_holds_is_not_asked_of_the_hub(pair: Repository) -> None:
+    provenance = json.loads((pair.folder / "results/models/gpt2/provenance.json").read_text())
+    assert provenance == {"model": "gpt2", "hub": "made/gpt2", "revision": "main", "commit": "abc"}
 
 
 @pytest.mark.parametrize("model", ["twin", "gpt2"])

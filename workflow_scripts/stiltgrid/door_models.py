@@ -39,13 +39,19 @@ def model_config(model: Model, root: Path, data_dir: str | None = None) -> Mappi
         architecture = model.pretrain.get("architecture", {})
         decoder = model.pretrain.get("objective") == CAUSAL and architecture.get("model_type") in MASKED_TYPES
         return {**architecture, **({"is_decoder": True} if decoder else {})}
+    folder = known_folder(model, root, data_dir)
+    return _read(folder / "config.json") if folder else {}
+
+
+def known_folder(model: Model, root: Path, data_dir: str | None = None) -> Path | None:
+    """The folder of a model that is here before anything runs: its own, or a mirror's."""
     if model.path:
-        return _read(root / Path(model.path).expanduser() / "config.json")
+        return root / Path(model.path).expanduser()
     if model.hub and data_dir:
         mirror = root / Path(data_dir).expanduser()
         entry = (_read(mirror / MANIFEST).get("models") or {}).get(model.hub)
-        return _read(mirror / entry["folder"] / "config.json") if entry else {}
-    return {}
+        return mirror / str(entry["folder"]) if entry else None
+    return None
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid.cards import NONE, Grid, Model, Recipe, TaskCard
-from stiltgrid.door_models import model_config
+from stiltgrid.door_models import known_folder, model_config
 from stiltgrid.kinds import MASKED, objective
 from stiltgrid.recipes import (
     ORIGINAL,
@@ -72,7 +72,8 @@ def _cannot_model(model: Model, root: Path, data_dir: str | None) -> str | None:
     goal = objective(config)
     if goal is None:
         return "is the encoder of a pair, which has no language modelling of its own"
-    if goal == MASKED and model.path and _has_no_mask(root / Path(model.path).expanduser()):
+    folder = known_folder(model, root, data_dir)
+    if goal == MASKED and folder and _has_no_mask(folder):
         return "has a tokenizer without a mask token, which masked language modelling needs"
     return None
 

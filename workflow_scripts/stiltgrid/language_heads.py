@@ -121,9 +121,17 @@ def _fill(head: LanguageHead, backbone: Backbone, state: Mapping[str, torch.Tens
     return "partly new" if state else "new"
 
 
-def fetch_language_head(model: Model, out: str | os.PathLike[str], client: HubClient | None = None) -> None:
-    """Write what a checkpoint has of a language model's head, without what is tied to the backbone; maybe nothing."""
-    folder, _ = model_folder(model, client or HubClient())
+def fetch_language_head(
+    model: Model,
+    out: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    client: HubClient | None = None,
+) -> None:
+    """Write what a checkpoint has of a language model's head, without what is tied to the backbone; maybe nothing.
+
+    The checkpoint is the one that `fetch_model` finds, in a mirror at `data_dir` too.
+    """
+    folder, _ = model_folder(model, client or HubClient(), data_dir)
     saved = read_json(folder / "config.json")
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     kind = language_model_class(config, objective(saved)) if text_part(saved) is saved else None

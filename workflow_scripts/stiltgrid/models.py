@@ -49,7 +49,7 @@ def fetch_model(
     SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing and a
     tokenizer that is too large for the model.
     """
-    folder, origin = _mirrored(model, data_dir) or model_folder(model, client or HubClient())
+    folder, origin = model_folder(model, client or HubClient(), data_dir)
     config = _checked_config(folder, model.name)
     out = Path(out_dir)
     _write_tokenizer(folder, out / "tokenizer", config, model.name)
@@ -57,8 +57,12 @@ def fetch_model(
     write_json({"model": model.name, **origin}, out / "provenance.json")
 
 
-def model_folder(model: Model, client: HubClient) -> tuple[Path, dict[str, Any]]:
-    """A folder with a model's files, fetched if need be, and where they come from."""
+def model_folder(
+    model: Model, client: HubClient, data_dir: str | os.PathLike[str] | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """A folder with a model's files, and where they come from: its own, the mirror's at `data_dir`, or fetched."""
+    if found := _mirrored(model, data_dir):
+        return found
     if model.path is not None:
         folder = Path(model.path)
         if not folder.is_dir():
