@@ -68,6 +68,7 @@ class Job:
 
     rule: str
     wildcards: Mapping[str, str]
+    inputs: tuple[str, ...] = ()
 
 
 class Repository:
@@ -136,7 +137,8 @@ def jobs(output: str) -> list[Job]:
         match = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
         pairs = (pair.split("=", 1) for pair in match[1].split(", ")) if match else ()
         if rule != "all":
-            found.append(Job(rule, {key: value for key, value in pairs}))
+            inputs = re.search(r"^    input: (.*)$", block, re.MULTILINE)
+            found.append(Job(rule, dict(pairs), tuple(inputs[1].split(", ")) if inputs else ()))
     return found
 
 
