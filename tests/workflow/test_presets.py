@@ -16,6 +16,7 @@ from stiltgrid.planned import planned_jobs
 from stiltgrid.sources.local import LocalSource
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
+BENEATH = {"local_recipes": ["local_mirror"]}  # what an overlay is for, where that is not config.yaml
 PRETRAINED = Counter(prepare_text=1, train_tokenizer=1, pretrain_backbone=1)
 # Models times what each takes; data is prepared once for all.
 EXPECTED = {
@@ -38,6 +39,14 @@ EXPECTED = {
     "local_mirror": PRETRAINED + Counter(
         prepare_train=9 + 6, prepare_eval=11, encode_train=9 + 6, encode_eval=11, train_intermediate=9,
         train_target=10 * 8, score_target=10 * 11, plot_languages=11,
+    ),
+    # 18 rows, 17 of them trained and MNLI, with which the chains begin; 2 targets, one of them tuned. Training data:
+    # SQuAD, MNLI, QQP, TyDiQA, COPA; TyDiQA in three languages, MNLI in three and four. Texts of the model and two of
+    # recipes. Budgets: `few`, `each`, and `longer`, which ends with `few`; `repeated` needs no count.
+    "local_recipes": PRETRAINED + Counter(
+        prepare_text=2, encode_text=2, prepare_train=5, prepare_variant=3, prepare_eval=2, encode_train=5 + 3,
+        encode_eval=2, count_examples=3, train_intermediate=17 + 1, train_target=18, score_target=2 * 18,
+        plot_languages=2,
     ),
     # 23 rows, 22 of them trained: nine tasks, all of them together, nine with language modelling beside them (one text
     # and the checkpoint's head for all), MNLI in three languages; 9 targets, 6 tuned models: MNLI, PAWS-X, POS, NER,
@@ -84,12 +93,12 @@ def test_every_preset_is_counted() -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_jobs_of_each_rule(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    preset = ROOT / f"presets/{name}.yaml"
+    files = [f"presets/{file}.yaml" for file in (*BENEATH.get(name, ()), name) if file != "config"]
     settings = dict(SETTINGS.get(name, {}))
-    if name == "local_mirror":
-        stand_in_mirror(preset, tmp_path / "mirror", monkeypatch)
+    if "presets/local_mirror.yaml" in files:
+        stand_in_mirror(ROOT / files[0], tmp_path / "mirror", monkeypatch)
         settings["data_dir"] = str(tmp_path / "mirror")
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)  # Snakemake looks for it where it runs
-    jobs = planned_jobs(ROOT / "Snakefile", [] if name == "config" else [str(preset)], settings)
+    jobs = planned_jobs(ROOT / "Snakefile", [str(ROOT / file) for file in files], settings)
     assert Counter(job.rule for job in jobs) == AFTERWARDS + EXPECTED[name]
