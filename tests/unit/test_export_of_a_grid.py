@@ -1,4 +1,4 @@
-"""XTREME's nine tasks from a model's predictions to scores.parquet and to the folder that its program reads.
+"""Every task of XTREME and XTREME-R from predictions to scores.parquet and to the folder that their program reads.
 
 The program's labels are written from the mirror's own files, in their order and with their ids, not from our rows.
 """
@@ -15,19 +15,22 @@ from architectures import write_folder
 from stages_of_a_grid import MIRROR, ROOT, prepared, scored, tuned
 from stiltgrid.cards import Grid
 from stiltgrid.door import load_grid
-from stiltgrid.exports import Part, export_benchmark
+from stiltgrid.exports import Part, export_benchmark, exported_tasks
 from stiltgrid.models import fetch_model
 from stiltgrid.parts import model_part
 from stiltgrid.tables import collect_scores
 from xtreme_program import evaluate, file_of, tatoeba_labels
 
+BENCHMARKS = ("xtreme", "xtreme_r")
 POOLS = {"pool": "pool", "gold": "gold"}
 LANGUAGES = {
     "xnli": ["de", "en", "sw", "zh"], "pawsx": ["de", "en", "zh"], "udpos": ["de", "en", "zh"],
     "panx": ["de", "en", "sw", "zh"], "xquad": ["de", "en", "zh"], "mlqa": ["de", "en", "zh"],
     "tydiqa": ["en", "sw"], "bucc2018": ["zh"], "tatoeba": ["de", "sw", "zh"],
+    "xcopa": ["sw", "zh"], "mewslix": ["de", "en"],
 }  # fmt: skip
-FILES = {"xquad": "validation", "tydiqa": "validation", "tatoeba": "validation", "bucc2018": "gold"}
+FILES = {"xquad": "validation", "tydiqa": "validation", "tatoeba": "validation", "bucc2018": "gold",
+         "mewslix": "mentions_test"}  # fmt: skip
 CONFIG: Mapping[str, Any] = {
     "source": "local", "intermediates": ["none"], "targets": list(LANGUAGES), "seeds": [1],
     "tasks": {
@@ -56,6 +59,10 @@ def label_text(task: str, rows: list[dict[str, Any]]) -> str:
         return "".join(f"{label}\n" for label in tatoeba_labels([row["target_sentence"] for row in rows]))
     if task == "bucc2018":
         return "".join(f"{row['source_id']}\t{row['target_id']}\n" for row in rows)
+    if task == "xcopa":
+        return "".join(json.dumps(row) + "\n" for row in rows)
+    if task == "mewslix":
+        return json.dumps({item["example_id"]: [item["entity_id"]] for row in rows for item in row["mentions"]})
     texts = [{"id": row["id"], "answers": [{"text": text} for text in row["answers"]["text"]]} for row in rows]
     return json.dumps({"data": [{"paragraphs": [{"qas": texts}]}]})
 
@@ -76,7 +83,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, Path]:
-    """scores.parquet, the submission folder `out` and the program's `labels`, of a model with random weights."""
+    """scores.parquet, the submission folders and the program's `labels`, of a model with random weights."""
     folder = tmp_path_factory.mktemp("export")
     write_folder("xlm-roberta", folder / "original")
     shutil.copytree(ROOT / MIRROR, folder / "mirror")
@@ -102,12 +109,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(label_text(task, read_lines(source)), encoding="utf-8")
     collect_scores(metrics, folder / "scores.parquet")
-    export_benchmark("xtreme", parts, folder / "out", {"model": "tiny", "seed": 1})
+    for benchmark in BENCHMARKS:
+        wanted = exported_tasks(benchmark)
+        export_benchmark(benchmark, [part for part in parts if part.task in wanted], folder / benchmark, {})
     return grid, folder
 
 
-@pytest.mark.parametrize("task", LANGUAGES)
-def test_the_program_finds_what_scores_parquet_says(finished: tuple[Grid, Path], task: str) -> None:
+@pytest.mark.parametrize(
+    ("benchmark", "task"), [(benchmark, task) for benchmark in BENCHMARKS for task in exported_tasks(benchmark)]
+)
+def test_the_program_finds_what_scores_parquet_says(finished: tuple[Grid, Path], benchmark: str, task: str) -> None:
     grid, folder = finished
     ours = {
         (row["language"], row["metric"]): row["value"]
@@ -116,7 +127,7 @@ def test_the_program_finds_what_scores_parquet_says(finished: tuple[Grid, Path],
     }
     headline = grid.cards[task].metric
     for language in LANGUAGES[task]:
-        found = evaluate(folder / "out", folder / "labels", task, language)
+        found = evaluate(folder / benchmark, folder / "labels", task, language)
         assert headline in found
         for metric, value in found.items():
             assert ours[language, metric] == pytest.approx(value, abs=1e-6), (language, metric)
