@@ -35,6 +35,9 @@ rule all:
 
 onstart:
     runs.note_run()
+    runs.note_command(
+        sys.argv[1:], workflow.dag_settings.targets, workflow.overwrite_workdir or "."
+    )
     warm.start(workflow, WARM)
 
 

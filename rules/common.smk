@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,9 @@ from stiltgrid.sources import open_source
 # would die of it, must not.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-if workflow.is_main_process:
-    runs.note_command(sys.argv[1:])
-    if not workflow.dryrun and "--unlock" not in sys.argv:
-        sys.stderr.write(runs.lock_notice() or "")
+if workflow.is_main_process and not workflow.dryrun and "--unlock" not in sys.argv:
+    sys.stderr.write(runs.lock_notice() or "")
+STARTED = time.time()
 
 
 def data_folder(data_dir):
@@ -412,6 +412,5 @@ def kept(path):
 
 
 def print_summary(path):
-    """The lines that a run ends with."""
-    if Path(path).is_file():
-        sys.stderr.write(Path(path).read_text(encoding="utf-8"))
+    """The lines that a run ends with, if it has written them: those of an earlier run may be of another grid."""
+    sys.stderr.write(runs.written_since(path, STARTED))

@@ -55,10 +55,38 @@ def test_a_lock_of_another_machine_and_one_without_a_record(place):
 
 def test_the_command_of_one_job_has_the_options_of_its_run(place, monkeypatch):
     monkeypatch.delenv(runs.COMMAND, raising=False)
-    monkeypatch.setenv("PWD", "/home/me/my grid")
+    folder = place / "my grid"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PWD", str(folder))
     assert runs.rerun_command("results/a") == "cd . && snakemake results/a --cores 1"
-    runs.note_command(["--cores", "8", "--config", "seeds=[1, 2]"])
+    runs.note_command(["all", "--cores", "8", "-F", "--config", "seeds=[1, 2]"], {"all"})
     runs.note_command(["--executor", "slurm-jobstep"])
-    expected = "cd '/home/me/my grid' && snakemake results/a --cores 8 --config 'seeds=[1, 2]'"
+    expected = f"cd '{folder}' && snakemake results/a --cores 8 --config 'seeds=[1, 2]'"
     assert runs.rerun_command("results/a") == expected
     monkeypatch.delenv(runs.COMMAND)
+
+
+@pytest.mark.parametrize(("shell_says", "directory", "typed_in"), [
+    ("here", ".", "here"),
+    ("here", "below", "here"),
+    ("elsewhere", ".", "here/below"),  # started by a program that had gone to another folder
+    ("gone", ".", "here/below"),
+])  # fmt: skip
+def test_the_command_goes_where_the_run_was_typed(place, monkeypatch, shell_says, directory, typed_in):
+    (place / "here" / "below").mkdir(parents=True)
+    (place / "elsewhere").mkdir()
+    monkeypatch.delenv(runs.COMMAND, raising=False)
+    monkeypatch.setenv("PWD", str(place / shell_says))
+    monkeypatch.chdir(place / "here" / ("below" if directory == "below" or shell_says != "here" else "."))
+    runs.note_command(["--cores", "1"], directory=directory)
+    assert runs.rerun_command("results/a").startswith(f"cd {place / typed_in} && ")
+    monkeypatch.delenv(runs.COMMAND)
+
+
+def test_only_what_a_run_has_written_is_told_at_its_end(place):
+    file = place / "summary.txt"
+    assert runs.written_since(file, 0) == ""
+    file.write_text("best: mnli\n")
+    assert runs.written_since(file, file.stat().st_mtime - 1) == "best: mnli\n"
+    assert runs.written_since(file, file.stat().st_mtime + 1) == ""

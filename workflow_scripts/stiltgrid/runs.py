@@ -8,12 +8,13 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 LOCKS = Path(".snakemake/locks")
 RECORD = Path(".snakemake/stiltgrid_run.json")
 COMMAND = "STILTGRID_COMMAND"
+EVERYTHING = ("-F", "--forceall")
 
 
 def note_run(record: Path = RECORD) -> None:
@@ -43,16 +44,39 @@ def lock_notice(locks: Path = LOCKS, record: Path = RECORD) -> str | None:
     )
 
 
-def note_command(arguments: Sequence[str]) -> None:
-    """Keep this run's command line for its jobs, wherever they run; jobs of jobs keep the first."""
-    # Where it was typed: Snakemake has gone to its --directory already.
-    os.environ.setdefault(COMMAND, json.dumps([os.environ.get("PWD", str(Path.cwd())), "snakemake", *arguments]))
+def note_command(
+    arguments: Sequence[str], targets: Collection[str] = (), directory: str | os.PathLike[str] = "."
+) -> None:
+    """Keep this run's command line for its jobs, wherever they run; jobs of jobs keep the first.
+
+    Without what the run was to make, and what would make everything again: another target takes their place.
+    `directory` is the run's --directory, where Snakemake has gone already.
+    """
+    dropped = {*targets, *EVERYTHING}
+    kept = [each for each in arguments if each not in dropped]
+    os.environ.setdefault(COMMAND, json.dumps([_typed_in(directory), "snakemake", *kept]))
+
+
+def _typed_in(directory: str | os.PathLike[str]) -> str:
+    """Where a command was typed: what the shell says, unless whoever started Snakemake had gone elsewhere since."""
+    here = Path.cwd()
+    said = Path(os.environ.get("PWD", here))
+    try:
+        return str(said if (said / directory).samefile(here) else here)
+    except OSError:
+        return str(here)
 
 
 def rerun_command(output: str) -> str:
     """The command that makes one output again, with the options of the run that failed."""
     folder, program, *arguments = json.loads(os.environ.get(COMMAND) or '[".", "snakemake", "--cores", "1"]')
     return f"cd {shlex.quote(folder)} && {shlex.join([program, output, *arguments])}"
+
+
+def written_since(path: str | os.PathLike[str], since: float) -> str:
+    """A file's text if it was written after a time (seconds since the epoch), else nothing."""
+    file = Path(path)
+    return file.read_text(encoding="utf-8") if file.is_file() and file.stat().st_mtime >= since else ""
 
 
 def _is_snakemake(pid: int) -> bool:
