@@ -1,13 +1,20 @@
 """Estimates against numbers known otherwise; real folders cleaned; what a machine says of itself."""
 
+import json
+from pathlib import Path
+
+import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from stiltgrid import doctor
 from stiltgrid.clean_state import clean_state
+from stiltgrid.door import load_grid
 from stiltgrid.estimate_disk import (
     PUBLISHED,
     Counts,
     Item,
+    adapters,
     encoder_parameters,
     model_parameters,
     peak,
@@ -50,6 +57,42 @@ def test_the_peak_of_eleven_rows_and_nine_targets():
     assert kept["tuned models"].count == 66 and 73e9 < kept["tuned models"].total < 74e9
     assert gone["tuned models at once"].count == 2
     assert sum(item.total for item in kept.values()) - sum(item.total for item in gone.values()) == 64 * 558_840_832 * 2
+
+
+def hub_grid(hub, training):
+    config = {
+        "source": "hub", "models": {"one": {"hub": hub, "revision": "0" * 40}}, "intermediates": ["none", "mnli"],
+        "targets": ["xnli"], "seeds": [1], "tasks": {"xnli": {"languages": ["en"]}}, "training": training,
+    }  # fmt: skip
+    return load_grid(config, Path(__file__).resolve().parents[2], [])
+
+
+LORA = {"rank": 16, "targets": "all-linear"}
+
+
+@pytest.mark.parametrize(("training", "state"), [
+    ({"all": {"lora": LORA}}, 7_077_888),
+    ({"all": {"lora": LORA}, "target": {"lora": None}}, None),
+    ({"target": {"lora": LORA}}, None),
+    ({}, None),
+])  # fmt: skip
+def test_states_of_adapters_are_small(tmp_path, training, state):
+    grid = hub_grid("FacebookAI/xlm-roberta-large", training)
+    assert adapters(grid, "FacebookAI/xlm-roberta-large", None, tmp_path) == state
+    items = {item.name: item for item in peak(558_840_832, Counts(1, 2, 1), True, 2, state)}
+    assert items["saved state of running jobs"].total == (state or 558_840_832) * 4 * 4 * 2
+
+
+def test_adapters_are_counted_as_peft_makes_them(tmp_path):
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
+    config = AutoConfig.for_model("xlm-roberta", vocab_size=90, num_attention_heads=2, **shape)
+    model = get_peft_model(
+        AutoModel.from_config(config, add_pooling_layer=False), LoraConfig(r=4, target_modules="all-linear")
+    )
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    grid = hub_grid("someone/small", {"all": {"lora": {"rank": 4}}})
+    trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    assert adapters(grid, "someone/small", None, tmp_path) == trained
 
 
 def test_space_is_told_by_folder_and_half_written_files_apart(tmp_path):

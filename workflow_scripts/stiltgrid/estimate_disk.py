@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stiltgrid.cards import NONE, Grid
+from stiltgrid.cards import NONE, Grid, TrainingSettings
+from stiltgrid.recipes import task_settings
 
 GIGABYTE = 10**9
 # Backbones without heads and poolers, counted from their published configurations.
 PUBLISHED = {"FacebookAI/xlm-roberta-base": 277_453_056, "FacebookAI/xlm-roberta-large": 558_840_832}
+SHAPES: Mapping[str, Mapping[str, int]] = {
+    "FacebookAI/xlm-roberta-base": {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072},
+    "FacebookAI/xlm-roberta-large": {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096},
+}
 FLOAT, HALF = 4, 2  # bytes a weight: as fetched and on CPUs; as trained and kept on GPUs
 # Float32 copies in a running job's saved state: weights, two moments, best weights; twice while one replaces another.
 STATE_COPIES, REPLACING = 4, 2
@@ -49,12 +54,16 @@ def counts(grid: Grid, jobs: int) -> Counts:
     return Counts(len(trained), len(tuned) * len(grid.intermediates), len(grid.seeds), jobs)
 
 
-def peak(parameters: int, found: Counts, keep_tuned: bool, weight_bytes: int = HALF) -> list[Item]:
+def peak(
+    parameters: int, found: Counts, keep_tuned: bool, weight_bytes: int = HALF, trained: int | None = None
+) -> list[Item]:
     """What a model of so many parameters will need at the most, largest things first.
 
+    `trained` of them are in a running job's state (default: all; few where low-rank adapters are trained).
     Without `keep_tuned` a tuned model goes when its targets are scored: one a job, and one a job that waits.
     """
     checkpoint, tuned = parameters * weight_bytes, found.tuned * found.seeds
+    state = parameters if trained is None else trained
     items = [
         Item(
             "tuned models" if keep_tuned else "tuned models at once",
@@ -63,9 +72,35 @@ def peak(parameters: int, found: Counts, keep_tuned: bool, weight_bytes: int = H
         ),
         Item("intermediate models", found.rows * found.seeds, checkpoint),
         Item("backbone as fetched", 1, parameters * FLOAT),
-        Item("saved state of running jobs", found.jobs, parameters * FLOAT * STATE_COPIES * REPLACING),
+        Item("saved state of running jobs", found.jobs, state * FLOAT * STATE_COPIES * REPLACING),
     ]
     return sorted(items, key=lambda item: -item.total)
+
+
+def adapters(grid: Grid, hub: str | None, pretrain: Mapping[str, Any] | None, folder: Path) -> int | None:
+    """Weights in a running job's state where all that is trained are low-rank adapters; None where it is the model.
+
+    At most: adapters on every matrix of every layer. Models that are pretrained here have the whole model's state.
+    """
+    ranks = [0 if settings.lora is None else int(settings.lora["rank"]) for settings in _trainings(grid)]
+    if pretrain or not ranks or not all(ranks):
+        return None
+    file = folder / "config.json"
+    shape = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else SHAPES.get(hub or "", {})
+    if not {"hidden_size", "num_hidden_layers", "intermediate_size"} <= shape.keys():
+        return None
+    hidden, inner = shape["hidden_size"], shape["intermediate_size"]
+    return int(max(ranks) * shape["num_hidden_layers"] * (4 * 2 * hidden + 2 * (hidden + inner)))
+
+
+def _trainings(grid: Grid) -> Iterable[TrainingSettings]:
+    """Settings of all that a grid fine-tunes; the plain ones for rows whose language model is trained whole."""
+    for row in {step for name in grid.intermediates if name != NONE for step in grid.chain(name)}:
+        if grid.recipe(row).mlm is not None:
+            yield TrainingSettings()
+        yield from (task_settings(grid, row, task) for task in grid.recipe(row).tasks)
+    for target in grid.targets:
+        yield from (grid.training_for("target", task) for task in grid.cards[target].train)
 
 
 def model_parameters(hub: str | None, pretrain: Mapping[str, Any] | None, backbone: Path) -> int | None:
@@ -160,5 +195,6 @@ def report(grid: Grid, results: Path, jobs: int) -> str:
         for keep in (True, False):
             model_size = f"{name}, {parameters / 1e6:.1f} million weights"
             title = f"{model_size}, {jobs} at once, keep_tuned: {str(keep).lower()}, at most"
-            parts.append(table(title, peak(parameters, found, keep, weight_bytes)))
+            trained = adapters(grid, model.hub, model.pretrain, results / "models" / name / "backbone")
+            parts.append(table(title, peak(parameters, found, keep, weight_bytes, trained)))
     return "\n\n".join(parts) + "\n"
