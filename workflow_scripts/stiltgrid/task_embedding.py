@@ -114,11 +114,11 @@ def embed_fisher(
     reader = Reader(read_special_tokens(tokenizer_dir), from_params(Model, model))
     if has_head:
         backbone, state = load_tuned(checkpoint_dir, torch.float32)
-        head = kind.build_head(task, backbone.hidden_size)
-        head.load_state_dict(state)
     else:
-        backbone = load_backbone(checkpoint_dir, torch.float32)
-        head = kind.build_head(task, backbone.hidden_size)
+        backbone, state = load_backbone(checkpoint_dir, torch.float32), {}
+    head = kind.build_head(task, kind.pooled_width(backbone.hidden_size, reader.pooling(kind)))
+    if has_head:
+        head.load_state_dict(state)
     backbone, head = backbone.to(compute.device).eval(), head.to(compute.device).eval()
     check_lengths(encoded, backbone.max_length, encoded_path)
     offsets = encoded.example_offsets
