@@ -18,7 +18,7 @@ def plot_matrices(transfer: Transfer, paths: Iterable[AnyPath]) -> None:
     layout = transfer.layout
     pairs = list(combinations(layout.models, 2))
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.0 * len(pairs) + 1.4, 4.8))
+        figure = Figure(figsize=(4.0 * len(pairs) + 1.9, 4.8))
         for axes, (first, second) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
             for number, column in enumerate(layout.columns):
                 gains = np.asarray([[_gain(transfer, model, row, column.target) for row in layout.rows]
@@ -30,8 +30,12 @@ def plot_matrices(transfer: Transfer, paths: Iterable[AnyPath]) -> None:
             axes.set_ylabel(f"{second}: zero-shot gain (points)", size=8)
         axes.legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         width = figure.get_size_inches()[0]
-        figure.subplots_adjust(left=0.7 / width, right=1 - 1.3 / width, bottom=0.22, top=0.9, wspace=0.3)
-        notes = [f"{len(layout.rows)} rows × {len(layout.columns)} targets.", seeds_note(layout)]
+        figure.subplots_adjust(left=0.8 / width, right=1 - 1.6 / width, bottom=0.22, top=0.9, wspace=0.3)
+        notes = [
+            f"A point is a row on a target: {len(layout.rows)} rows × {len(layout.columns)} targets. On the line both "
+            "models gain alike.",
+            seeds_note(layout),
+        ]
         write_notes(figure, notes, layout.synthetic, int(width * 19))
         save(figure, paths)
 

@@ -15,7 +15,7 @@ from stiltgrid.layout import Column, Layout
 from stiltgrid.studies.paired import Contrast, combined, contrast
 from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.retrieval_plot import plot_contrasts
-from stiltgrid.studies.summary import Finding, summary_text, write_summary
+from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
 from stiltgrid.tables import AnyPath, write_tsv
 
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@20", "map@20")
@@ -32,9 +32,14 @@ QUESTION = (
     "full pool, before any retrieval training and after it."
 )
 SAID = {
-    "english over controls": "training on English question answering rather than on a control",
-    "multilingual over controls": "question answering in several languages rather than a control",
-    "english over multilingual": "English question answering rather than that in several languages",
+    "english over controls": "English question answering instead of a control",
+    "multilingual over controls": "question answering in several languages instead of a control",
+    "english over multilingual": "English question answering instead of that in several languages",
+}
+WHEN = {
+    "before": "before any retrieval training",
+    "after": "after retrieval training",
+    "after less before": "after retrieval training, beyond what it did before",
 }
 Key = tuple[str, str, str, str, int]  # model, row, target, phase, seed
 
@@ -194,23 +199,46 @@ def _outcomes(
 
 
 def findings(told: Sequence[tuple[str, Told]], layout: Layout) -> Iterator[Finding]:
-    """The headline metric's contrasts over all targets, then target by target."""
-    for model, item in told:
-        if item.metric != HEADLINE or item.name not in SAID:
-            continue
-        where = "over all targets" if item.target == "all" else f"on {item.target}"
-        p = item.contrast.p
-        reach = item.contrast.detectable
-        lost = "not shown to be other than zero" + (f", {reach:.2f} would have been 9 times in 10" if reach else "")
-        sure = "no interval can be had" if p is None else "shown" if p <= 0.05 else lost
-        chance = "" if p is None else f" (p = {p:.3g})"
-        when = "retrieval training less before it" if item.phase == "after less before" else "retrieval training"
-        yield Finding(
-            f"{model}, {item.phase.partition(' ')[0]} {when}, {where}: what {SAID[item.name]} changes in {HEADLINE}, "
-            f"{sure}{chance}.",
-            item.contrast.value, item.contrast.low, item.contrast.high, "points",
-            f"{item.queries} queries in up to {item.languages} languages, {len(layout.seeds)} seeds",
-        )  # fmt: skip
+    """The headline metric's contrasts over all targets, each with a line of its values target by target."""
+    some = [(model, item) for model, item in told if item.metric == HEADLINE and item.name in SAID]
+    for model in layout.models:
+        for name in SAID:
+            mine = [item for owner, item in some if (owner, item.name) == (model, name)]
+            yield from (_overall(model, item, len(layout.seeds)) for item in mine if item.target == "all")
+            if mine:
+                yield Finding(f"{model}, {SAID[name]}, target by target (before, after): {_by_target(mine)}.")
+
+
+def _overall(model: str, item: Told, seeds: int) -> Finding:
+    found = item.contrast
+    if found.p is None:
+        says = f"{SAID[item.name]}: no interval can be had for what it changes in {HEADLINE}"
+    elif found.p <= 0.05:
+        says = f"{SAID[item.name]} {'raises' if found.value > 0 else 'lowers'} {HEADLINE} (p = {found.p:.3g})"
+    else:
+        says = (
+            f"{SAID[item.name]} is not shown to change {HEADLINE} (p = {found.p:.3g}; {found.detectable or 0:.2f} "
+            "points would have been, 9 times in 10)"
+        )
+    return Finding(
+        f"{model}, {WHEN[item.phase]}, over all targets: {says}.", found.value, found.low, found.high, "points",
+        f"{item.queries} queries in up to {item.languages} languages, {seeds} seed{'s' if seeds > 1 else ''}",
+    )  # fmt: skip
+
+
+def _by_target(items: Sequence[Told]) -> str:
+    """Values of each phase with a star where the interval holds no 0; a dash where a phase is absent."""
+    parts = []
+    for target in dict.fromkeys(item.target for item in items if item.target != "all"):
+        by_phase = {item.phase: item.contrast for item in items if item.target == target}
+        shown = [
+            f"{signed(by_phase[phase].value)}{'*' if (by_phase[phase].p or 1) <= 0.05 else ''}"
+            if phase in by_phase
+            else "–"
+            for phase in PHASES
+        ]
+        parts.append(f"{target} {', '.join(shown)}")
+    return "; ".join(parts) + " (* p ≤ 0.05, not corrected)"
 
 
 def limits(layout: Layout, groups: Mapping[str, Sequence[str]], trained_on: str | None) -> list[str]:

@@ -14,14 +14,17 @@ from stiltgrid.tables import AnyPath
 if TYPE_CHECKING:
     from stiltgrid.studies.retrieval import Told
 
-SHOWN = ("english over none", "controls over none", "english over controls", "multilingual over controls")
+SHOWN = (
+    "english over none", "multilingual over none", "controls over none", "english over controls",
+    "multilingual over controls",
+)  # fmt: skip
 
 
 def plot_contrasts(told: Sequence[tuple[str, "Told"]], layout: Layout, paths: Iterable[AnyPath]) -> None:
     """A panel a model; a line a target and phase; points with 95 % intervals."""
     some = [(model, item) for model, item in told if item.metric == "recall@10" and item.name in SHOWN]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(layout.models) + 2.6, 6.2))
+        figure = Figure(figsize=(4.6 * len(layout.models) + 2.6, 7.0))
         for axes, model in zip(figure.subplots(1, len(layout.models), squeeze=False)[0], layout.models, strict=True):
             items = [item for name, item in some if name == model]
             lines = list(dict.fromkeys((item.target, item.phase) for item in items))
@@ -29,7 +32,7 @@ def plot_contrasts(told: Sequence[tuple[str, "Told"]], layout: Layout, paths: It
             for number, name in enumerate(names):
                 colour, marker = POINTS[number]
                 mine = [item for item in items if item.name == name]
-                y = [lines.index((item.target, item.phase)) + 0.16 * (number - (len(names) - 1) / 2) for item in mine]
+                y = [lines.index((item.target, item.phase)) + 0.14 * (number - (len(names) - 1) / 2) for item in mine]
                 for height, item in zip(y, mine, strict=True):
                     ends = [item.contrast.low, item.contrast.high]
                     if None not in ends:

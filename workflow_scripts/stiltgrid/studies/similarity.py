@@ -102,7 +102,8 @@ def write_study(
         STRATEGY_COLUMNS, (_verdict_line(item.model, one) for item in found for one in item.verdicts), out.ranking
     )
     write_tsv(CHOICE_COLUMNS, (_choice_line(item.model, one) for item in found for one in item.choices), out.choices)
-    plot_similarity(pairs, layout, out.plots)
+    slopes = {(item.model, measure): one for item in found for measure, one in item.associations.items()}
+    plot_similarity(pairs, slopes, layout, out.plots)
     files = {"pairs": out.pairs, "associations": out.associations, "rankings": out.ranking,
              "first choices": out.choices, "plot": out.plots[0]}  # fmt: skip
     text = summary([line for item in found for line in findings(item)], limits(layout, found), files, layout.synthetic)

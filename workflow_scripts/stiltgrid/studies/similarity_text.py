@@ -50,7 +50,10 @@ def findings(found: "Found") -> Iterator[Finding]:
         n=f"{len({item.target for item in found.choices})} targets",
     )
     firsts = [item for item in found.choices if item.strategy == best.strategy]
-    tried = ", ".join(f"{item.target}: {item.first}" for item in firsts)
+    by_row: dict[str, list[str]] = {}
+    for item in firsts:
+        by_row.setdefault(item.first, []).append(item.target)
+    tried = "; ".join(f"{row} for {', '.join(names)}" for row, names in by_row.items())
     yield Finding(f"{found.model}: what it would try first: {tried}.")
     yield from _new_target(found)
 

@@ -29,17 +29,17 @@ class Finding:
     n: str = ""
 
     def text(self) -> str:
-        """The finding as a line of prose."""
+        """The finding as a line of prose: the sentence, then its numbers."""
         parts = []
         if self.effect is not None:
-            parts.append(f"effect {signed(self.effect)} {self.unit}".rstrip())
+            parts.append(f"Effect {signed(self.effect)} {self.unit}".rstrip())
         if self.low is not None and self.high is not None:
             parts.append(f"95 % interval {signed(self.low)} to {signed(self.high)}")
         elif self.effect is not None:
             parts.append("no interval")
         if self.n:
             parts.append(f"n = {self.n}")
-        return self.sentence + (f" ({'; '.join(parts)})" if parts else "")
+        return self.sentence + (f" {'; '.join(parts)}." if parts else "")
 
 
 def signed(value: float) -> str:
