@@ -28,8 +28,9 @@ def ranked_tasks(wildcards):
 
 
 def how_many_metrics(wildcards):
-    """Scores of the random sets, and of the best tasks' mixtures once the ranking is there."""
+    """Scores of the best tasks' mixtures, once the ranking is there; those that no random set has."""
     view = study_grid("how_many")
+    planned = set(study_metrics("how_many")(wildcards))
     rankings = read_ranking(checkpoints.rank_tasks.get().output[0])
     best = [
         grid_paths.Cell(model, row, target, seed).metrics
@@ -38,4 +39,4 @@ def how_many_metrics(wildcards):
         for target in view.targets
         for seed in view.seeds
     ]
-    return list(dict.fromkeys([*study_metrics("how_many")(wildcards), *best]))
+    return [file for file in dict.fromkeys(best) if file not in planned]

@@ -37,6 +37,8 @@ checkpoint rank_tasks:
 
 rule collect_how_many_scores:
     input:
+        # Two lists: what is known before the ranking is planned, counted and run without it.
+        study_metrics("how_many"),
         how_many_metrics,
     output:
         "results/studies/how_many/scores.parquet",

@@ -5,14 +5,17 @@ on the same task share one, retrieval has none), tasks with training data (of ro
 """
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from repository import AFTERWARDS, ROOT
+from snakemake.utils import update_config
 from stiltgrid import door
-from stiltgrid.planned import planned_jobs
+from stiltgrid.planned import planned_jobs, read_jobs
 from stiltgrid.sources.local import LocalSource
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
@@ -85,6 +88,48 @@ def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch)
     for stem in stems:
         (folder / stem).parent.mkdir(parents=True, exist_ok=True)
         (folder / stem).touch()
+
+
+STUDY_RULES = ("study_similarity", "study_architecture", "study_retrieval", "study_diversity", "study_how_many")
+
+
+def dry_run(folder: Path, *presets: str) -> Counter[str]:
+    """Jobs of `snakemake studies` with some presets over the default configuration."""
+    shutil.copy(ROOT / "config.yaml", folder)
+    files = [str(ROOT / f"presets/{name}.yaml") for name in presets]
+    command = [
+        *(sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor", "--nolock", "--dry-run"),
+        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
+        *(("--configfile", *files) if files else ()), "--", "studies",
+    ]  # fmt: skip
+    done = subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return Counter(job.rule for job in read_jobs(done.stdout))
+
+
+@pytest.mark.parametrize("presets", [(), ("xtreme_r", "studies")], ids=["minilab", "real"])
+def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path) -> None:
+    """All rows of all studies, each trained once a model and seed, however many studies read it.
+
+    The best tasks' mixtures of study 4 follow from its ranking, so no plan has them.
+    """
+    paths = [*(ROOT / f"presets/{name}.yaml" for name in presets), ROOT / "config.yaml"]
+    merged = door.read_yaml(paths[-1])
+    for path in paths[:-1]:
+        update_config(merged, door.read_yaml(path))
+    jobs = dry_run(tmp_path, *presets)
+    assert [jobs[name] for name in STUDY_RULES] == [1] * 5
+    grid = door.load_grid(merged, ROOT, paths)
+    rows = {
+        (model, row, seed)
+        for plan in grid.plans.values()
+        for model in plan.models
+        for row in (*plan.intermediates, *plan.trained)
+        for seed in plan.seeds
+        if row != "none"
+    }
+    assert jobs["train_intermediate"] == len(rows)
+    assert jobs["fetch_model"] + jobs["pretrain_backbone"] == len({model for model, _, _ in rows}) == 2
 
 
 def test_every_preset_is_counted() -> None:

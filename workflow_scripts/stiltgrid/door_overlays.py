@@ -62,7 +62,8 @@ def likened_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, li
             own = section["own_models"]
             laid, wrong = likened({**{name: model for name, model in models.items() if name not in own}, **own})
             found[study] = {**section, "own_models": {name: laid[name] for name in own if name in laid}}
-            problems += [f"studies.{study}.own_{problem}" for problem in wrong]
+            out = f"; or leave the study out: `studies: {{{study}: null}}`"
+            problems += [f"studies.{study}.own_{problem}{out}" for problem in wrong]
     return found, problems
 
 
