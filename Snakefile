@@ -35,6 +35,7 @@ rule all:
 
 onstart:
     runs.note_run()
+    runs.lift_default_pace(workflow)
     runs.note_command(
         sys.argv[1:], workflow.dag_settings.targets, workflow.overwrite_workdir or "."
     )

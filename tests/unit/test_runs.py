@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from stiltgrid import runs
@@ -36,8 +37,10 @@ def test_a_lock_of_a_killed_run_says_how_to_go_on(place):
 
 
 def test_a_lock_of_a_living_run_names_it(place):
-    alive = subprocess.Popen([sys.executable, "-c", "input('snakemake')"], stdin=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    alive = subprocess.Popen([sys.executable, "-c", "print(flush=True), input('snakemake')"], **pipes)
     try:
+        alive.stdout.readline()  # its command line is not there to be read at once
         lock(pid=alive.pid)
         assert f"at work: process {alive.pid} on" in runs.lock_notice()
         assert "unlock" not in runs.lock_notice()
@@ -90,3 +93,36 @@ def test_only_what_a_run_has_written_is_told_at_its_end(place):
     file.write_text("best: mnli\n")
     assert runs.written_since(file, file.stat().st_mtime - 1) == "best: mnli\n"
     assert runs.written_since(file, file.stat().st_mtime + 1) == ""
+
+
+PACE = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {scripts!r})
+from stiltgrid import runs
+
+onstart:
+    print("before", workflow.scheduler.job_rate_limiter is not None)
+    runs.lift_default_pace(workflow)
+    print("after", workflow.scheduler.job_rate_limiter is not None)
+
+rule all:
+    output: "done"
+    run: open(output[0], "w").close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "limited"), [((), "False"), (("--max-jobs-per-timespan", "5/1s"), "True")], ids=["default", "asked for"]
+)
+def test_jobs_start_when_there_is_room_unless_a_pace_was_asked_for(place, options, limited):
+    scripts = str(Path(runs.__file__).parents[1])
+    (place / "Snakefile").write_text(PACE.format(scripts=scripts))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--scheduler", "greedy", *options]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (place / "done").exists()
+    assert ["before True", f"after {limited}"] == [
+        line for line in done.stdout.splitlines() if line[:5] in ("befor", "after")
+    ]

@@ -1,4 +1,4 @@
-"""Who runs in a folder: a sentence that helps when it is locked, and the command that repeats one job.
+"""Who runs in a folder and at what pace: help when it is locked, and the command that repeats one job.
 
 Snakemake's own lock does the locking; this tells whether its holder still lives. Imported at parse: light.
 """
@@ -10,11 +10,13 @@ import shlex
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 LOCKS = Path(".snakemake/locks")
 RECORD = Path(".snakemake/stiltgrid_run.json")
 COMMAND = "STILTGRID_COMMAND"
 EVERYTHING = ("-F", "--forceall")
+DEFAULT_PACE = (100, 1)  # Snakemake's --max-jobs-per-timespan: jobs, seconds
 
 
 def note_run(record: Path = RECORD) -> None:
@@ -22,6 +24,18 @@ def note_run(record: Path = RECORD) -> None:
     facts = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M")}
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def lift_default_pace(workflow: Any) -> None:
+    """Let this run start jobs as soon as there is room for them, unless --max-jobs-per-timespan says otherwise.
+
+    Under any limit Snakemake 9.27 keeps a timer for each round of its scheduler, and a timer's end is one more round:
+    after some hundred jobs it looks through all that are ready hundreds of times a second. To be called in `onstart`.
+    """
+    scheduler = getattr(workflow, "scheduler", None)
+    limiter = getattr(scheduler, "job_rate_limiter", None)
+    if scheduler is not None and limiter is not None and (limiter.max_jobs, limiter.timespan) == DEFAULT_PACE:
+        scheduler.job_rate_limiter = None
 
 
 def lock_notice(locks: Path = LOCKS, record: Path = RECORD) -> str | None:
