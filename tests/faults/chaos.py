@@ -47,7 +47,8 @@ class Outcome:
 class Chaos:
     """A grid that is killed again and again, beside one that was left in peace."""
 
-    def __init__(self, folder: Path, peaceful: Undisturbed, seed: int) -> None:
+    def __init__(self, folder: Path, peaceful: Undisturbed, seed: int, longest: float = LONGEST_LIFE) -> None:
+        self.longest = longest
         self.draw = random.Random(seed)
         self.outcome = Outcome()
         self.running: subprocess.Popen[bytes] | None = None
@@ -74,8 +75,8 @@ class Chaos:
         """Kill once. A run that a job's death has not ended is the next round's."""
         while True:
             run = self._alive()
-            # A quarter of the undisturbed time at most: a grid sees several kills before it completes.
-            time.sleep(self.draw.uniform(0.5, max(4.0, self.peaceful.seconds / 4)))
+            # Half of the undisturbed time at most: a grid sees several kills before it completes, and trainings too.
+            time.sleep(self.draw.uniform(0.5, max(4.0, self.peaceful.seconds / 2)))
             if run.poll() is None:
                 break
             self._ended(run)
@@ -105,7 +106,7 @@ class Chaos:
 
     def _ended(self, run: subprocess.Popen[bytes]) -> None:
         """Wait for a run's end: whole, or failed because one of its jobs was killed."""
-        status = run.wait(timeout=LONGEST_LIFE)
+        status = run.wait(timeout=self.longest)
         self.running = None
         if status and self.may_fail:
             self._compare("after a run that lost a job")

@@ -25,7 +25,7 @@ SMALL: Mapping[str, Any] = {
                     "intermediate_size": 64,
                 },
                 "sequence_length": 128,
-                "steps": 300,
+                "steps": 400,
                 "tokens_per_step": 512,
             }
         }
@@ -34,9 +34,10 @@ SMALL: Mapping[str, Any] = {
     "targets": ["xnli", "tatoeba"],
     "seeds": [1],
     "training": {
-        "all": {"learning_rate": 0.002, "max_steps": 400, "epochs": 1000, "batch_size": 8, "evaluate_every": 200}
+        "all": {"learning_rate": 0.002, "max_steps": 800, "epochs": 1000, "batch_size": 8, "evaluate_every": 400}
     },
 }
+BUSY, LONGEST = 90, 180  # seconds for the grid in peace, where half a minute is usual
 # What no clock is written into: weights, token ids, predictions, tables.
 COMPARED = ("**/*.safetensors", "**/*.arrow", "scores/**/predictions.parquet", "tables/*.tsv", "tables/scores.parquet")
 
@@ -54,7 +55,7 @@ def run_undisturbed(folder: Path) -> Undisturbed:
     repository = Repository(folder)
     repository.configure(SMALL)
     started = time.monotonic()
-    repository.run()
+    repository.run(timeout=LONGEST)
     return Undisturbed(repository, time.monotonic() - started)
 
 

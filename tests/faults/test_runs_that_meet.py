@@ -21,7 +21,7 @@ ISOLATED = (["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--ne
 )
 def test_three_kills_change_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """The long form is `python tests/faults/chaos.py`."""
-    outcome = Chaos(tmp_path / "grid", undisturbed, seed=2).run(rounds=3)
+    outcome = Chaos(tmp_path / "grid", undisturbed, seed=2, longest=150).run(rounds=3)
     assert outcome.problems == []
     assert sum(outcome.kills.values()) == 3 and outcome.grids >= 1 and outcome.compared > 30
 

@@ -22,6 +22,8 @@ class Submission:
     state: str
     partition: str
     gpus: str
+    processors: str
+    limit: str
     rule: str
 
 
@@ -38,9 +40,9 @@ class Cluster:
 
     def queue(self) -> list[Submission]:
         """Every submission that the cluster still knows, with the comment that names rule and wildcards."""
-        columns = "jobid:|,state:|,partition:|,tres-per-job:|,comment:200"
+        columns = "jobid:|,state:|,partition:|,tres-per-job:|,numcpus:|,timelimit:|,comment:200"
         lines = self.call("squeue", "--states=all", "--noheader", "--Format", columns).splitlines()
-        return [Submission(*line.strip().split("|", 4)) for line in lines]
+        return [Submission(*line.strip().split("|", 6)) for line in lines]
 
     def running(self, rule: str) -> Submission | None:
         """The running submission whose comment contains `rule`."""
@@ -51,6 +53,22 @@ class Cluster:
         log = self.folder / "log" / "jobcomp.log"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         return [dict(pair.split("=", 1) for pair in line.split() if "=" in pair) for line in lines]
+
+    def state(self) -> str:
+        """What the scheduler knows, for the message of a test that fails."""
+        said = []
+        for command in (["squeue", "--states=all", "--Format", "jobid,state,reason,comment:90"], ["sinfo", "--long"]):
+            with contextlib.suppress(subprocess.SubprocessError, OSError):
+                said.append(self.call(*command))
+        ended = "\n".join(f"{job.get('JobId')} {job.get('JobState')}" for job in self.ended())
+        return "\n".join([*said, f"ended:\n{ended}"])
+
+    def clear(self) -> None:
+        """Cancel whatever is left, so that nothing outlives the test that submitted it."""
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
+            left = [job.number for job in self.queue() if job.state in ("PENDING", "RUNNING", "SUSPENDED")]
+            if left:
+                self.call("scancel", *left)
 
     def crash_node(self, job: str) -> None:
         """End slurmd and every process of a submission at once, as a loss of power does."""
@@ -88,11 +106,21 @@ class Cluster:
                     yield int(place.name)
 
 
-def wait_for(what: str, condition: Callable[[], Found | None], seconds: float = 300) -> Found:
-    """The condition's first true value; AssertionError when it does not come in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.3)
-    raise AssertionError(f"not in {seconds:.0f} s: {what}")
+class Patience:
+    """Time for a whole course of events, and what to show when it is over."""
+
+    def __init__(self, seconds: float, state: Callable[[], str]) -> None:
+        self.end, self.state = time.monotonic() + seconds, state
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain, at least one."""
+        return max(1.0, self.end - time.monotonic())
+
+    def wait_for(self, what: str, condition: Callable[[], Found | None]) -> Found:
+        """The condition's first true value; AssertionError with the state of things when it does not come in time."""
+        while time.monotonic() < self.end:
+            if value := condition():
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"still waiting for {what} when time was up\n{self.state()}")

@@ -89,17 +89,19 @@ class Repository:
         """Write the configuration."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
-    def snakemake(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake; the output holds both streams."""
+    def snakemake(
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake, for `timeout` seconds at most; the output holds both streams."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", "2", "--nocolor", *arguments],
-            cwd=self.folder, env={**os.environ, **(env or {})}, text=True, check=False, timeout=600,
+            cwd=self.folder, env={**os.environ, **(env or {})}, text=True, check=False, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> list[Job]:
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600) -> list[Job]:
         """Run the grid to its end; the jobs that it took."""
-        result = self.snakemake(*arguments, env=env)
+        result = self.snakemake(*arguments, env=env, timeout=timeout)
         assert result.returncode == 0, result.stdout[-5000:]
         return jobs(result.stdout)
 
