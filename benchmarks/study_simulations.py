@@ -2,7 +2,8 @@
 
 Each study makes tables of the size of its default (config.yaml). `found`: the planted effect is significant at 5 % and
 has the right sign. `false alarms`: significant at 5 % where nothing was planted. Run from the repository's root:
-`python benchmarks/study_simulations.py [--tables 200] [--study diversity]`; some minutes a core.
+`python benchmarks/study_simulations.py [--tables 200] [--study diversity] [--effect difference]`; some
+minutes a core.
 """
 
 import argparse
@@ -165,11 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=int, default=200)
     parser.add_argument("--study", help="one study's simulations only")
+    parser.add_argument("--effect", help="one effect only, by its name in the table")
     asked = parser.parse_args()
     head = ("study", "effect", "planted (points)", "noise (sd, points)", "tables", "found", "false alarms")
     sys.stdout.write(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}\n")
     for item in SIMULATIONS:
-        if asked.study in (None, item.study):
+        if asked.study in (None, item.study) and asked.effect in (None, item.effect):
             told = simulate(item, asked.tables)
             cells = (item.study, item.effect, f"{item.size:g}", item.noise, told.tables)
             line = [*map(str, cells), f"{told.found:.1%}", f"{told.false_alarms:.1%}"]

@@ -59,15 +59,17 @@ def similarity(
     return found.slope, found.p_apart if apart else found.p
 
 
-def architecture(generator: np.random.Generator, shared: float, reading: str) -> tuple[float, float]:
+def architecture(
+    generator: np.random.Generator, shared: float, reading: str, size: tuple[int, int] = (ROWS, TARGETS)
+) -> tuple[float, float]:
     """Two models' gains: row and target effects of each model's own, a pattern of which `shared` is common."""
-    common = generator.normal(size=(ROWS, TARGETS))
+    common = generator.normal(size=size)
 
     def gains() -> np.ndarray:
-        own = generator.normal(size=(ROWS, TARGETS)) + generator.normal(size=(1, TARGETS))
-        return (shared * common + own + generator.normal(size=(ROWS, 1)))[None]
+        own = generator.normal(size=size) + generator.normal(size=(1, size[1]))
+        return (shared * common + own + generator.normal(size=(size[0], 1)))[None]
 
-    rows, targets = [f"row{n}" for n in range(ROWS)], [f"target{n}" for n in range(TARGETS)]
+    rows, targets = [f"row{n}" for n in range(size[0])], [f"target{n}" for n in range(size[1])]
     found = {item.reading: item for item in likeness(gains(), gains(), rows, targets, generator, 499)}[reading]
     return found.correlation, found.p
 
@@ -112,6 +114,24 @@ CASES = (
     Case("architecture", "no pattern in common", False, partial(architecture, shared=0.0, reading="pattern")),
     Case(
         "architecture", "none in common, gains as they are", False, partial(architecture, shared=0.0, reading="within")
+    ),
+    Case(
+        "architecture",
+        "half in common, 5 × 5 as by default",
+        True,
+        partial(architecture, shared=1.0, reading="pattern", size=(5, 5)),
+    ),
+    Case(
+        "architecture",
+        "four fifths in common, 5 × 5",
+        True,
+        partial(architecture, shared=2.0, reading="pattern", size=(5, 5)),
+    ),
+    Case(
+        "architecture",
+        "none in common, 5 × 5",
+        False,
+        partial(architecture, shared=0.0, reading="pattern", size=(5, 5)),
     ),
     Case("retrieval", "some 4 points", True, partial(retrieval, effect=0.25, by_language=0.1, parallel=True)),
     Case("retrieval", "some 2 points", True, partial(retrieval, effect=0.12, by_language=0.05, parallel=True)),

@@ -23,7 +23,12 @@ def simulations() -> ModuleType:
 @pytest.mark.parametrize(
     ("effect", "tables", "found", "false_alarms"),
     # Bounds that a right test breaks once in a thousand: found at 90 %, false alarms at 5 %.
-    [("trend", 60, 0.75, 0.17), ("interaction", 60, 0.75, 0.17), ("more tasks", 8, 0.5, 0.5)],
+    [
+        ("trend", 60, 0.75, 0.17),
+        ("interaction", 60, 0.75, 0.17),
+        ("ranked alone", 60, 0.75, 0.17),
+        ("more tasks", 8, 0.5, 0.5),
+    ],
 )
 def test_planted_effects_are_found_and_false_alarms_are_rare(
     simulations: ModuleType, effect: str, tables: int, found: float, false_alarms: float

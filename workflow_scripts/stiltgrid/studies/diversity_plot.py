@@ -1,5 +1,6 @@
 """The picture of study 3: outcomes against the number of tasks, a line a volume."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def plot_outcomes(
 ) -> None:
     """A panel an outcome and model; points are means over task sets with 95 % intervals, sets being the draws."""
     wide, tall = len(outcomes), len(layout.models)
-    size = (0.5 + wide * PANEL[0], 0.4 + tall * PANEL[1] + 0.9)
+    size = (0.5 + wide * PANEL[0], 0.4 + tall * PANEL[1] + 0.55)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for down, model in enumerate(layout.models):
@@ -57,7 +58,7 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], outcome: Outcome, mode
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.set_xlabel("tasks in the set (log scale)", size=7)
-    axes.set_ylabel(f"{outcome.words} (points)", size=7)
+    axes.set_ylabel(textwrap.fill(f"{outcome.words} (points)", 28), size=7)
     axes.set_title(f"{model}: {'higher' if outcome.more_is_better else 'lower'} is better", size=8, loc="left")
     axes.tick_params(labelsize=6.5)
     axes.legend(fontsize=6, frameon=False)

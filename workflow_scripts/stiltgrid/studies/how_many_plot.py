@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from stiltgrid.studies.how_many import Model
 
 PANEL = (2.4, 2.2)
-BEST, RANDOM = "#0072B2", "#D55E00"
+BEST, RANDOM, ALONE = "#0072B2", "#D55E00", "#777777"
+SHIFT = 0.1  # so that bars do not hide each other
 
 
 def plot_curves(models: "Sequence[Model]", layout: Layout, paths: Iterable[AnyPath]) -> None:
     """A line of panels a model: all languages, then near and far by each kind of similarity, with 95 % intervals."""
     wide = max(len(model.groups()) for model in models)
-    size = (0.4 + wide * PANEL[0], 0.4 + len(models) * PANEL[1] + 1.0)
+    size = (0.4 + wide * PANEL[0], 0.4 + len(models) * PANEL[1] + 0.6)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for down, model in enumerate(models):
@@ -36,7 +38,8 @@ def plot_curves(models: "Sequence[Model]", layout: Layout, paths: Iterable[AnyPa
             f"Means over {', '.join(column.target for column in layout.columns)} and the languages of a group (their "
             f"number in brackets); {len(layout.seeds)} seeds. Best tasks: 95 % intervals over training noise, pooled "
             "over sizes. Random: 95 % intervals over random orders of the tasks.",
-            "Shaded: within noise of the best size (Tukey's honest significant difference).",
+            "Dashes: each task alone, of the mixtures' size. Shaded: within noise of the best size (Tukey's honest "
+            "significant difference).",
         ]
         write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
         save(figure, paths)
@@ -46,14 +49,18 @@ def _panel(axes: Axes, model: "Model", languages: Sequence[str]) -> None:
     curve, orders = model.curve(languages), model.orders(languages)
     high = float(curve.means.max())
     axes.axhspan(high - curve.margin, high, color="#dddddd", linewidth=0, zorder=0)
+    alone = np.mean([model.alone[code] for code in languages], axis=0).mean(axis=1)
+    axes.plot(
+        [0.7] * len(alone), alone, linestyle="", marker="_", markersize=5, color=ALONE, label="each task alone"
+    )  # fmt: skip
     axes.errorbar(
-        curve.sizes, curve.means, yerr=curve.half_width, color=BEST, marker="o", markersize=3.5, linewidth=1,
-        elinewidth=0.7, capsize=1.5, label="best tasks",
+        [size - SHIFT for size in curve.sizes], curve.means, yerr=curve.half_width, color=BEST, marker="o",
+        markersize=3.5, linewidth=1, elinewidth=0.7, capsize=1.5, label="best tasks",
     )  # fmt: skip
     means = orders.mean(axis=2)
     half = quantile(0.95, len(means) - 1) * means.std(axis=0, ddof=1) / len(means) ** 0.5
     axes.errorbar(
-        [size + 0.12 for size in model.random_sizes], means.mean(axis=0), yerr=half, color=RANDOM, marker="s",
+        [size + SHIFT for size in model.random_sizes], means.mean(axis=0), yerr=half, color=RANDOM, marker="s",
         markersize=3.5, linewidth=1, linestyle="--", elinewidth=0.7, capsize=1.5, label="random tasks",
     )  # fmt: skip
     axes.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
