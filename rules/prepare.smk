@@ -10,6 +10,7 @@ localrules:
     fetch_model,
     fetch_language_head,
     count_examples,
+    mirror,
 
 
 rule prepare_train:
