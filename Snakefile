@@ -37,7 +37,9 @@ onstart:
     runs.note_run()
     runs.lift_default_pace(workflow)
     runs.note_command(
-        sys.argv[1:], workflow.dag_settings.targets, workflow.overwrite_workdir or "."
+        sys.argv[1:],
+        workflow.dag_settings.targets,
+        workflow.overwrite_workdir or ".",
     )
     warm.start(workflow, WARM)
 

@@ -194,10 +194,10 @@ rule pretrain_backbone:
     wildcard_constraints:
         model=grid_paths.pattern(PRETRAINED),
     priority: 100
-    # Nothing else can go on until it ends.
-    threads: 2
     conda:
         "../envs/training.yaml"
+    # Nothing else can go on until it ends.
+    threads: 2
     resources:
         gpu=1,
         save_seconds=600,

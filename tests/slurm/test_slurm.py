@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from small_grid import SMALL, Undisturbed, products
 
 TRAINED = ("pretrain_backbone", "train_intermediate", "train_target")
-ON_GPUS = (*TRAINED, "score_target")
 # Seconds. SLURM counts a job as lost that a node does not know when it comes back, but only once the job has been
 # there for BatchStartTimeout and ten seconds; a node that is back sooner is asked again only minutes later.
 BOOTING = 16
@@ -72,7 +71,7 @@ def disturbed(
 def edit_profile(path: Path) -> None:
     """What a user of this small, quick cluster would change; the rest of the profile is tried as it is."""
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    profile["set-threads"] = dict.fromkeys(ON_GPUS, 1)
+    profile["set-threads"] = {}  # the rules' own, as in the local run: another number is another rounding
     for rule in TRAINED:
         profile["set-resources"][rule]["save_seconds"] = 1
     # As the profile advises for small models.
