@@ -118,6 +118,7 @@ def test_tasks_of_the_world_that_share_words_with_a_target_are_those_that_help(
     assert "overlap of pieces, the naive control: more similar tasks help more" in text
     assert "for a target that is not in the grid, rank rows by this sum" in text
     by_name = {line["strategy"]: line for line in lines(out.ranking)}
+    assert {line["targets"] for line in by_name.values()} == {str(len(TARGETS))}
     assert float(by_name["words"]["regret1"]) < float(by_name["random"]["regret1"])
     first = {line["target"]: line["first"] for line in lines(out.choices) if line["strategy"] == "words"}
     assert first["xquad"] in ("squad_v1", "squad_v2") and first["udpos"] == "ccg"

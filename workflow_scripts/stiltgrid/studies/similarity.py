@@ -98,9 +98,7 @@ def write_study(
         lines += rows
     write_tsv(PAIR_COLUMNS, pairs, out.pairs)
     write_tsv(ASSOCIATION_COLUMNS, lines, out.associations)
-    write_tsv(
-        STRATEGY_COLUMNS, (_verdict_line(item.model, one) for item in found for one in item.verdicts), out.ranking
-    )
+    write_tsv(STRATEGY_COLUMNS, (_verdict_line(item, one) for item in found for one in item.verdicts), out.ranking)
     write_tsv(CHOICE_COLUMNS, (_choice_line(item.model, one) for item in found for one in item.choices), out.choices)
     slopes = {(item.model, measure): one for item in found for measure, one in item.associations.items()}
     plot_similarity(pairs, slopes, layout, out.plots)
@@ -234,9 +232,10 @@ def _pair_lines(
             }  # fmt: skip
 
 
-def _verdict_line(model: str, item: ranking.Verdict) -> dict[str, Any]:
+def _verdict_line(found: Found, item: ranking.Verdict) -> dict[str, Any]:
+    targets = len({choice.target for choice in found.choices})
     p = {"p_regret1": _digits(item.p_regret1), "p_regret3": _digits(item.p_regret3), "p_ndcg": _digits(item.p_ndcg)}
-    return {"model": model, "strategy": item.strategy, **vars(item.quality), **p}
+    return {"model": found.model, "strategy": item.strategy, "targets": targets, **vars(item.quality), **p}
 
 
 def _choice_line(model: str, item: ranking.Choice) -> dict[str, Any]:

@@ -87,7 +87,8 @@ def limits(layout: Layout, found: Sequence["Found"]) -> list[str]:
     said = [
         "Rows were not given their similarity at random: what makes a task similar may help for another reason. An "
         "association is not a cause.",
-        "P-values permute rows, all targets together; with few rows only strong relations can be seen.",
+        "P-values permute rows, all targets together; with few rows only strong relations can be seen. Those of "
+        "several measures are not corrected for being several.",
         "A target's vector is made of its own English evaluation text (all its text where it has no English); no "
         "label is read. Fisher vectors of targets come from the row `none`, first seed; a row's head was not kept, so "
         "a new one was fitted on the frozen backbone.",
