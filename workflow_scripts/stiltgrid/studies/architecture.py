@@ -19,7 +19,7 @@ from stiltgrid.studies.matrices import PERMUTATIONS, Likeness, likeness
 from stiltgrid.studies.paired import Contrast, combined, contrast
 from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.summary import Finding, summary_text, write_summary
+from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
 from stiltgrid.tables import AnyPath, Transfer, write_tsv
 
 LIKENESS_COLUMNS = (
@@ -174,7 +174,7 @@ def findings(pair: Sequence[str], found: Sequence[Likeness], parts: Sequence[Dif
         )
         ceiling = "" if item.ceiling is None else f", noise allows {item.ceiling:.2f}"
         yield Finding(
-            f"{name}, {READINGS[item.reading]}: {sure}; correlation {item.correlation:+.2f} of gain matrices "
+            f"{name}, {READINGS[item.reading]}: {sure}; correlation {signed(item.correlation)} of gain matrices "
             f"(p = {item.p:.3g} by permuting rows and columns; {item.needed:.2f} was needed for 0.05{ceiling}).",
             n=f"{item.rows} rows × {item.targets} targets",
         )
@@ -185,10 +185,10 @@ def findings(pair: Sequence[str], found: Sequence[Likeness], parts: Sequence[Dif
         known = [item for item in parts if item.by == by and item.told.p is not None]
         if known:
             most = min(known, key=lambda item: item.told.p or 0.0)
+            lowest = min(holm([item.told.p or 0.0 for item in known]))
             where = " on ".join(part for part in (most.intermediate, most.target, most.language) if part)
             yield Finding(
-                f"{name}: by {by}, the clearest difference is {where} (p = {most.told.p:.3g}, not corrected for "
-                f"{len(known)} looks).",
+                f"{name}: by {by}, the clearest difference is {where} (p = {lowest:.3g}, Holm over {len(known)}).",
                 most.told.value, most.told.low, most.told.high, f"points more for {pair[0]}",
                 f"{len(layout_rows(parts))} rows",
             )  # fmt: skip
@@ -220,6 +220,7 @@ def _limits(layout: Layout) -> list[str]:
     said = [
         "Two models differ in more than their architecture unless parameters, text and steps are the same; two models "
         "are two draws, whatever their architecture.",
+        "Where no likeness was shown, none is not shown either: few rows or much noise would look the same.",
         "A target on which one model stands at chance has no room for a pattern.",
     ]
     if len(layout.seeds) == 1:

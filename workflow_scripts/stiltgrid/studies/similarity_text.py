@@ -34,7 +34,7 @@ def findings(found: "Found") -> Iterator[Finding]:
         held = f" with {' and '.join(told.controls)} held" if told.controls else ""
         yield Finding(
             f"{found.model}, {WORDS[measure]}: {said}{held}; p = {told.p:.3g} by permuting rows, mean rank correlation "
-            f"within targets {told.rho:+.2f} (p = {told.rho_p:.3g}).",
+            f"within targets {signed(told.rho)} (p = {told.rho_p:.3g}).",
             told.slope, told.low, told.high, "SD of gain for one SD of similarity",
             f"{told.rows} rows × {told.targets} targets",
         )  # fmt: skip
