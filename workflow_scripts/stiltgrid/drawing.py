@@ -90,7 +90,7 @@ def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any) -> 
     x, y = place
     frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor="none", edgecolor="black", linewidth=1.2, zorder=3)
     axes.add_patch(frame)
-    axes.text(x, y + 0.31, text, ha="center", va="center", size=4.5, color=_ink(face))
+    axes.text(x, y + 0.33, text, ha="center", va="center", size=4.5, color=_ink(face))
 
 
 def _ink(face: Any) -> str:

@@ -54,7 +54,9 @@ def plot_transfer_matrix(
     gains = {(cell.model, cell.intermediate, cell.column.target): transfer.gain(cell) for cell in transfer}
     scale = Scale.of(gains.values())
     columns, rows = len(layout.columns), len(layout.rows)
-    panel = (0.72 * (columns + 1.3), 0.36 * (rows + 1.3))
+    # With several seeds a chosen cell holds three lines.
+    row_height = 0.46 if best and len(layout.seeds) > 1 else 0.36
+    panel = (0.72 * (columns + 1.3), row_height * (rows + 1.3))
     top, left, head, foot = 0.35, 1.35, 0.95, 1.25
     size = (left + max(panel[0], NARROWEST) + 0.2, top + len(layout.models) * (panel[1] + head) + foot)
     with matplotlib.rc_context(STYLE):
