@@ -144,7 +144,9 @@ def steps_saved(states: Path, name: str) -> int:
     return 0
 
 
-def test_scores_and_weights_are_those_of_the_local_run(undisturbed: Undisturbed, disturbed: Repository) -> None:
+def test_scores_and_weights_are_those_of_the_local_run(
+    cluster: Cluster, undisturbed: Undisturbed, disturbed: Repository
+) -> None:
     here, there = products(undisturbed.repository), products(disturbed)
     tables = {Path(name).relative_to("results") for name in TABLES}
     assert tables <= there.keys() <= here.keys()
