@@ -12,6 +12,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/common_recipes.smk"
 include: "rules/common_export.smk"
 include: "rules/prepare.smk"
 include: "rules/train.smk"

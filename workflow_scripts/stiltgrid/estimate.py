@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid import estimate_disk
+from stiltgrid.budget import mixing_weights, share_budget
 from stiltgrid.cards import Grid, Recipe, TrainingSettings
 from stiltgrid.data_sizes import DataSizes, Size
 from stiltgrid.grid_paths import TEXT_BATCH, TEXT_LENGTH
@@ -79,12 +80,12 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
         return Work(unknown=unknown)
     known = [(min(train.examples, settings.examples or train.examples), train, dev, settings)
              for _, train, dev, settings in tasks if train is not None]  # fmt: skip
-    counts = _budget([count for count, *_ in known], recipe)
+    counts = share_budget([count for count, *_ in known], recipe)
     cap = recipe.cap or math.inf
     steps = sum(_steps(min(count, cap), item[3]) for count, item in zip(counts, known, strict=True))
     steps = min(steps, own.max_steps or steps)
     text = _text_steps(steps, recipe.mlm)
-    weights = _weights(counts, recipe)
+    weights = mixing_weights(counts, recipe)
     batch = sum(share * item[3].batch_size * item[1].mean for share, item in zip(weights, known, strict=True))
     epochs = max([1.0, *(item[3].epochs for item in known)])
     looks = math.ceil((steps + text) / (own.evaluate_every or max(1, math.ceil((steps + text) / epochs))))
@@ -109,23 +110,6 @@ def _text_tokens(mlm: Mapping[str, Any] | None) -> int:
 def _steps(examples: float, settings: TrainingSettings) -> int:
     steps = max(1, math.ceil(settings.epochs * examples / settings.batch_size - 1e-9))
     return min(steps, settings.max_steps or steps)
-
-
-def _weights(counts: Sequence[float], recipe: Recipe) -> list[float]:
-    exponent = {"proportional": 1.0, "temperature": 1 / recipe.temperature, "uniform": 0.0}[recipe.sampling]
-    powers = [min(count, recipe.cap or count) ** exponent for count in counts]
-    return [power / sum(powers) for power in powers]
-
-
-def _budget(counts: Sequence[int], recipe: Recipe) -> list[float]:
-    """Examples of each task where the recipe says how many there are in all."""
-    if isinstance(recipe.examples, Mapping):
-        return [float(recipe.examples.get(task, count)) for task, count in zip(recipe.tasks, counts, strict=True)]
-    if recipe.examples is None or (recipe.examples >= sum(counts) and not recipe.upsample):
-        return [float(count) for count in counts]
-    if recipe.upsample:
-        return [recipe.examples * share for share in _weights(counts, recipe)]
-    return [min(count, recipe.examples * share) for count, share in zip(counts, _weights(counts, recipe), strict=True)]
 
 
 def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
