@@ -1,10 +1,14 @@
 """Digests of code kept on disk, so that a run in unchanged code reads none of it."""
 
+import contextlib
 import hashlib
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from stiltgrid.errors import StiltgridError
+from stiltgrid.files import write_json
 
 
 class DigestCache:
@@ -33,13 +37,8 @@ class DigestCache:
         """Keep them for the next run; a cache that cannot be written costs a second, no more."""
         if self._file is None or not self._changed:
             return
-        temporary = self._file.with_name(f"{self._file.name}.partial")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps({"stamp": self._stamp, "digests": self._digests}), encoding="utf-8")
-            temporary.replace(self._file)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, StiltgridError):
+            write_json({"stamp": self._stamp, "digests": self._digests}, self._file)
 
 
 def _stamp(folder: Path) -> str:

@@ -137,9 +137,9 @@ class DataSizes:
             return
         languages = card.train_languages if training else self.grid.languages(card.name)
         for where in (split,) if training else self.grid.eval_splits(card.name):
-            for name in card.origins(where):
+            for origin in card.origins(where):
                 for code in languages:
-                    yield self.grid.cards[name], where, code
+                    yield self.grid.cards[origin], where, code
 
 
 def _part(

@@ -28,7 +28,7 @@ from stiltgrid.prediction import Reader, TokenCount, predict_all
 from stiltgrid.tokenization import read_special_tokens
 from stiltgrid.training_data import check_lengths
 
-log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
 
 
@@ -76,4 +76,4 @@ def rank_queries(
     ranked = ranked.filter(pc.greater(ranked.column("relevant"), pa.scalar(0, pa.int32())))
     with atomic_path(Path(out)) as temporary:
         pq.write_table(ranked, temporary)
-    log.info("%s: %d queries ranked", task.name, ranked.num_rows)
+    LOG.info("%s: %d queries ranked", task.name, ranked.num_rows)
