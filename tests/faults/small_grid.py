@@ -37,7 +37,7 @@ SMALL: Mapping[str, Any] = {
         "all": {"learning_rate": 0.002, "max_steps": 800, "epochs": 1000, "batch_size": 8, "evaluate_every": 400}
     },
 }
-BUSY, LONGEST = 90, 180  # seconds for the grid in peace, where half a minute is usual
+BUSY, LONGEST = 120, 240  # seconds for the grid in peace, where half a minute to one is usual
 # What no clock is written into: weights, token ids, predictions, tables.
 COMPARED = ("**/*.safetensors", "**/*.arrow", "scores/**/predictions.parquet", "tables/*.tsv", "tables/scores.parquet")
 

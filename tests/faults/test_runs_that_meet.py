@@ -16,9 +16,6 @@ from small_grid import Undisturbed
 ISOLATED = (["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"])
 
 
-@pytest.mark.skipif(
-    not os.environ.get("STILTGRID_SLOW_TESTS"), reason="needs: STILTGRID_SLOW_TESTS=1 (minutes, on a quiet machine)"
-)
 def test_three_kills_change_nothing(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """The long form is `python tests/faults/chaos.py`."""
     outcome = Chaos(tmp_path / "grid", undisturbed, seed=2, longest=150).run(rounds=3)

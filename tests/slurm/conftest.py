@@ -16,8 +16,6 @@ STARTING = 120  # seconds; half a second is usual
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A running cluster of one node with four processors and two make-believe GPUs."""
-    if not os.environ.get("STILTGRID_SLOW_TESTS"):
-        pytest.skip("needs: STILTGRID_SLOW_TESTS=1 (minutes, on a machine with nothing else to do)")
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs: pip install snakemake-executor-plugin-slurm")
     # Not pytest's own folder: paths of unix sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))

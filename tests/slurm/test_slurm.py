@@ -22,7 +22,7 @@ TRAINED = ("pretrain_backbone", "train_intermediate", "train_target")
 # there for BatchStartTimeout and ten seconds; a node that is back sooner is asked again only minutes later.
 BOOTING = 16
 FAR = 50  # steps that a training has taken before it is harmed, out of several hundred
-LONGEST = 420  # seconds for the grid through the cluster, all that happens to it included
+LONGEST = 700  # seconds for the grid through the cluster, all that happens to it included
 
 
 # The plugin looks after jobs more and more rarely, which here would be most of the time. Nothing else is changed.
@@ -71,7 +71,7 @@ def disturbed(
 def edit_profile(path: Path) -> None:
     """What a user of this small, quick cluster would change; the rest of the profile is tried as it is."""
     profile = yaml.safe_load(path.read_text(encoding="utf-8"))
-    profile["set-threads"] = {}  # the rules' own, as in the local run: another number is another rounding
+    del profile["set-threads"]  # the rules' own, as in the local run: another number is another rounding
     for rule in TRAINED:
         profile["set-resources"][rule]["save_seconds"] = 1
     # As the profile advises for small models.
