@@ -122,8 +122,14 @@ def clear(compute: Compute) -> None:
         torch.cuda.reset_peak_memory_stats()
 
 
-def ours(machine: Machine, card: TaskCard, data: Encoded, settings: TrainingSettings) -> Measured:
-    """Steps of the loop that the grid trains with."""
+def ours(
+    machine: Machine,
+    card: TaskCard,
+    data: Encoded,
+    settings: TrainingSettings,
+    warmed: Callable[[], object] = lambda: None,
+) -> Measured:
+    """Steps of the loop that the grid trains with; `warmed` is called before the clock starts."""
     clear(machine.compute)
     kind, offsets = family(card.family), data.example_offsets
     task = StageTask(card, kind, settings, data, offsets, np.arange(len(offsets) - 1), None, None)
@@ -140,6 +146,7 @@ def ours(machine: Machine, card: TaskCard, data: Encoded, settings: TrainingSett
     stage.orders[0].take = lambda count: taken.append(take(count)) or taken[-1]  # type: ignore[method-assign]
     for _ in range(WARM):
         stage._step(0)
+    warmed()
     started = machine.now()
     for _ in range(machine.steps):
         stage._step(0)
@@ -255,6 +262,24 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def compute_on(device: str) -> Compute:
+    """The GPU in its best precision; a CPU, which only tries a script out, in float32."""
+    if device == "cpu":
+        return Compute(torch.device("cpu"), torch.float32)
+    if not torch.cuda.is_available():
+        raise SystemExit("no GPU here; --device cpu --layers 2 --hidden 64 --steps 2 tries the script out")
+    return prepare_compute("auto")
+
+
+def architecture(layers: int, hidden: int, pieces: int) -> Any:
+    """The configuration of an XLM-R of this size, with heads of 64 dimensions."""
+    shape = {"num_hidden_layers": layers, "hidden_size": hidden, "intermediate_size": 4 * hidden}
+    heads = max(1, hidden // 64)
+    return AutoConfig.for_model(
+        "xlm-roberta", vocab_size=pieces, num_attention_heads=heads, max_position_embeddings=514, **shape
+    )
+
+
 def lengthened(card: TaskCard, preset: Mapping[str, Any]) -> TaskCard:
     """A mirror's card with the lengths and windows that the paper's preset and the catalogue give it."""
     own = card_from(card.name, read_yaml(ROOT / "tasks" / f"{card.name}.yaml"))
@@ -268,16 +293,8 @@ def main() -> None:
     asked = options_of()
     logging.basicConfig(level=logging.WARNING)
     preset, write = read_yaml(asked.preset), sys.stdout.write
-    if asked.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("no GPU here; --device cpu --layers 2 --hidden 64 --steps 2 tries the script out")
-    compute = prepare_compute("auto")
-    if asked.device == "cpu":
-        compute = Compute(torch.device("cpu"), torch.float32)
-    heads = max(1, asked.hidden // 64)
-    shape = {"num_hidden_layers": asked.layers, "hidden_size": asked.hidden, "intermediate_size": 4 * asked.hidden}
-    config = AutoConfig.for_model(
-        "xlm-roberta", vocab_size=asked.pieces, num_attention_heads=heads, max_position_embeddings=514, **shape
-    )
+    compute = compute_on(asked.device)
+    config = architecture(asked.layers, asked.hidden, asked.pieces)
     peak = peak_rate(compute, 8192 if asked.device == "cuda" else 512)
     grid = read_preset(asked.mirror_preset, asked.data_dir.resolve())
     rates: dict[tuple[str, str], float] = {}
