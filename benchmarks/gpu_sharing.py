@@ -4,9 +4,9 @@
     python benchmarks/gpu_sharing.py --data-dir ../shared/data --device cpu --layers 2 --hidden 64 --jobs 1 2 --steps 20
 
 Each job is a process of its own that trains the same task with the grid's loop, as `gpu_slots` (README, "Several jobs
-on one GPU") lets them. They start their clocks together; the slowest one's end counts. Without `--layers` and `--hidden`
-the architecture is XLM-R Base's, with random weights. With NVIDIA's MPS the kernels of several jobs run at the same
-time: run it with and without.
+on one GPU") lets them. They start their clocks together; the slowest one's end counts. By default the architecture is
+that of XLM-R Base, with random weights. With NVIDIA's MPS the kernels of several jobs run at the same time: run it with
+and without.
 """
 
 import argparse
