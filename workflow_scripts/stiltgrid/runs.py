@@ -12,6 +12,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.files import write_json
+
 LOCKS = Path(".snakemake/locks")
 RECORD = Path(".snakemake/stiltgrid_run.json")
 COMMAND = "STILTGRID_COMMAND"
@@ -22,8 +24,7 @@ DEFAULT_PACE = (100, 1)  # Snakemake's --max-jobs-per-timespan: jobs, seconds
 def note_run(record: Path = RECORD) -> None:
     """Write down which process holds this folder; to be called once it is locked."""
     facts = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M")}
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(facts), encoding="utf-8")
+    write_json(facts, record)
 
 
 def lift_default_pace(workflow: Any) -> None:
