@@ -34,6 +34,12 @@ SENTENCES = (
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 
+@pytest.fixture
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths start from the repository's root, where Snakemake runs."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a unigram tokenizer of a few hundred pieces in XLM-R's layout: <s> A </s> </s> B </s>."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+from configurations import changed, load, problems
 from stiltgrid.cards import mixture
 from stiltgrid.layout import Column, Layout
 from stiltgrid.studies.curves import against_random, fit_curve, interaction, places, trend
@@ -21,7 +22,6 @@ from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.studies.refusals import StudyError
 from stiltgrid.typology import similarity
 from study_scores import write_scores
-from test_door import ROOT, changed, load, problems
 
 TASKS = ["mnli", "qqp", "squad_v1", "ccg", "hellaswag"]
 SECTION: dict[str, Any] = {"tasks": TASKS, "examples": 500, "random_counts": [1, 3], "draws": 3}
@@ -33,9 +33,7 @@ COLUMNS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_the_root")
 
 
 def noise(*place: object) -> float:

@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 import pytest
+from configurations import ROOT, changed, load, problems
 from stiltgrid import grid_paths
 from stiltgrid.cards import Grid, mixture, mixture_name, mixture_pattern
 from stiltgrid.door_data import data_problems
-from test_door import ROOT, changed, load, problems
 
 SECTION: dict[str, Any] = {
     "tasks": ["mnli", "qqp", "squad_v1", "ccg"],
@@ -22,9 +22,7 @@ def with_study(**changes: Any) -> dict[str, Any]:
     return changed(studies={"diversity": {**SECTION, **changes}})
 
 
-@pytest.fixture(autouse=True)
-def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("at_the_root")
 
 
 def test_a_mixture_is_named_by_what_it_holds() -> None:

@@ -1,0 +1,144 @@
+"""Recipes and models that cannot work are refused at the door."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configurations import PRETRAIN, ROOT, changed, load, only
+
+pytestmark = pytest.mark.usefixtures("at_the_root")
+
+
+def test_recipes() -> None:
+    recipes = {"mixed": {"tasks": ["mnli", "squad_v1"], "sampling": "temperature", "temperature": 2}}
+    assert load(changed(recipes=recipes, intermediates=["none", "mixed"])).recipe("mixed").tasks == ("mnli", "squad_v1")
+    assert "recipes.mixed.tasks: no such task 'mnly', did you mean 'mnli'?" in only(
+        changed(recipes={"mixed": {"tasks": ["mnly"]}})
+    )
+    assert "recipes.mnli: this is a task's name" in only(changed(recipes={"mnli": {"tasks": ["mnli"]}}))
+    assert "other than none" in only(changed(recipes={"none": {"tasks": ["mnli"]}}))
+    assert "temperature: has no effect" in only(changed(recipes={"m": {"tasks": ["mnli"], "temperature": 3}}))
+
+
+def test_a_grid_without_none_is_allowed_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        load(changed(intermediates=["mnli"]))
+    assert "'none' is absent, so the tables show scores but no gains" in caplog.text
+
+
+def test_a_model_like_another_states_what_differs() -> None:
+    twin = {
+        "like": "tiny",
+        "pooling": "last",
+        "pretrain": {"objective": "causal", "architecture": {"is_decoder": True}},
+    }
+    models = load(changed(models={"tiny": {"pretrain": {**PRETRAIN, "seed": 3}}, "twin": twin})).models
+    architecture = {**PRETRAIN["architecture"], "is_decoder": True}
+    assert models["twin"].pretrain == {**PRETRAIN, "seed": 3, "objective": "causal", "architecture": architecture}
+    assert models["tiny"].pretrain == {**PRETRAIN, "seed": 3} and models["twin"].pooling == "last"
+
+
+def test_a_model_is_like_one_that_is_there() -> None:
+    tiny = {"pretrain": PRETRAIN}
+    assert "config: models.twin.like: 'tyny' is no model, did you mean 'tiny'?" in only(
+        changed(models={"tiny": tiny, "twin": {"like": "tyny"}})
+    )
+    assert "config: models.b.like: 'a' is itself like 'tiny', name that one" in only(
+        changed(models={"tiny": tiny, "a": {"like": "tiny"}, "b": {"like": "a"}})
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({"retrieval_layer": 3}, "retrieval_layer: expected 0 to 2, the layers of this model, found 3"),
+        ({"pooling": "cls"}, "pooling: cls takes the first token"),
+        ({"retrieval_pooling": "cls"}, "retrieval_pooling: cls takes the first token"),
+    ],
+)
+@pytest.mark.parametrize("place", ["path", "mirror", "pretrain"])
+def test_what_a_config_json_contradicts(model: dict[str, Any], sentence: str, place: str, tmp_path: Path) -> None:
+    """Read where the model is: in its folder, in a mirror, or in the configuration itself."""
+    folder = tmp_path / "models/decoder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "gpt2", "n_layer": 2, "n_head": 2}')
+    section: dict[str, Any] = {"path": {"path": str(folder)}, "mirror": {"hub": "made/decoder", "revision": "abc"}}.get(
+        place, {"pretrain": {**PRETRAIN, "objective": "causal"}}
+    )
+    config = changed(models={"m": {**section, **model}})
+    if place == "mirror":
+        shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
+        (tmp_path / "mirror.json").write_text('{"models": {"made/decoder": {"folder": "models/decoder"}}}')
+        config["data_dir"] = str(tmp_path)
+    assert f"config: models.m: {sentence}" in only(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"lora": {"rank": 4}, "optimizer": "muon"}, "lora: expected optimizer adamw, found muon"),
+        ({"lora": {"rank": 4}, "freeze": "embeddings"}, "freeze: has no effect beside lora"),
+    ],
+)
+def test_parts_that_are_trained_do_not_contradict_each_other(settings: dict[str, Any], sentence: str) -> None:
+    found = only(changed(training={"tasks": {"mnli": {"target": settings}}}))
+    assert f"config: training: target stage of 'mnli': {sentence}" in found
+
+
+@pytest.mark.parametrize(
+    ("lora", "sentence"),
+    [
+        ({"alpha": 3}, "training.all.lora: key 'rank' is missing"),
+        ({"rank": 0}, "training.all.lora.rank: expected at least 1, found 0"),
+        ({"rank": 4, "dropuot": 0.1}, "unknown key 'dropuot', did you mean 'dropout'?"),
+    ],
+)
+def test_adapters_are_described_in_full(lora: dict[str, Any], sentence: str) -> None:
+    assert sentence in only(changed(training={"all": {"lora": lora}}))
+    whole = {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": "all-linear"}
+    settings = load(changed(training={"all": {"lora": whole}, "target": {"lora": None}}))
+    assert settings.training_for("target", "mnli").lora is None
+    assert settings.training_for("intermediate", "mnli").lora == {**whole, "targets": ["all-linear"]}
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ({}, "expected exactly one of hub, path and pretrain, found none of them"),
+        (
+            {"hub": "a/b", "revision": "c" * 40, "path": "d"},
+            "expected exactly one of hub, path and pretrain, found hub and path",
+        ),
+        ({"hub": "xlm-roberta-large"}, "revision: 'xlm-roberta-large' must be pinned to a commit"),
+        ({"path": "no/such/folder"}, "path: expected a model folder, found no no/such/folder/config.json"),
+    ],
+)
+def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
+    assert f"config: models.m: {sentence}" in only(changed(models={"m": model}))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"architecture": {**PRETRAIN["architecture"], "num_attention_heads": 3}},
+            "hidden_size 32 is not a multiple of num_attention_heads 3",
+        ),
+        (
+            {"sequence_length": 129},
+            "sequence_length: expected at most 128, what the architecture's positions allow; found 129",
+        ),
+        (
+            {"architecture": {**PRETRAIN["architecture"], "model_type": "gpt2"}},
+            "'gpt2' has no masked language model; expected causal, found masked",
+        ),
+        ({"tokens_per_step": 64}, "tokens_per_step: expected at least sequence_length 128, found 64"),
+        ({"short_length": 48}, "short_length: expected a whole part of sequence_length 128, found 48"),
+        ({"mask_rate": 1}, "mask_rate: expected less than 1, found 1"),
+        ({"languages": ["en", "fr"]}, "no raw text of fr in source 'local'"),
+    ],
+)
+def test_pretraining_that_cannot_work(change: dict[str, Any], sentence: str) -> None:
+    assert sentence in only(changed(models={"m": {"pretrain": {**PRETRAIN, **change}}}))
