@@ -21,6 +21,8 @@ from stiltgrid.once import once, sign_functions
 from stiltgrid.parts import card_part, model_part
 from stiltgrid.sources import open_source
 
+runs.collect_rarely()
+
 # Schedulers send SIGUSR1 to every process of a job before its time is up. Training listens; Snakemake, which
 # would die of it, must not.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -259,13 +261,24 @@ def compute_threads(wildcards):
     return 1 if GRID.models[wildcards.model].pretrain else 4
 
 
+@once
+def held_copies(stage, tasks):
+    """Copies of its weights that training on these tasks holds: fewer where all train adapters alone."""
+    adapters = tasks and all(GRID.training_for(stage, name).lora for name in tasks)
+    return resources.ADAPTER_COPIES if adapters else resources.TRAINING_COPIES
+
+
+@once
+def most_epochs(stage, tasks):
+    """The most epochs that one of these tasks is trained for."""
+    return max((GRID.training_for(stage, name).epochs for name in tasks), default=1)
+
+
 def training_memory(stage, tasks):
     """Megabytes for training on these tasks; known when the inputs are there."""
 
     def estimate(wildcards, input, attempt):
-        names = tasks(wildcards)
-        adapters = names and all(GRID.training_for(stage, name).lora for name in names)
-        copies = resources.ADAPTER_COPIES if adapters else resources.TRAINING_COPIES
+        copies = held_copies(stage, tasks(wildcards))
         return resources.memory_mb(input, copies, attempt)
 
     return estimate
@@ -275,8 +288,7 @@ def training_minutes(stage, tasks):
     """Minutes for training on these tasks; known when the inputs are there."""
 
     def estimate(wildcards, input, attempt):
-        settings = [GRID.training_for(stage, task) for task in tasks(wildcards)]
-        epochs = max((item.epochs for item in settings), default=1)
+        epochs = most_epochs(stage, tasks(wildcards))
         return resources.minutes(input, epochs, resources.FORWARD_AND_BACKWARD, attempt)
 
     return estimate

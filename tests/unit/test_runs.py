@@ -125,3 +125,30 @@ def test_jobs_start_when_there_is_room_unless_a_pace_was_asked_for(place, option
     assert (place / "done").exists()
     told = [line for line in done.stdout.splitlines() if line.startswith(("before", "after"))]
     assert told == ["before True", f"after {limited}"]
+
+
+def test_cycles_are_looked_for_less_often_and_still_found(place):
+    """In a process of its own, because it changes the whole process."""
+    code = """
+import gc, sys, weakref
+sys.path.insert(0, {scripts!r})
+from stiltgrid import runs
+
+class Knot:
+    pass
+
+there, passes = gc.get_threshold(), []
+runs.collect_rarely()
+assert gc.isenabled() and gc.get_freeze_count() > 1000
+gc.callbacks.append(lambda phase, info: passes.append(info["generation"]) if phase == "start" else None)
+kept = [[] for _ in range(100_000)]
+print(len(passes) * there[0] < 10_000)
+knot = Knot()
+knot.self, seen = knot, weakref.ref(knot)
+del knot
+kept += [[] for _ in range(200_000)]
+print(seen() is None)
+"""
+    program = code.format(scripts=str(Path(runs.__file__).parents[1]))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["True", "True"], done.stderr

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+PARAMETERS = "_overwrite_params"  # where `snakemake.common.overwrite_function_params` leaves them
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
@@ -31,12 +32,27 @@ def _hashable(value: Any) -> Any:
 
 
 def sign_functions(rules: Iterable[Any]) -> None:
-    """Let every function among the rules' inputs and parameters carry its signature.
+    """Let every function among the rules' inputs, parameters and resources carry its signature.
 
-    Snakemake asks for it several times a job, and `inspect` takes one that is there instead of working it out.
+    Snakemake asks for it several times a job: `inspect` takes one that is there instead of working it out, and
+    Snakemake itself takes what `overwrite_function_params` leaves. Its own `Resource.evaluate`, through which every
+    resource goes, is told likewise. Nothing is called otherwise than before.
     """
     for rule in rules:
         for item in (*rule.input, *rule.params):
-            function = getattr(getattr(item, "_file", item), "callable", item)
-            if inspect.isfunction(function):
-                function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+            _sign(getattr(getattr(item, "_file", item), "callable", item))
+        for resource in getattr(rule, "resources", None) or ():
+            found = rule.resources[resource]
+            _sign(getattr(found, "_evaluator", None))
+            _sign(getattr(type(found), "evaluate", None), bound=True)
+
+
+def _sign(function: Any, bound: bool = False) -> None:
+    """Both memories of a plain function's parameters; of a method that is only called bound, without `self`."""
+    if not inspect.isfunction(function) or hasattr(function, PARAMETERS):
+        return
+    signature = inspect.signature(function)
+    parameters = dict(list(signature.parameters.items())[int(bound) :])
+    if not bound:
+        function.__signature__ = signature  # type: ignore[attr-defined]
+    setattr(function, PARAMETERS, parameters)
