@@ -22,6 +22,7 @@ from stiltgrid.seeding import derive_seed
 from stiltgrid.stage_state import stage_state
 from stiltgrid.team import ALONE, Team
 from stiltgrid.training_data import StageTask
+from stiltgrid.used_rows import UsedRows, decay_left
 
 LOG = logging.getLogger(__name__)
 LOG_LINES = 1000
@@ -70,6 +71,10 @@ class Stage:
         # Once each: the head of a language model shares the table of the vocabulary with the backbone.
         every = dict.fromkeys([*backbone.parameters(), *heads.parameters()])
         self.parameters = [item for item in every if item.requires_grad]
+        # With the rows that the data do not hold: they decay as if they were trained.
+        table = backbone.token_embeddings
+        spared = table.spared if isinstance(table, UsedRows) else 0
+        self.trained_parameters = sum(item.numel() for item in self.parameters) + spared
         # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
         self.carried: Sequence[torch.nn.Parameter] = ()
         self.optimizers = self._optimizers()
@@ -114,7 +119,15 @@ class Stage:
                 bar.update()
         self._read_losses()
         self._restore_best()
+        table = self.backbone.token_embeddings
+        if isinstance(table, UsedRows):
+            table.decayed = decay_left(map(self._rate, range(self.state.best_step)), self.settings.weight_decay)
         return self.state
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step, 0 for the first: its task's, at the schedule's share."""
+        share = linear_schedule(step, len(self.schedule), self.settings.warmup_share)
+        return share * self.tasks[self.schedule[step]].settings.learning_rate
 
     def saved_state(self) -> SavedState:
         """All that goes on from here: the stage's own, and the facts around it."""

@@ -1,5 +1,6 @@
 """What of a backbone a stage trains: all of it, all but its embeddings, or low-rank adapters beside it.
 
+Where all of it is trained, rows of the vocabulary that the stage's data do not hold are left out of the work.
 What crosses to the next stage is always a whole backbone under its own keys: adapters are merged into the weights
 when the stage ends, and frozen embeddings are what they were. `peft` is imported only where adapters are asked for.
 """
@@ -10,11 +11,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from stiltgrid.backbone import Backbone
 from stiltgrid.cards import TrainingSettings
 from stiltgrid.errors import StiltgridError
+from stiltgrid.used_rows import cut_to_used
 
 LOG = logging.getLogger(__name__)
 ALL_LINEAR = "all-linear"
@@ -29,8 +32,12 @@ def base_dtype(settings: list[TrainingSettings], dtype: torch.dtype) -> torch.dt
 
 
 @contextlib.contextmanager
-def trained_part(backbone: Backbone, settings: TrainingSettings) -> Iterator[list[torch.nn.Parameter]]:
+def trained_part(
+    backbone: Backbone, settings: TrainingSettings, used: np.ndarray | None = None
+) -> Iterator[list[torch.nn.Parameter]]:
     """Leave only that part trainable inside the block; the backbone's weights that the block does not train.
+
+    `used` are the ids that occur (see `used_rows`); None where others may, or where the table has another use.
 
     New adapters start without effect, their first halves drawn from torch's generator. They are merged when the
     block ends, not when it fails. Raises StiltgridError for adapter targets that the model does not have.
@@ -39,9 +46,13 @@ def trained_part(backbone: Backbone, settings: TrainingSettings) -> Iterator[lis
     tuner = _adapters(backbone, settings.lora) if settings.lora else None
     if settings.freeze == "embeddings":
         backbone.token_embeddings.requires_grad_(False)
+    cut = None if used is None else cut_to_used(backbone.reader, used)
     yield [item for item in before if not item.requires_grad]
     if tuner is not None:
         tuner.merge_and_unload()
+    if cut is not None:
+        cut.put_back()
+        backbone.reader.set_input_embeddings(cut.whole[0])
     for item in before:
         item.requires_grad_(True)
 

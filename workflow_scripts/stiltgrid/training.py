@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stiltgrid.backbone import load_backbone
@@ -29,6 +30,7 @@ from stiltgrid.team import join_team
 from stiltgrid.tokenization import read_special_tokens
 from stiltgrid.trainable import base_dtype, trained_part
 from stiltgrid.training_data import StageTask, draw_schedule, load_stage_task
+from stiltgrid.used_rows import used_ids
 
 LOG = logging.getLogger(__name__)
 
@@ -160,7 +162,8 @@ class _Run:
             schedule = interleaved(schedule, len(own), recipe.mlm, derive_seed(seed, "interleaved"))
         LOG.info("%s stage '%s': %d steps", kind, name, len(schedule))
         started = time.monotonic()
-        with trained_part(self.backbone, self.settings) as frozen:
+        self.backbone.learn_packing(self.compute)  # reads ids that the stage's data may not hold
+        with trained_part(self.backbone, self.settings, self._used_ids(tasks, recipe)) as frozen:
             if self.team.rank:  # the same new weights in every process, but dropout of its own
                 torch.manual_seed(derive_seed(seed, "process", self.team.rank))
             stage = Stage(
@@ -185,6 +188,13 @@ class _Run:
         )
         self._heads = dict(heads.items())
         self._families = {task.card.name: task.card.family for task in tasks}
+
+    def _used_ids(self, tasks: Sequence[StageTask], recipe: Recipe) -> np.ndarray | None:
+        """Ids that a stage looks up; None for a language model, which predicts all there are."""
+        if recipe.mlm is not None:
+            return None
+        data = [*(task.train for task in tasks), *(task.dev.encoded for task in tasks if task.dev is not None)]
+        return used_ids(data, self.reader.special)
 
     def _facts(self) -> dict[str, Any]:
         """What a resumed attempt must know beside the stage that it goes on with."""
@@ -251,7 +261,7 @@ def _record(stage: Stage, state: LoopState, seconds: float) -> dict[str, Any]:
         "computed_tokens": state.tokens.computed,
         "padding_share": round(state.tokens.padding_share, 6),
         "dev_tokens": state.dev_tokens.real,
-        "trained_parameters": sum(item.numel() for item in stage.parameters),
+        "trained_parameters": stage.trained_parameters,
         "micro_batch_tokens": state.limits,
         "seconds": round(seconds, 3),
     }
