@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 from architectures import KINDS, write_folder
-from stiltgrid.backbone import Backbone, load_backbone
+from stiltgrid.backbone import Backbone, auto_class, load_backbone, model_options
 from stiltgrid.batching import Batch
 from stiltgrid.cards import Model
+from stiltgrid.checkpoints import save_backbone
 from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.families import family
 from stiltgrid.models import fetch_model
 from stiltgrid.prediction import Reader
 from stiltgrid.tokenization import SubwordTokenizer, read_special_tokens
-from transformers import AutoModel, AutoModelForTextEncoding, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForTextEncoding, PreTrainedModel, PreTrainedTokenizerFast
 
 PAIRS = [("The old lighthouse stands on a cliff.", "Its lamp turns."), ("Bread.", "Yes or no, and when did it happen?")]
 WORDS = ["The", "lighthouse", "didn't", "老灯塔", "(", "1874", ")", "😀", "."]
@@ -196,3 +197,26 @@ def test_published_weights_are_kept_to_the_last_bit(fetched):
     again = load_backbone(fetched.folder / "backbone").model
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in model.state_dict().items())
     assert not hasattr(model, "vision_tower")
+
+
+def everything(model):
+    """Weights, and buffers whether they are saved or not."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+@torch.inference_mode()
+def test_own_weights_are_read_without_transformers_loader_and_alike(fetched, tmp_path, monkeypatch):
+    save_backbone(fetched.backbone, tmp_path)
+    theirs = auto_class(fetched.backbone.model.config).from_pretrained(
+        tmp_path, **model_options(fetched.backbone.model.config)
+    )
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", None)
+    before = torch.get_rng_state()
+    ours = load_backbone(tmp_path).model
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not ours.training
+    assert ours.config._attn_implementation == theirs.config._attn_implementation
+    wanted, found = everything(theirs), everything(ours)
+    assert wanted.keys() == found.keys()
+    for name, value in wanted.items():
+        assert value.dtype == found[name].dtype and torch.equal(value, found[name]), name

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
 from transformers.utils import logging as transformers_logging
 
@@ -177,7 +179,10 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
     if not weights.is_file():
         found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
         raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
+    plain = dtype == torch.float32 and not (path / "adapter_config.json").is_file()
     try:
+        if plain and (model := _own_form(config, load_file(weights))) is not None:
+            return Backbone(model)
         model, report = auto_class(config).from_pretrained(
             path,
             config=config,
@@ -199,11 +204,36 @@ def build_backbone(
 ) -> Backbone:
     """A backbone from a folder's `config.json` and weights that are already in memory (a tuned model's)."""
     config = _config(Path(folder))
+    if dtype == torch.float32 and (model := _own_form(config, state)) is not None:
+        return Backbone(model)
     model, report = model_class(config).from_pretrained(
         None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **model_options(config)
     )
     _refuse_gaps(report["missing_keys"], Path(folder) / "model.safetensors")
     return Backbone(model)
+
+
+def _own_form(config: Any, state: Mapping[str, torch.Tensor]) -> Any:
+    """The model in float32, where the weights are float32 and named and shaped just as it names and shapes its own.
+
+    None for all others (published, half, quantised weights): those are `from_pretrained`'s, which first compiles
+    the patterns of every renaming that transformers knows. That takes longer than a small job's training.
+    """
+    if getattr(config, "quantization_config", None) is not None:
+        return None
+    if any(value.is_floating_point() and value.dtype != torch.float32 for value in state.values()):
+        return None
+    with no_init_weights():
+        model = auto_class(config).from_config(config, dtype=torch.float32, **model_options(config))
+    model.tie_weights()
+    own = model.state_dict()
+    tied = {value.data_ptr() for key, value in own.items() if key in state}
+    complete = all(key in state or value.data_ptr() in tied for key, value in own.items())
+    if not complete or any(key not in own or own[key].shape != value.shape for key, value in state.items()):
+        return None
+    model.load_state_dict(state, strict=False)
+    model.eval()
+    return model
 
 
 def _config(path: Path) -> Any:
