@@ -1,6 +1,9 @@
 """MLQA's normalisation, language by language."""
 
 import functools
+import string
+import sys
+import unicodedata
 
 import pytest
 from stiltgrid.metrics import mlqa, squad
@@ -29,3 +32,11 @@ def test_chinese_f1_counts_characters():
     # 5 gold characters, 3 predicted, 3 in common; the full stop does not count
     assert squad.score_answer(["老灯塔港口"], "老灯塔。", normalised) == (pytest.approx(6 / 8), 0)
     assert squad.score_answer(["老灯塔"], "老灯塔。", normalised) == (1, 1)
+
+
+def test_all_of_unicode_is_punctuation_or_not_as_the_script_says():
+    script = {chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)).startswith("P")}
+    script |= set(string.punctuation)
+    for start in range(0, sys.maxunicode, 4096):
+        text = "".join(map(chr, range(start, min(start + 4096, sys.maxunicode))))
+        assert text.translate(mlqa._PUNCTUATION) == "".join(letter for letter in text if letter not in script)

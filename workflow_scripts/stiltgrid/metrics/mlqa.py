@@ -1,9 +1,7 @@
 """Answer normalisation of the MLQA evaluation script: punctuation of all scripts, each language's articles."""
 
-import functools
 import re
 import string
-import sys
 import unicodedata
 
 LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
@@ -18,10 +16,19 @@ _ARTICLES = {
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
-@functools.cache
-def _punctuation() -> dict[int, None]:
-    unicode_punctuation = (code for code in range(sys.maxunicode) if unicodedata.category(chr(code))[0] == "P")
-    return dict.fromkeys([*unicode_punctuation, *map(ord, string.punctuation)])
+class _Punctuation(dict[int, int | None]):
+    """For `str.translate`: nothing in place of punctuation (Unicode P* and ASCII), other characters as they are.
+
+    Filled as it is asked: all of Unicode at once would take longer than scoring a small cell.
+    """
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        dropped = character in string.punctuation or unicodedata.category(character)[0] == "P"
+        return self.setdefault(code, None if dropped else code)
+
+
+_PUNCTUATION = _Punctuation()
 
 
 def normalise(answer: str, language: str) -> str:
@@ -30,7 +37,7 @@ def normalise(answer: str, language: str) -> str:
     The script refuses languages outside LANGUAGES; here they are treated like Hindi (no articles), so that
     a synthetic or added language can be scored. Its scores have no published counterpart.
     """
-    text = answer.lower().translate(_punctuation())
+    text = answer.lower().translate(_PUNCTUATION)
     if language in _ARTICLES:
         text = _ARTICLES[language].sub(" ", text)
     if language == "zh":
