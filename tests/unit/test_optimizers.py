@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, orthogonalise, set_rate, split_matrices
+from stiltgrid.optimizers import (
+    NEWTON_SCHULZ,
+    Muon,
+    adamw,
+    decay_groups,
+    linear_schedule,
+    orthogonalise,
+    set_rate,
+    split_matrices,
+)
 
 
 def parameters(*shapes, seed=1):
@@ -92,3 +101,16 @@ def test_matched_muon_moves_as_far_as_adamw_does():
     Muon([weight], 0.01, match_adamw=True).step()
     # AdamW's steps have a root mean square of 0.2 to 0.4 times the rate in practice (Liu et al. 2025).
     assert weight.detach().square().mean().sqrt().item() == pytest.approx(0.01 * 0.2, rel=0.2)
+
+
+def test_orthogonalising_in_place_is_the_plain_iteration():
+    a, b, c = NEWTON_SCHULZ
+    for shape in [(3, 16, 16), (2, 12, 40), (2, 40, 12)]:
+        matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        given = matrices.clone()
+        plain = (matrices / matrices.flatten(1).norm(dim=1)[:, None, None]).double()
+        for _ in range(5):
+            gram = plain @ plain.mT
+            plain = a * plain + (b * gram + c * gram @ gram) @ plain
+        torch.testing.assert_close(orthogonalise(matrices).double(), plain, rtol=1e-4, atol=1e-5)
+        assert torch.equal(matrices, given)

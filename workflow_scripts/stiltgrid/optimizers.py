@@ -114,7 +114,11 @@ def orthogonalise(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    # Results go into memory that is there: fresh memory costs a small matrix as much as a tenth of its product.
+    gram = x.new_empty((*x.shape[:-1], x.shape[-2]))
+    factor, other = torch.empty_like(gram), torch.empty_like(x, memory_format=torch.contiguous_format)
     for _ in range(iterations):
-        gram = x @ x.mT
-        x = torch.baddbmm(a * x, torch.baddbmm(b * gram, gram, gram, beta=1, alpha=c), x)
+        torch.bmm(x, x.mT, out=gram)
+        torch.baddbmm(gram, gram, gram, beta=b, alpha=c, out=factor)
+        x, other = torch.baddbmm(x, factor, x, beta=a, out=other), x
     return x.mT if tall else x
