@@ -7,7 +7,8 @@ XLM-R Large's architecture with random weights; the lengths of real texts from a
 trained on the mirror's text (XLM-R's own needs the hub); the data sets' full sizes. A part's hours are its examples,
 times epochs, times seconds an example. Beside it the same examples as XTREME's scripts run them: every sequence padded
 to 128 tokens (384 for questions), 2 at a time with 16 accumulated, float32 with TF32. CCG's data are licensed, so the
-sentences of UD stand in for it.
+sentences of UD stand in for it. The rows of the vocabulary that a task's training uses are those of the mirror's texts,
+fewer than a whole data set's.
 """
 
 import argparse
@@ -37,7 +38,9 @@ from stiltgrid.families import family  # noqa: E402
 from stiltgrid.prediction import Reader, TokenCount, predict_all  # noqa: E402
 from stiltgrid.stage import Stage  # noqa: E402
 from stiltgrid.tokenization import read_special_tokens  # noqa: E402
+from stiltgrid.trainable import trained_part  # noqa: E402
 from stiltgrid.training_data import StageTask  # noqa: E402
+from stiltgrid.used_rows import used_ids  # noqa: E402
 from transformers import AutoConfig, AutoModel  # noqa: E402
 
 WARM = 2
@@ -136,21 +139,23 @@ def ours(
     backbone = machine.backbone()
     if settings.gradient_checkpointing:
         backbone.checkpoint_gradients()
+    backbone.learn_packing(machine.compute)
     heads = torch.nn.ModuleDict({card.name: kind.build_head(card, backbone.hidden_size)}).to(machine.compute.device)
     reader = Reader(read_special_tokens(machine.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(WARM + machine.steps, dtype=np.int64)
-    stage = Stage("ours", backbone, heads, [task], schedule, settings, reader, machine.compute, 1)
-    backbone.train()
     taken: list[np.ndarray] = []
-    take = stage.orders[0].take
-    stage.orders[0].take = lambda count: taken.append(take(count)) or taken[-1]  # type: ignore[method-assign]
-    for _ in range(WARM):
-        stage._step(0)
-    warmed()
-    started = machine.now()
-    for _ in range(machine.steps):
-        stage._step(0)
-    seconds = machine.now() - started
+    with trained_part(backbone, settings, used_ids([data], reader.special)):
+        stage = Stage("ours", backbone, heads, [task], schedule, settings, reader, machine.compute, 1)
+        backbone.train()
+        take = stage.orders[0].take
+        stage.orders[0].take = lambda count: taken.append(take(count)) or taken[-1]  # type: ignore[method-assign]
+        for _ in range(WARM):
+            stage._step(0)
+        warmed()
+        started = machine.now()
+        for _ in range(machine.steps):
+            stage._step(0)
+        seconds = machine.now() - started
     rows = np.concatenate([np.arange(offsets[one], offsets[one + 1]) for one in np.concatenate(taken[WARM:])])
     examples = machine.steps * settings.batch_size
     return machine.measured(seconds, examples, data.lengths[rows], backbone.matrix_parameters)
