@@ -248,21 +248,26 @@ def hours_of_parts(
     return parts
 
 
-def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_machine_options(parser: argparse.ArgumentParser, size: Mapping[str, int]) -> None:
+    """What measurements on a GPU have in common: data, device, architecture (by default of this `size`), memory."""
     parser.add_argument("--data-dir", type=Path, required=True, help="a mirror, for the lengths of real texts")
     parser.add_argument("--preset", type=Path, default=ROOT / "presets" / "phang2020.yaml")
     parser.add_argument("--mirror-preset", type=Path, default=ROOT / "presets" / "local_mirror.yaml")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu only tries the script out")
-    parser.add_argument("--layers", type=int, default=LARGE["layers"])
-    parser.add_argument("--hidden", type=int, default=LARGE["hidden"])
+    parser.add_argument("--layers", type=int, default=size["layers"])
+    parser.add_argument("--hidden", type=int, default=size["hidden"])
     parser.add_argument("--pieces", type=int, default=250_002, help="rows of the embedding table")
     parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer that is trained for the lengths")
-    parser.add_argument("--tasks", nargs="+", default=list(TRAINING))
-    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--micro-batch-tokens", type=int, default=16384)
     parser.add_argument("--gradient-checkpointing", action="store_true")
+
+
+def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_machine_options(parser, LARGE)
+    parser.add_argument("--tasks", nargs="+", default=list(TRAINING))
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--without-xtreme", action="store_true")
     return parser.parse_args(arguments)
 

@@ -24,8 +24,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gpu_paper_grid import Machine, Measured, architecture, compute_on, lengthened, ours, settings_of  # noqa: E402
-from padding import ROOT, encoded_task, read_preset, tokenizer_of  # noqa: E402
+from gpu_paper_grid import (  # noqa: E402
+    Machine,
+    Measured,
+    add_machine_options,
+    architecture,
+    compute_on,
+    lengthened,
+    ours,
+    settings_of,
+)
+from padding import encoded_task, read_preset, tokenizer_of  # noqa: E402
 from stiltgrid.door import read_yaml  # noqa: E402
 
 BASE = {"layers": 12, "hidden": 768}
@@ -68,20 +77,11 @@ def together(asked: argparse.Namespace, jobs: int) -> list[Measured]:
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="a mirror, for the lengths of real texts")
-    parser.add_argument("--preset", type=Path, default=ROOT / "presets" / "phang2020.yaml")
-    parser.add_argument("--mirror-preset", type=Path, default=ROOT / "presets" / "local_mirror.yaml")
-    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu only tries the script out")
+    add_machine_options(parser, BASE)
     parser.add_argument("--task", default="pawsx")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2, 4, 8], help="how many at once, one after another")
-    parser.add_argument("--layers", type=int, default=BASE["layers"])
-    parser.add_argument("--hidden", type=int, default=BASE["hidden"])
-    parser.add_argument("--pieces", type=int, default=250_002, help="rows of the embedding table")
-    parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer that is trained for the lengths")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--micro-batch-tokens", type=int, default=16384)
-    parser.add_argument("--gradient-checkpointing", action="store_true")
     return parser.parse_args(arguments)
 
 
