@@ -1,6 +1,7 @@
 """Sentence retrieval: rows, direction, mining over dev and test, every layer, subsampling."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -179,6 +180,23 @@ def test_layers_per_pass_stays_in_four_gigabytes():
     assert FAMILY.layers_per_pass(36_000 * 2, 25, 1024) == 14
     assert FAMILY.layers_per_pass(1000, 25, 1024) == 25
     assert FAMILY.layers_per_pass(10**9, 25, 1024) == 1
+    assert FAMILY.layers_per_pass(400_000 + 20_000, 25, 1024) == 2, "BUCC's largest pair and XLM-R Large"
+
+
+@pytest.mark.parametrize("task", [TATOEBA, BUCC], ids=["nearest", "mined"])
+def test_decoding_works_on_one_layer_at_a_time(task):
+    pairs = [pair(f"a {number}", f"A {number}") for number in range(200)]
+    rows = make_table([row for each in pairs for row in FAMILY.examples(TATOEBA, [each], "de", "test")])
+    rows = rows.set_column(0, "id", pa.array([f"row-{number}" for number in range(rows.num_rows)]))
+    outputs = list(np.random.default_rng(1).standard_normal((rows.num_rows, 12, 1024), dtype=np.float32))
+    columns = {"example": np.arange(rows.num_rows)}
+    decode(task, rows, np.ones((rows.num_rows, 2)))  # libraries that a first call loads
+    tracemalloc.start()
+    FAMILY.decode(task, outputs, columns, rows, {"retrieval_layer": 0})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    one = outputs[0][0].nbytes * rows.num_rows
+    assert peak < 5 * one, "stacked, in the rows' order, of unit length, and split in two; never all twelve"
 
 
 def mining_rows():
