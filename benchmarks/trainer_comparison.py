@@ -33,7 +33,9 @@ from stiltgrid.families import family  # noqa: E402
 from stiltgrid.prediction import Reader  # noqa: E402
 from stiltgrid.stage import Stage  # noqa: E402
 from stiltgrid.tokenization import read_special_tokens  # noqa: E402
+from stiltgrid.trainable import trained_part  # noqa: E402
 from stiltgrid.training_data import StageTask  # noqa: E402
+from stiltgrid.used_rows import used_ids  # noqa: E402
 from transformers import AutoConfig, Trainer, TrainerCallback, TrainingArguments  # noqa: E402
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING  # noqa: E402
 
@@ -115,12 +117,14 @@ def ours(work: Work) -> tuple[float, float, float]:
     heads = torch.nn.ModuleDict({work.card.name: kind.build_head(work.card, backbone.hidden_size)})
     reader = Reader(read_special_tokens(work.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(work.steps, dtype=np.int64)
-    stage = TimedStage(
-        "ours", backbone, heads.to(work.compute.device), [task], schedule, settings, reader, work.compute, 1
-    )
     clock = Clock(work)
-    stage.watch(clock)
-    stage.run()
+    backbone.learn_packing(work.compute)
+    with trained_part(backbone, settings, used_ids([work.data], reader.special)):
+        stage = TimedStage(
+            "ours", backbone, heads.to(work.compute.device), [task], schedule, settings, reader, work.compute, 1
+        )
+        stage.watch(clock)
+        stage.run()
     return clock.rates(stage.useful, stage.computed)
 
 
