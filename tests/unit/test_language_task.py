@@ -1,6 +1,7 @@
 """Language modelling beside tasks: what is masked, where steps fall, which head it wears, and what goes on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from stiltgrid.cards import Model, Recipe, TrainingSettings, as_params
 from stiltgrid.encoded import read_encoded
 from stiltgrid.errors import SourceError
 from stiltgrid.language_heads import build_language_head, fetch_language_head
-from stiltgrid.language_task import NOT_ASKED, LanguageOrder, encode_text, interleaved, load_language_task
+from stiltgrid.language_task import (
+    NOT_ASKED,
+    LanguageObjective,
+    LanguageOrder,
+    encode_text,
+    interleaved,
+    load_language_task,
+)
 from stiltgrid.prediction import Reader
 from stiltgrid.pretraining import SCHEMA
 from stiltgrid.tokenization import read_special_tokens
@@ -87,6 +95,23 @@ def test_masks_follow_seed_step_and_row_whatever_the_micro_batches(place, tiny_t
     shares = (whole.input_ids[asked] == 4).float().mean()
     assert 0.6 < shares < 0.95, "four fifths of the chosen tokens are masked"
     assert not torch.isin(original[asked], torch.tensor([0, 1, 2, 4])).any(), "special tokens are not asked for"
+
+
+def test_the_vocabulary_is_scored_where_a_token_is_asked_for_and_nowhere_else(place, tiny_tokenizer_folder) -> None:
+    batch = task_of(place, tiny_tokenizer_folder, mask_rate=0.3).batch(
+        reader_of(tiny_tokenizer_folder), np.arange(8), 1
+    )
+    head, hidden, seen = torch.nn.Linear(6, 90), torch.randn(8, 24, 6), []
+    head.register_forward_hook(lambda module, given, scores: seen.append(len(scores)))
+    target = batch.tokens["target"] % 90  # NOT_ASKED aside, whose places are left out below
+    asked = batch.tokens["target"] != NOT_ASKED
+    batch = replace(batch, tokens={"target": torch.where(asked, target, NOT_ASKED)})
+    loss = LanguageObjective().loss(None, head, hidden, batch)
+    assert seen == [int(asked.sum())] and seen[0] < 0.5 * batch.real_tokens
+    everywhere = torch.nn.functional.cross_entropy(
+        head(hidden.flatten(0, 1)), torch.where(asked, target, -100), reduction="sum"
+    )
+    torch.testing.assert_close(loss, everywhere)
 
 
 def test_decoders_predict_the_next_token(place, causal_tokenizer) -> None:

@@ -1,14 +1,21 @@
-"""A loss asks the device for nothing: no number is read back, no shape depends on one, so GPUs never stand still."""
+"""Steps ask the device for nothing: no number is read back, no shape depends on one, so GPUs never stand still."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stiltgrid.backbone import load_backbone
 from stiltgrid.batching import make_batch
-from stiltgrid.cards import TaskCard
+from stiltgrid.cards import Model, TaskCard, TrainingSettings
+from stiltgrid.device import Compute
 from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.families import family
+from stiltgrid.prediction import Reader
+from stiltgrid.stage import Stage
+from stiltgrid.tokenization import read_special_tokens
+from stiltgrid.training_data import StageTask
+from tiny_models import write_backbone
 from torch.utils._python_dispatch import TorchDispatchMode
 
 HIDDEN = 8
@@ -63,3 +70,25 @@ def test_no_loss_waits_for_the_device(kind, packed):
     with NoWaiting():
         chosen.loss(card, head, states, batch).backward()
     assert np.isfinite(states.grad.sum().item())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_no_step_waits_before_its_losses_are_read(optimizer, tmp_path, tiny_tokenizer_folder):
+    columns = {"input_ids": [[5, 6, 7], [8, 9], [5, 7, 9, 6], [4]], "example": [0, 1, 2, 3], **COLUMNS["sequence"]}
+    data = Encoded(to_table(columns))
+    card = TaskCard("task", "sequence", "", "", ("en",), "accuracy", 64, labels=("a", "b"))
+    settings = TrainingSettings(batch_size=2, epochs=3.0, optimizer=optimizer, evaluate_every=10**9)
+    task = StageTask(card, family("sequence"), settings, data, data.example_offsets, np.arange(4), None, None)
+    reader = Reader(read_special_tokens(tiny_tokenizer_folder), Model("model", pooling="mean"))
+    backbone = load_backbone(write_backbone(tmp_path / "backbone", tiny_tokenizer_folder))
+    heads = torch.nn.ModuleDict({"task": task.build_head(backbone, reader)})
+    schedule, compute = np.zeros(6, dtype=np.int64), Compute(torch.device("cpu"), torch.float32)
+    stage = Stage("stage", backbone, heads, [task], schedule, settings, reader, compute, 1)
+    stage._read_every = 25  # as on a GPU
+    assert stage.packed
+    with NoWaiting():
+        for _ in range(4):
+            stage._step(0)
+    assert stage.state.step == 4 and not stage.state.log, "losses stay on the device"
+    stage._read_losses()
+    assert [line["step"] for line in stage.state.log] == [1, 2, 3, 4]

@@ -114,3 +114,8 @@ def test_orthogonalising_in_place_is_the_plain_iteration():
             plain = a * plain + (b * gram + c * gram @ gram) @ plain
         torch.testing.assert_close(orthogonalise(matrices).double(), plain, rtol=1e-4, atol=1e-5)
         assert torch.equal(matrices, given)
+
+
+def test_adamw_is_fused():
+    optimizer = adamw(decay_groups(parameters((3, 4), (4,)), 0.1), 0.01, 1e-8)
+    assert all(group["fused"] for group in optimizer.param_groups)

@@ -140,3 +140,17 @@ def test_reading_layers_in_passes_changes_nothing(score, retrieval, monkeypatch)
 def test_headline_is_test_where_it_was_scored_unless_the_card_says(score):
     assert score(card=sequence_card(headline_split="test"), head=sequence_card())[0]["split"] == "test"
     assert SequenceClassification.splits_batches
+
+
+def test_evaluation_keeps_nothing_for_gradients_and_sorts_by_length(score, monkeypatch):
+    plain, longest = SequenceClassification.predict, []
+
+    def watched(self, card, head, hidden, batch):
+        assert hidden.is_inference() and not head.training
+        longest.append(int(batch.lengths.max()))
+        return plain(self, card, head, hidden, batch)
+
+    monkeypatch.setattr(SequenceClassification, "predict", watched)
+    metrics, _ = score(head=sequence_card(), batch_tokens=200)
+    assert len(longest) > 3 and longest == sorted(longest, reverse=True)
+    assert metrics["provenance"]["computed_tokens"] < 1.1 * metrics["provenance"]["tokens"]

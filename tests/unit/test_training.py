@@ -15,6 +15,7 @@ from stiltgrid.cards import Recipe, TrainingSettings, as_params
 from stiltgrid.errors import SourceError
 from stiltgrid.families.base import Measurement
 from stiltgrid.families.sequence import SequenceClassification
+from stiltgrid.optimizers import NEWTON_SCHULZ
 from stiltgrid.seeding import derive_seed
 from stiltgrid.training import TrainingError, train_intermediate, train_target
 from stiltgrid.training_data import (
@@ -284,3 +285,24 @@ def test_weights_start_from_the_checkpoint(train, toy, place):
 def test_muon_learns_too(train, toy):
     _, record = train(with_settings(toy, epochs=5, optimizer="muon"))
     assert record["stages"][0]["best_score"] > 80, "chance is 50"
+
+
+def plainly_orthogonalised(matrices, iterations=5):
+    """Newton-Schulz as it is written down."""
+    a, b, c = NEWTON_SCHULZ
+    x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def test_fifty_steps_of_muon_have_the_losses_and_scores_of_the_plain_iteration(train, toy, tmp_path, monkeypatch):
+    task = with_settings(toy, optimizer="muon", max_steps=50, epochs=20, evaluate_every=25)
+    _, record = train(task)
+    monkeypatch.setattr("stiltgrid.optimizers.orthogonalise", plainly_orthogonalised)
+    _, plain = train(task, name="plain")
+    losses, wanted = ([line["loss"] for line in log_lines(tmp_path / name)] for name in ("tuned", "plain"))
+    assert len(losses) == 50 and losses == pytest.approx(wanted, abs=1e-5)
+    found = [[entry["score"] for entry in item["stages"][0]["evaluations"]] for item in (record, plain)]
+    assert found[0] == found[1]

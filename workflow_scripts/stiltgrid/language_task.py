@@ -103,9 +103,9 @@ class LanguageObjective:
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Summed over the predicted tokens; the vocabulary is scored at their positions only."""
-        target = batch.tokens["target"]
-        places = (target != NOT_ASKED).nonzero().squeeze(1)
-        return cross_entropy(head(batch.flat(hidden)[places]).float(), target[places], reduction="sum")
+        places = batch.places_on_device(np.flatnonzero(batch.numbers["target"] != NOT_ASKED))
+        scores = head(batch.flat(hidden)[places]).float()
+        return cross_entropy(scores, batch.tokens["target"][places], reduction="sum")
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,13 @@ class LanguageTask(StageTask):
         """
         batch = make_batch(self.train, rows, self.special.pad, causal=self.special.causal)
         inputs, targets = zip(*(self._drawn(int(row), step) for row in rows), strict=True)
-        target = torch.from_numpy(np.concatenate(targets).astype(np.int64))
-        return replace(batch, input_ids=torch.from_numpy(np.stack(inputs)), tokens={"target": target})
+        target = np.concatenate(targets).astype(np.int64)
+        return replace(
+            batch,
+            input_ids=torch.from_numpy(np.stack(inputs)),
+            tokens={"target": torch.from_numpy(target)},
+            numbers={"target": target},
+        )
 
     def loss_weight(self, rows: np.ndarray, step: int) -> float:
         """Tokens to be predicted."""
