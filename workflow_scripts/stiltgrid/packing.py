@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"  # names of attention functions in transformers
-GROUP_PRICE = 1500  # of one more group, in pairs of tokens that attention compares (measured on a CPU)
+GROUP_PRICE = 3000  # of one more group, in pairs of tokens that attention compares (measured on a CPU)
 # What a model may hand to attention that this one does not do; such models stay padded.
 REFUSED = ("position_bias", "sliding_window", "softcap", "s_aux")
 
