@@ -1,8 +1,10 @@
-"""What share of the tokens that training computes is padding, on real data and without training anything.
+"""How many tokens training computes for each useful one, without training anything.
 
     python benchmarks/padding.py --preset presets/local_mirror.yaml --data-dir ../shared/data
+    python benchmarks/padding.py --preset config.yaml --encoded results/encoded/mini
 
-Encodes the training data of some tasks as the grid would and plans optimiser steps on it. Ways beside each other:
+Encodes the training data of some tasks as the grid would (or reads what a grid has encoded) and plans optimiser steps
+on it. Ways beside each other:
 every sequence padded to the task's maximum length; each step padded to its longest sequence; this project's plans of
 micro-batches of similar lengths, which backbones get that cannot be packed (for the preset's model on a CPU, XLM-R Base
 on a CPU, XLM-R Large on a GPU, where passes of few tokens are bound by launches, so that padding costs no time); and
@@ -14,7 +16,7 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,9 @@ TASKS = ("squad_v1", "squad_v2", "anli_plus", "mnli", "qqp", "udpos", "panx", "h
 WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu", "packed", "attention")
 
 
-def read_preset(path: Path, data_dir: Path) -> Grid:
-    """The preset's grid on a mirror."""
-    return load_grid({**read_yaml(path), "data_dir": str(data_dir)}, ROOT)
+def read_preset(path: Path, data_dir: Path | None) -> Grid:
+    """The preset's grid, on a mirror where one is given."""
+    return load_grid({**read_yaml(path), **({"data_dir": str(data_dir)} if data_dir else {})}, ROOT)
 
 
 def tokenizer_of(grid: Grid, data_dir: Path, vocabulary: int | None, folder: Path) -> Path:
@@ -79,7 +81,7 @@ def costs_of(grid: Grid) -> dict[str, PassCost]:
 def shares(
     data: Encoded, card: TaskCard, ways: Mapping[str, PassCost], batch_size: int, steps: int, limit: int
 ) -> dict[str, float]:
-    """Padding's share of computed tokens for each way of batching, over the same seeded steps."""
+    """Computed by useful tokens for each way of batching, over the same seeded steps."""
     kind, offsets = family(card.family), data.example_offsets
     order = ExampleOrder(np.arange(len(offsets) - 1), seed=1)
     computed = dict.fromkeys(WAYS, 0)
@@ -88,7 +90,7 @@ def shares(
         examples = order.take(batch_size)
         whole = plan_step(data, offsets, examples, limit, PassCost(), splits_batches=False)[0]
         useful += int(data.lengths[whole].sum())
-        computed["maximum"] += card.max_length * len(whole)
+        computed["maximum"] += (card.max_length or int(data.lengths.max())) * len(whole)
         computed["step"] += int(data.lengths[whole].max()) * len(whole)
         for name, cost in ways.items():
             plan = plan_step(data, offsets, examples, limit, cost, kind.splits_batches, kind.splits_examples)
@@ -98,15 +100,33 @@ def shares(
             batch = make_batch(data, part, 0, packed=True)
             computed["packed"] += batch.computed_tokens
             computed["attention"] += batch.packing.attended if batch.packing else 0
-    return {name: 1 - useful / value for name, value in computed.items()}
+    return {name: value / useful for name, value in computed.items()}
+
+
+def sources(options: argparse.Namespace, grid: Grid, scratch: Path) -> Iterator[tuple[TaskCard, Encoded]]:
+    """Each task's card and encoded training data."""
+    if options.encoded:
+        asked = options.tasks or [path.parent.name for path in sorted(options.encoded.glob("*/train.arrow"))]
+        for name in asked:
+            yield grid.cards[name], read_encoded(options.encoded / name / "train.arrow")
+        return
+    tokenizer = tokenizer_of(grid, options.data_dir, options.vocabulary, scratch)
+    for name in options.tasks or TASKS:
+        card = grid.cards[name]
+        if options.own_lengths:
+            own = card_from(name, read_yaml(ROOT / "tasks" / f"{name}.yaml"))
+            card = replace(card, max_length=own.max_length, options=own.options)
+        yield card, encoded_task(grid, card, options.data_dir, tokenizer, scratch)
 
 
 def main() -> None:
-    """Print one line a task: padding's share of computed tokens in per cent."""
+    """Print a Markdown table: a line a task, computed by useful tokens for each way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", type=Path, default=ROOT / "presets" / "local_mirror.yaml")
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--data-dir", type=Path, help="a mirror, whose data are encoded first")
+    where.add_argument("--encoded", type=Path, help="a folder of a grid's encoded data, results/encoded/MODEL")
+    parser.add_argument("--tasks", nargs="+", help="all that a grid has encoded, or some of the mirror's")
     parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer; the preset's by default")
     parser.add_argument("--own-lengths", action="store_true", help="the cards' lengths and windows, not the preset's")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -114,22 +134,17 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=16384, help="tokens of a micro-batch at most")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    grid = read_preset(options.preset, options.data_dir.resolve())
-    write = sys.stdout.write
-    write("padding, % of computed tokens; length and mean of useful tokens are a sequence's\n")
-    write("\t".join(["task", "family", "length", "tokens", *WAYS]) + "\n")
+    grid = read_preset(options.preset, options.data_dir and options.data_dir.resolve())
     costs = costs_of(grid)
+    write = sys.stdout.write
+    titles = ["task", "family", "longest", "mean tokens", *WAYS]
+    write("| " + " | ".join(titles) + " |\n| --- | --- |" + " ---: |" * (len(titles) - 2) + "\n")
     with tempfile.TemporaryDirectory() as scratch:
-        tokenizer = tokenizer_of(grid, options.data_dir, options.vocabulary, Path(scratch))
-        for name in options.tasks:
-            card = grid.cards[name]
-            if options.own_lengths:
-                own = card_from(name, read_yaml(ROOT / "tasks" / f"{name}.yaml"))
-                card = replace(card, max_length=own.max_length, options=own.options)
-            data = encoded_task(grid, card, options.data_dir, tokenizer, Path(scratch))
+        for card, data in sources(options, grid, Path(scratch)):
             found = shares(data, card, costs, options.batch_size, options.steps, options.limit)
-            values = [f"{100 * found[column]:.1f}" for column in WAYS]
-            write("\t".join([name, card.family, str(card.max_length), f"{data.lengths.mean():.0f}", *values]) + "\n")
+            values = [f"{found[column]:.2f}" for column in WAYS]
+            line = [card.name, card.family, str(data.lengths.max()), f"{data.lengths.mean():.0f}", *values]
+            write("| " + " | ".join(line) + " |\n")
             sys.stdout.flush()
 
 
