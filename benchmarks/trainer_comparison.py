@@ -202,6 +202,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--task", default="anli_plus", help="a task of the family sequence")
     parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer; the preset's by default")
+    parser.add_argument("--pieces", type=int, help="rows of the embedding table, as 250002 of XLM-R; the tokenizer's")
     parser.add_argument("--hidden", type=int, help="hidden size; the preset's by default")
     parser.add_argument("--layers", type=int, help="layers; the preset's by default")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -222,7 +223,7 @@ def main() -> None:
             shape["num_attention_heads"] = max(1, options.hidden // 64)
         if options.layers:
             shape["num_hidden_layers"] = options.layers
-        pieces = options.vocabulary or pretrain["tokenizer"]["vocabulary"]
+        pieces = options.pieces or options.vocabulary or pretrain["tokenizer"]["vocabulary"]
         special = read_special_tokens(tokenizer)
         more = {"vocab_size": pieces, "pad_token_id": special.pad, "num_labels": len(card.labels)}
         config = AutoConfig.for_model(shape.pop("model_type"), max_position_embeddings=514, **more, **shape)
