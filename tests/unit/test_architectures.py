@@ -199,6 +199,12 @@ def test_published_weights_are_kept_to_the_last_bit(fetched):
     assert not hasattr(model, "vision_tower")
 
 
+def test_half_weights_are_not_read_twice(fetched, tmp_path, monkeypatch):
+    save_backbone(fetched.backbone, tmp_path, torch.bfloat16)
+    monkeypatch.setattr("stiltgrid.backbone.load_file", None)
+    assert {value.dtype for value in load_backbone(tmp_path).model.parameters()} == {torch.float32}
+
+
 def everything(model):
     """Weights, and buffers whether they are saved or not."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}

@@ -118,3 +118,12 @@ def test_a_table_that_is_mostly_used_or_frozen_is_left_whole(place):
     assert isinstance(cut_to_used(model, half[:-2]), UsedRows)
     model.set_input_embeddings(table)
     assert cut_to_used(model, half[:4]) is None, "frozen: by the cut itself"
+
+
+@pytest.mark.parametrize("part", [{"freeze": "embeddings"}, {"lora": {"rank": 2}}])
+def test_data_are_not_searched_for_a_table_that_is_not_trained(
+    place, toy, tiny_tokenizer_folder, tmp_path, monkeypatch, part
+):
+    monkeypatch.setattr("stiltgrid.training.used_ids", None)
+    task = {**toy, "settings": {**toy["settings"], "max_steps": 2, **part}}
+    assert train(place, tiny_tokenizer_folder, [task], tmp_path / "out")[1]["steps"] == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
 from transformers.initialization import no_init_weights
@@ -179,8 +180,8 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
     if not weights.is_file():
         found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
         raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
-    plain = dtype == torch.float32 and not (path / "adapter_config.json").is_file()
     try:
+        plain = dtype == torch.float32 and not (path / "adapter_config.json").is_file() and _holds_float32(weights)
         if plain and (model := _own_form(config, load_file(weights))) is not None:
             return Backbone(model)
         model, report = auto_class(config).from_pretrained(
@@ -211,6 +212,13 @@ def build_backbone(
     )
     _refuse_gaps(report["missing_keys"], Path(folder) / "model.safetensors")
     return Backbone(model)
+
+
+def _holds_float32(weights: Path) -> bool:
+    """Whether a file's floating numbers are all float32, by its header: half ones need not be read to be told."""
+    with safe_open(weights, framework="pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no mapping)
+    return not any("F" in kind and kind != "F32" for kind in kinds)
 
 
 def _own_form(config: Any, state: Mapping[str, torch.Tensor]) -> Any:

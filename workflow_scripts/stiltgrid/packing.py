@@ -3,7 +3,7 @@
 All layers but attention see one row of real tokens. Attention gathers the sequences by length into a few groups, each
 padded to its longest, and computes these one by one (anywhere), or takes a kernel for sequences of unequal lengths
 (GPUs). It stands in transformers' registry of attention functions, so every model that looks its attention up there
-can be packed; `packing_refused` tries a model out on two short sequences before it is trusted.
+can be packed; `Backbone.learn_packing` tries a model out on short sequences before it is trusted.
 """
 
 from collections.abc import Callable

@@ -190,8 +190,8 @@ class _Run:
         self._families = {task.card.name: task.card.family for task in tasks}
 
     def _used_ids(self, tasks: Sequence[StageTask], recipe: Recipe) -> np.ndarray | None:
-        """Ids that a stage looks up; None for a language model, which predicts all there are."""
-        if recipe.mlm is not None:
+        """Ids that a stage looks up; None for a language model, which predicts all there are, or a frozen table."""
+        if recipe.mlm is not None or self.settings.lora or self.settings.freeze:
             return None
         data = [*(task.train for task in tasks), *(task.dev.encoded for task in tasks if task.dev is not None)]
         return used_ids(data, self.reader.special)

@@ -1,6 +1,6 @@
 """Training only those rows of the vocabulary's table that a stage's data hold.
 
-A multilingual vocabulary has hundreds of thousands of rows, an English task uses a tenth of them. The others get no
+A multilingual vocabulary has hundreds of thousands of rows, an English task uses a part of them. The others get no
 gradient, so their moments stay zero and all that AdamW does to them is weight decay, w ← (1 - ηλ) w in each step
 (Loshchilov & Hutter 2019), which can as well be done once, when the stage ends. The same training, then, but for the
 last bits, without gradients, moments and updates of what never occurs.
