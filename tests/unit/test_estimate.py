@@ -24,7 +24,7 @@ PRETRAIN = {
 CONFIG = {
     "source": "local", "data_dir": "tests/data/mirror", "models": {"tiny": {"pretrain": PRETRAIN}},
     "intermediates": ["none", "mnli"], "targets": ["xnli"], "seeds": [1], "tasks": {"xnli": {"languages": ["en"]}},
-    "training": {"all": {"batch_size": 4, "epochs": 2, "dev_examples": 5, "evaluate_every": 3}},
+    "training": {"all": {"batch_size": 4, "epochs": 2, "dev_examples": 5, "evaluate_every": 3, "dev_share": None}},
 }  # fmt: skip
 DRY_RUN = """
 rule pretrain_backbone:
@@ -102,8 +102,11 @@ def test_mixtures_by_hand():
     assert stage_work(tasks, Recipe("capped", ("a", "b"), cap=100), settings) == Work(20 * 10 * 15, 40)
     # A budget of 40 examples: 30 and 10.
     assert stage_work(tasks, Recipe("few", ("a", "b"), examples=40), settings) == Work(4 * 10 * 12.5, 40)
-    own = TrainingSettings(max_steps=8, evaluate_every=4)
+    own = TrainingSettings(max_steps=8, evaluate_every=4, dev_share=0.03)
     assert stage_work(tasks, mixed, own) == Work(8 * 10 * 12.5, 2 * 40)
+    # Of 1000 tokens and twice 40 that is 2.6 %; of 2 % one look is left, of 0.8 % half of it: two examples.
+    for share, tokens in ((0.02, 40), (0.008, 20)):
+        assert stage_work(tasks, mixed, own.override({"dev_share": share})) == Work(8 * 10 * 12.5, tokens)
     assert stage_work([*tasks, ("c", None, None, settings)], mixed, settings).unknown == {"c"}
 
 

@@ -185,7 +185,7 @@ def test_a_backbone_alone_gets_a_new_head_and_other_weights_are_refused(place, t
 
 def test_only_the_backbone_goes_on_from_language_modelling_beside_a_task(place, tiny_tokenizer_folder, tmp_path):
     toy = write_task(tmp_path / "toy", tiny_tokenizer_folder, sequence_card())
-    task = with_settings(toy, epochs=2, evaluate_every=6)
+    task = with_settings(toy, epochs=2, evaluate_every=6, dev_share=None)
 
     def trained(name: str, tasks: list, **more):
         recipe = {**as_params(Recipe(name, tuple("toy" for _ in tasks), **more)), "text": str(place / "text.arrow")}

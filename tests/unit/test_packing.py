@@ -143,7 +143,7 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
 def test_fifty_steps_have_the_same_losses_and_no_padding(place, tiny_tokenizer_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("stiltgrid.heads.DROPOUT", 0.0)
     task = write_task(place / "toy", tiny_tokenizer_folder, sequence_card())
-    task = with_settings(task, max_steps=50, epochs=20, learning_rate=5e-4, evaluate_every=25)
+    task = with_settings(task, max_steps=50, epochs=20, learning_rate=5e-4, evaluate_every=25, dev_share=None)
 
     def run(name):
         train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / name, {})

@@ -66,7 +66,7 @@ def tasks(place, tiny_tokenizer_folder):
         write_task(place / name, tiny_tokenizer_folder, sequence_card(name), train=50, seed=seed)
         for name, seed in (("first", 1), ("second", 9))
     ]
-    return [with_settings(task, batch_size=9, epochs=1.0, evaluate_every=5) for task in made]
+    return [with_settings(task, batch_size=9, epochs=1.0, evaluate_every=5, dev_share=0.4) for task in made]
 
 
 def arguments(place, tokenizer, tasks, out, backbone="backbone"):
@@ -109,6 +109,7 @@ def test_two_processes_come_to_what_one_comes_to(place, tasks, tiny_tokenizer_fo
     assert "processes" not in records[0] and records[1]["processes"] == 2
     stages = [record["stages"][0] for record in records]
     assert stages[0]["evaluations"] == stages[1]["evaluations"]
+    assert stages[0]["looks"] == stages[1]["looks"] and stages[0]["looks"]["planned"] < stages[0]["looks"]["asked"]
     limits = [stage["micro_batch_tokens"] for stage in stages]
     assert max(limits[1]) < min(limits[0]), "the second was short of memory, so both have halved their micro-batches"
 

@@ -186,7 +186,10 @@ def test_memory_is_for_what_is_trained(place, toy, tiny_tokenizer_folder, tmp_pa
 @pytest.mark.parametrize("at", [4, 15])
 def test_a_stopped_job_goes_on_to_the_same_bytes(place, toy, second, tiny_tokenizer_folder, tmp_path, part, first, at):
     """Two stages; in the second, weights that it does not train may have been trained by the first."""
-    tasks = [with_settings(toy, evaluate_every=4, **(part if first else {})), with_settings(second, **part)]
+    tasks = [
+        with_settings(toy, evaluate_every=4, dev_share=None, **(part if first else {})),
+        with_settings(second, **part),
+    ]
 
     def run(out: Path, keeper: Keeper | None = None) -> tuple[bytes, bytes]:
         train_target(place / "backbone", tiny_tokenizer_folder, tasks, MODEL, 1, 1, out, {}, keeper)

@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(train, toy, 
 
 
 def test_training_learns_and_its_record_tells_how(train, toy, tmp_path):
-    _, record = train(with_settings(toy, epochs=5, evaluate_every=6))
+    _, record = train(with_settings(toy, epochs=5, evaluate_every=6, dev_share=None))
     stage = record["stages"][0]
     assert stage["best_score"] > 90, "the label stands in one word: chance is 50"
     assert stage["steps"] == stage["planned_steps"] == 30
@@ -115,7 +115,7 @@ def scripted(monkeypatch, scores):
 
 def test_early_stopping_brings_the_best_weights_back(train, toy, monkeypatch):
     told = scripted(monkeypatch, [10.0, 50.0, 20.0, 50.0, 30.0])
-    weights, record = train(with_settings(toy, epochs=9, evaluate_every=2, patience=3))
+    weights, record = train(with_settings(toy, epochs=9, evaluate_every=2, patience=3, dev_share=None))
     stage = record["stages"][0]
     assert (stage["best_step"], stage["best_score"], stage["steps"]) == (4, 50.0, 10)
     for key, value in told.heads[1].items():
@@ -125,7 +125,7 @@ def test_early_stopping_brings_the_best_weights_back(train, toy, monkeypatch):
 
 def test_the_last_evaluation_may_be_the_best(train, toy, monkeypatch):
     told = scripted(monkeypatch, [10.0, 5.0, 60.0])
-    weights, record = train(with_settings(toy, max_steps=5, evaluate_every=2))
+    weights, record = train(with_settings(toy, max_steps=5, evaluate_every=2, dev_share=None))
     assert record["stages"][0]["best_step"] == 5
     assert all(torch.equal(weights[key], value) for key, value in told.heads[-1].items())
 
@@ -175,7 +175,7 @@ def test_a_killed_job_leaves_nothing(place, toy, tiny_tokenizer_folder, tmp_path
     monkeypatch.setattr(training.Stage, "_evaluate", lambda self: started.set() or time.sleep(60))
 
     def job():
-        task = with_settings(toy, epochs=100, evaluate_every=3)
+        task = with_settings(toy, epochs=100, evaluate_every=3, dev_share=None)
         train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / "tuned", {})
 
     child = multiprocessing.get_context("fork").Process(target=job)
@@ -283,7 +283,7 @@ def test_weights_start_from_the_checkpoint(train, toy, place):
 
 
 def test_muon_learns_too(train, toy):
-    _, record = train(with_settings(toy, epochs=5, optimizer="muon"))
+    _, record = train(with_settings(toy, epochs=5, optimizer="muon", dev_share=None))
     assert record["stages"][0]["best_score"] > 80, "chance is 50"
 
 
@@ -298,7 +298,7 @@ def plainly_orthogonalised(matrices, iterations=5):
 
 
 def test_fifty_steps_of_muon_have_the_losses_and_scores_of_the_plain_iteration(train, toy, tmp_path, monkeypatch):
-    task = with_settings(toy, optimizer="muon", max_steps=50, epochs=20, evaluate_every=25)
+    task = with_settings(toy, optimizer="muon", max_steps=50, epochs=20, evaluate_every=25, dev_share=None)
     _, record = train(task)
     monkeypatch.setattr("stiltgrid.optimizers.orthogonalise", plainly_orthogonalised)
     _, plain = train(task, name="plain")

@@ -33,7 +33,7 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
 def toy(place, tiny_tokenizer_folder):
     """Fifty steps with weight decay."""
     task = write_task(place / "toy", tiny_tokenizer_folder, sequence_card(), train=400)
-    more = {"batch_size": 8, "evaluate_every": 10, "patience": None, "weight_decay": 0.1}
+    more = {"batch_size": 8, "evaluate_every": 10, "patience": None, "dev_share": None, "weight_decay": 0.1}
     return with_settings(task, max_steps=50, epochs=20.0, learning_rate=0.003, **more)
 
 

@@ -99,6 +99,7 @@ class TrainingSettings:
     evaluate_every: int | None = None
     patience: int | None = 30
     dev_examples: int | None = 500
+    dev_share: float | None = 0.05
     micro_batch_tokens: int = 16384
     precision: str = "auto"
     gradient_checkpointing: bool = False

@@ -6,6 +6,7 @@ configuration's `estimate.tokens_per_second`.
 
 import json
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,10 @@ from stiltgrid.budget import mixing_weights, share_budget
 from stiltgrid.cards import Grid, Recipe, TrainingSettings
 from stiltgrid.data_sizes import DataSizes, Size
 from stiltgrid.grid_paths import TEXT_BATCH, TEXT_LENGTH
+from stiltgrid.looks import FORWARD_SHARE, epoch_steps, plan_looks
 from stiltgrid.planned import PlannedJob
 from stiltgrid.recipes import row_settings, task_settings
 
-# A forward pass costs a third of one with its gradients (Kaplan et al. 2020, section 2.1).
-FORWARD_SHARE = 1 / 3
 HOUR = 3600
 RULES = {"pretrain_backbone": "pretrain", "train_intermediate": "intermediate", "train_target": "target",
          "score_target": "score"}  # fmt: skip
@@ -73,7 +73,7 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
     """Tokens of one stage: (name, training data, development data, settings) of its tasks, and the recipe's settings.
 
     A step takes `batch_size` examples of one task, by the recipe's mixing weights; each look at the development
-    data reads `dev_examples` of every task.
+    data reads `dev_examples` of every task, or as many as `dev_share` allows.
     """
     unknown = frozenset(name for name, train, _, _ in tasks if train is None)
     if unknown:
@@ -88,10 +88,12 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
     weights = mixing_weights(counts, recipe)
     batch = sum(share * item[3].batch_size * item[1].mean for share, item in zip(weights, known, strict=True))
     epochs = max([1.0, *(item[3].epochs for item in known)])
-    looks = math.ceil((steps + text) / (own.evaluate_every or max(1, math.ceil((steps + text) / epochs))))
-    dev = sum(min(dev.examples, settings.dev_examples or dev.examples) * dev.mean
-              for _, _, dev, settings in known if dev is not None)  # fmt: skip
-    return Work(steps * batch + text * _text_tokens(recipe.mlm), looks * dev)
+    trained = steps * batch + text * _text_tokens(recipe.mlm)
+    sizes = [min(dev.examples, settings.dev_examples or dev.examples) for _, _, dev, settings in known if dev]
+    means = [dev.mean for _, _, dev, _ in known if dev]
+    looks = plan_looks(steps + text, own.evaluate_every or epoch_steps(steps + text, epochs), trained, own.dev_share,
+                       sizes, lambda counts: sum(map(operator.mul, counts, means)))  # fmt: skip
+    return Work(trained, looks.number * looks.tokens)
 
 
 def _text_steps(steps: int, mlm: Mapping[str, Any] | None) -> int:

@@ -12,17 +12,19 @@ from tqdm import tqdm
 
 from stiltgrid.backbone import Backbone
 from stiltgrid.cards import TrainingSettings
+from stiltgrid.development import dev_score, plan_development
 from stiltgrid.device import Compute
 from stiltgrid.errors import StiltgridError
-from stiltgrid.optimizers import Muon, adamw, decay_groups, linear_schedule, set_rate, split_matrices
+from stiltgrid.optimizers import linear_schedule, set_rate
 from stiltgrid.planning import pass_cost, plan_step
-from stiltgrid.prediction import Reader, TokenCount, predict_all
+from stiltgrid.prediction import Reader, TokenCount
 from stiltgrid.resume import Keeper, SavedState
 from stiltgrid.seeding import derive_seed
 from stiltgrid.stage_state import stage_state
 from stiltgrid.team import ALONE, Team
+from stiltgrid.trainable import stage_optimizers
 from stiltgrid.training_data import StageTask
-from stiltgrid.used_rows import UsedRows, decay_left
+from stiltgrid.used_rows import cut_table, decay_left
 
 LOG = logging.getLogger(__name__)
 LOG_LINES = 1000
@@ -65,37 +67,26 @@ class Stage:
         team: Team = ALONE,
     ) -> None:
         self.team = team
-        self.name, self.backbone, self.heads, self.tasks = name, backbone, heads, tasks
+        self.name, self.backbone, self.heads = name, backbone, heads
         self.schedule, self.settings, self.reader, self.compute = schedule, settings, reader, compute
+        self.tasks, self.looks = plan_development(name, tasks, schedule, settings)
         self.orders = [task.order(derive_seed(seed, name, task.card.name, "order")) for task in tasks]
         # Once each: the head of a language model shares the table of the vocabulary with the backbone.
         every = dict.fromkeys([*backbone.parameters(), *heads.parameters()])
         self.parameters = [item for item in every if item.requires_grad]
         # With the rows that the data do not hold: they decay as if they were trained.
-        table = backbone.token_embeddings
-        spared = table.spared if isinstance(table, UsedRows) else 0
+        self.cut = cut_table(backbone.token_embeddings)
+        spared = 0 if self.cut is None else self.cut.spared
         self.trained_parameters = sum(item.numel() for item in self.parameters) + spared
         # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
         self.carried: Sequence[torch.nn.Parameter] = ()
-        self.optimizers = self._optimizers()
+        self.optimizers = stage_optimizers(backbone, self.parameters, settings)
         self.packed = backbone.learn_packing(compute)
         self.cost = pass_cost(compute.device.type, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.best: list[torch.Tensor] | None = None
         self._unread: deque[tuple[int, int, np.ndarray, torch.Tensor, dict[str, Any]]] = deque()
         self._read_every = 1 if compute.device.type == "cpu" else 25
-
-    def _optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW, or Muon for the backbone's matrices and AdamW for the rest."""
-        settings = self.settings
-        matrices = split_matrices(self.backbone)[0] if settings.optimizer == "muon" else []
-        taken = {id(item) for item in matrices}
-        rest = decay_groups((item for item in self.parameters if id(item) not in taken), settings.weight_decay)
-        found: list[torch.optim.Optimizer] = [adamw(rest, settings.learning_rate, settings.adam_epsilon)]
-        if matrices:
-            decay = settings.weight_decay
-            found.append(Muon(matrices, settings.learning_rate, weight_decay=decay, match_adamw=True))
-        return found
 
     def _clear_gradients(self) -> None:
         for optimizer in self.optimizers:
@@ -119,9 +110,8 @@ class Stage:
                 bar.update()
         self._read_losses()
         self._restore_best()
-        table = self.backbone.token_embeddings
-        if isinstance(table, UsedRows):
-            table.decayed = decay_left(map(self._rate, range(self.state.best_step)), self.settings.weight_decay)
+        if self.cut is not None:
+            self.cut.decayed = decay_left(map(self._rate, range(self.state.best_step)), self.settings.weight_decay)
         return self.state
 
     def _rate(self, step: int) -> float:
@@ -136,12 +126,7 @@ class Stage:
         return replace(state, facts={**state.facts, **self._around()})
 
     def _evaluation_is_due(self) -> bool:
-        step, every = self.state.step, self.settings.evaluate_every or self._epoch_steps()
-        return step != self.state.evaluated and (step % every == 0 or step == len(self.schedule))
-
-    def _epoch_steps(self) -> int:
-        longest = max(task.settings.epochs for task in self.tasks)
-        return max(1, int(np.ceil(len(self.schedule) / max(1.0, longest))))
+        return self.state.step != self.state.evaluated and self.looks.due(self.state.step)
 
     def _step(self, which: int) -> None:
         """One optimiser step on exactly `batch_size` examples of one task."""
@@ -231,13 +216,8 @@ class Stage:
                 f"{place}: out of memory ({reason}), and a micro-batch cannot be less than {smallest}; "
                 "lower max_length or set gradient_checkpointing: true"
             )
-        LOG.warning(
-            "%s: out of memory; micro_batch_tokens lowered to %d, still %d examples a step (%s)",
-            place,
-            limits[which],
-            len(examples),
-            reason,
-        )
+        told = "%s: out of memory; micro_batch_tokens lowered to %d, still %d examples a step (%s)"
+        LOG.warning(told, place, limits[which], len(examples), reason)
 
     def _backward(self, task: StageTask, batch: Any, weight: float) -> torch.Tensor:
         with self.compute.autocast():
@@ -299,23 +279,7 @@ class Stage:
         return {task.card.name: self._dev_score(task, count) for task in self.tasks if task.dev is not None}
 
     def _dev_score(self, task: StageTask, count: TokenCount) -> float:
-        """The task's headline metric on its dev set, 0 to 100, averaged over languages."""
-        assert task.dev is not None
-        encoded, rows = task.dev.encoded, task.dev.rows
-        outputs = predict_all(
-            self.backbone,
-            task.family,
-            task.card,
-            self.heads[task.card.name],
-            encoded,
-            self.reader,
-            self.compute,
-            task.settings.micro_batch_tokens,
-            count,
-        )
-        predictions = task.family.decode(task.card, outputs, encoded.scalars, rows, {})
-        found = task.family.measure(task.card, predictions, rows)
-        return float(np.mean([item.value for item in found if item.metric == task.card.metric]))
+        return dev_score(task, self.backbone, self.heads[task.card.name], self.reader, self.compute, count)
 
     def _keep_best(self) -> None:
         if self.state.step == len(self.schedule):

@@ -8,7 +8,7 @@ when the stage ends, and frozen embeddings are what they were. `peft` is importe
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from stiltgrid.backbone import Backbone
 from stiltgrid.cards import TrainingSettings
 from stiltgrid.errors import StiltgridError
+from stiltgrid.optimizers import Muon, adamw, decay_groups, split_matrices
 from stiltgrid.used_rows import cut_to_used
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +56,20 @@ def trained_part(
         backbone.reader.set_input_embeddings(cut.whole[0])
     for item in before:
         item.requires_grad_(True)
+
+
+def stage_optimizers(
+    backbone: Backbone, parameters: Iterable[torch.nn.Parameter], settings: TrainingSettings
+) -> list[torch.optim.Optimizer]:
+    """AdamW, or Muon for the backbone's matrices and AdamW for the rest of the parameters."""
+    matrices = split_matrices(backbone)[0] if settings.optimizer == "muon" else []
+    taken = {id(item) for item in matrices}
+    rest = decay_groups((item for item in parameters if id(item) not in taken), settings.weight_decay)
+    found: list[torch.optim.Optimizer] = [adamw(rest, settings.learning_rate, settings.adam_epsilon)]
+    if matrices:
+        decay = settings.weight_decay
+        found.append(Muon(matrices, settings.learning_rate, weight_decay=decay, match_adamw=True))
+    return found
 
 
 def _adapters(backbone: Backbone, lora: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from stiltgrid.backbone import load_backbone
 from stiltgrid.budget import draw_budget, refuse_shortfall, share_budget
 from stiltgrid.cards import Model, Recipe, TrainingSettings, as_params, from_params
 from stiltgrid.checkpoints import save_backbone, save_tuned
+from stiltgrid.development import looks_record
 from stiltgrid.device import prepare_compute
 from stiltgrid.files import atomic_path, write_json
 from stiltgrid.language_task import interleaved, load_language_task
@@ -256,6 +257,7 @@ def _record(stage: Stage, state: LoopState, seconds: float) -> dict[str, Any]:
         "planned_steps": len(stage.schedule),
         "best_step": state.best_step,
         "best_score": state.best_score,
+        "looks": looks_record(stage.tasks, stage.looks),
         "evaluations": state.evaluations,
         "tokens": state.tokens.real,
         "computed_tokens": state.tokens.computed,

@@ -33,6 +33,12 @@ class DevSet:
     encoded: Encoded
     rows: pa.Table
 
+    def fewer(self, kind: Family, wanted: int) -> "DevSet":
+        """`wanted` of them of each language, drawn as the family draws; all where there are no more."""
+        if wanted >= self.rows.num_rows:
+            return self
+        return _drawn(kind, self.encoded, self.rows, wanted)
+
 
 @dataclass(frozen=True)
 class StageTask:
@@ -51,6 +57,12 @@ class StageTask:
     def steps(self) -> int:
         """Optimiser steps of all epochs, `max_steps` at most."""
         return steps_for(len(self.pool), self.settings)
+
+    @property
+    def mean_tokens(self) -> float:
+        """Tokens of an example that may be drawn."""
+        edges = self.train.offsets[self.offsets]
+        return float((edges[self.pool + 1] - edges[self.pool]).mean())
 
     def order(self, seed: int) -> ExampleOrder:
         """The stream of example numbers that the steps take."""
@@ -123,14 +135,18 @@ def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: 
         rows = pq.read_table(task["dev_rows"])
     encoded = read_encoded(task["dev"])
     check_lengths(encoded, limit, task["dev"])
+    dev = _drawn(kind, encoded, rows, wanted, pc.equal(rows.column("language"), "en"))
+    return dev if dev.rows.num_rows else None
+
+
+def _drawn(kind: Family, encoded: Encoded, rows: pa.Table, wanted: int | None, first: Any = None) -> DevSet:
+    """`wanted` rows (all where None) of those that the mask `first` marks, or of all where it marks none."""
     numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
-    english = numbered.filter(pc.equal(numbered.column("language"), "en"))
-    numbered = english if english.num_rows else numbered
+    marked = numbered if first is None else numbered.filter(first)
+    numbered = marked if marked.num_rows else numbered
     if wanted is not None:
         numbered = kind.subsample(numbered, wanted)
     chosen = numbered.column("row").to_numpy()
-    if not len(chosen):
-        return None
     return DevSet(encoded.take_examples(chosen), rows.take(pa.array(chosen)))
 
 

@@ -80,6 +80,11 @@ def cut_to_used(reader: Any, used: np.ndarray) -> UsedRows | None:
     return cut
 
 
+def cut_table(table: torch.nn.Module) -> UsedRows | None:
+    """The table where it is cut to used rows."""
+    return table if isinstance(table, UsedRows) else None
+
+
 def decay_left(rates: Iterable[float], weight_decay: float) -> float:
     """What steps at these learning rates leave of a weight that has no gradient: the product of 1 - ηλ."""
     left = 1.0
