@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from stiltgrid import packing
 from stiltgrid.backbone import Backbone, load_backbone
 from stiltgrid.batching import make_batch
 from stiltgrid.device import Compute
@@ -14,7 +15,7 @@ from stiltgrid.packing import length_groups, pack
 from stiltgrid.planning import fill, plan_step
 from stiltgrid.training import train_target
 from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_backbone, write_task
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AutoConfig, AutoModel
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -102,6 +103,42 @@ def test_a_sequence_sees_nothing_of_its_neighbours():
     assert torch.equal(first[:4], second[:4]) and not torch.equal(first[4:], second[4:])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("causal", [False, True])
+def test_one_node_gives_what_each_sequence_alone_gives(causal, dtype, monkeypatch):
+    torch.manual_seed(2)
+    rows = [torch.randn(sum(LENGTHS), 2, 8, dtype=dtype, requires_grad=True) for _ in range(3)]
+    above = torch.randn(sum(LENGTHS), 2, 8, dtype=dtype)
+    how = packing._How(0.0, causal, 0.3)
+
+    def alone(rows, packed, how):
+        parts = zip(*(row.transpose(0, 1).split(LENGTHS, 1) for row in rows), strict=True)
+        states = [scaled_dot_product_attention(*part, is_causal=how.causal, scale=how.scale) for part in parts]
+        return torch.cat(states, 1).transpose(0, 1)
+
+    def found(kernel):
+        states = kernel(rows, pack(np.array(LENGTHS)), how)
+        return [states.detach(), *torch.autograd.grad(states, rows, above)]
+
+    wanted, ours = found(alone), found(packing._grouped)
+    tolerance = {} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
+    torch.testing.assert_close(ours, wanted, **tolerance)
+    monkeypatch.setattr(packing._Grouped, "apply", None)
+    monkeypatch.setattr(packing, "FORWARD", None)
+    torch.testing.assert_close(found(packing._grouped), wanted, **tolerance)
+
+
+def test_what_the_kernels_lack_goes_another_way():
+    rows = [torch.randn(sum(LENGTHS), 2, 8, requires_grad=True) for _ in range(3)]
+    packed = pack(np.array(LENGTHS))
+    states = packing._grouped(rows, packed, packing._How(0.5, False, None))
+    assert "_Grouped" not in type(states.grad_fn).__name__, "dropout"
+    whole = packing._grouped(rows, packed, packing._How(0.0, False, None))
+    assert "_Grouped" in type(whole.grad_fn).__name__ and not torch.equal(states, whole)
+    with torch.inference_mode():
+        assert torch.equal(packing._grouped(rows, packed, packing._How(0.0, False, None)), whole)
+
+
 def test_groups_cost_least_of_all_cuts():
     lengths = np.array([3, 9, 4, 9, 20, 5, 18])
     groups = length_groups(lengths, price=60)
@@ -117,12 +154,12 @@ def test_groups_cost_least_of_all_cuts():
 
 
 def test_every_token_has_a_slot_in_its_group_and_comes_back():
-    packing = pack(np.array(LENGTHS))
+    packed = pack(np.array(LENGTHS))
     values = torch.arange(sum(LENGTHS))
-    torch.testing.assert_close(values[packing.gather][packing.slots], values)
-    assert packing.positions[0].tolist() == [place for length in LENGTHS for place in range(length)]
-    assert packing.starts.tolist() == [0, 5, 17, 22, 25, 37, 38]
-    assert packing.attended == sum(sequences * longest for sequences, longest in packing.groups)
+    torch.testing.assert_close(values[packed.gather][packed.slots], values)
+    assert packed.positions[0].tolist() == [place for length in LENGTHS for place in range(length)]
+    assert packed.starts.tolist() == [0, 5, 17, 22, 25, 37, 38]
+    assert packed.attended == sum(sequences * longest for sequences, longest in packed.groups)
 
 
 def test_packed_micro_batches_are_filled_up_to_the_limit():

@@ -6,18 +6,22 @@ padded to its longest, and computes these one by one (anywhere), or takes a kern
 can be packed; `Backbone.learn_packing` tries a model out on short sequences before it is trusted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"  # names of attention functions in transformers
-GROUP_PRICE = 3000  # of one more group, in pairs of tokens that attention compares (measured on a CPU)
+GROUP_PRICE = 3000  # of one more group, in pairs of tokens that attention compares; 1000 and 6000 cost a CPU 1 % more
 # What a model may hand to attention that this one does not do; such models stay padded.
 REFUSED = ("position_bias", "sliding_window", "softcap", "s_aux")
+# The two halves of `scaled_dot_product_attention` on a CPU; a version of PyTorch that lacks them does without.
+FORWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
+BACKWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,9 @@ class Packing:
     """Where each sequence lies in a packed row, and how attention groups them.
 
     `positions` (1, tokens) count from 0 in each sequence; `offsets` (sequences + 1,) are their edges. Group g holds
-    `groups[g]` = (sequences, longest) and `masks[g]` (sequences, 1, 1, longest), or None where all are of one length.
-    `gather` are the row's places, group after group, padding included; `slots` (tokens,) where each token went.
+    `groups[g]` = (sequences, longest) and `masks[g]` (sequences, 1, 1, longest), 0 and minus infinity for padding, or
+    None where all are of one length. `gather` are the row's places, group after group, padding included; `slots`
+    (tokens,) where each token went.
     """
 
     positions: torch.Tensor
@@ -72,7 +77,8 @@ def pack(lengths: np.ndarray) -> Packing:
         slots[places[real]] = base + np.flatnonzero(real)
         gather.append(places.reshape(-1))
         groups.append((len(members), longest))
-        masks.append(None if real.all() else torch.from_numpy(real)[:, None, None, :])
+        seen = np.where(real, np.float32(0), -np.float32(np.inf))
+        masks.append(None if real.all() else torch.from_numpy(seen)[:, None, None, :])
         base += real.size
     return Packing(
         torch.from_numpy(positions)[None],
@@ -106,33 +112,6 @@ def length_groups(lengths: np.ndarray, price: float = GROUP_PRICE) -> list[np.nd
     return pieces[::-1]
 
 
-class _Spread(torch.autograd.Function):
-    """(tokens, …) -> (attended, …). Padding receives no gradient, so the way back gathers too: nothing is added up."""
-
-    @staticmethod
-    def forward(context: Any, values: torch.Tensor, packing: Packing) -> torch.Tensor:
-        context.packing = packing
-        return values.index_select(0, packing.gather)
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> Any:
-        return gradient.index_select(0, context.packing.slots), None
-
-
-class _Collect(torch.autograd.Function):
-    """(attended, …) -> (tokens, …)."""
-
-    @staticmethod
-    def forward(context: Any, values: torch.Tensor, packing: Packing) -> torch.Tensor:
-        context.packing = packing
-        return values.index_select(0, packing.slots)
-
-    @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> Any:
-        whole = gradient.new_zeros((context.packing.attended, *gradient.shape[1:]))
-        return whole.index_copy_(0, context.packing.slots, gradient), None
-
-
 @dataclass(frozen=True)
 class _How:
     """What attention is told beside its inputs."""
@@ -141,20 +120,73 @@ class _How:
     causal: bool
     scale: float | None
 
+    def masks(self, packing: Packing, dtype: torch.dtype) -> list[torch.Tensor | None]:
+        """The groups' masks, to be added. From left to right no real token sees the padding, which is on the right."""
+        return [None if mask is None or self.causal else mask.to(dtype) for mask in packing.masks]
+
+
+class _Grouped(torch.autograd.Function):
+    """Attention group by group on a CPU, by the two kernels that PyTorch's own attention has there.
+
+    One node, where autograd's own way takes dozens a group.
+    """
+
+    @staticmethod
+    def forward(context: Any, packing: Packing, how: _How, *rows: torch.Tensor) -> torch.Tensor:
+        """(tokens, heads, size) from query, key and value of that shape."""
+        rows = tuple(row.index_select(0, packing.gather) for row in rows)
+        found, sums = [], []
+        for mask, parts in zip(how.masks(packing, rows[0].dtype), _parts(rows, packing), strict=True):
+            states, logsumexp = FORWARD(*parts, 0.0, how.causal, attn_mask=mask, scale=how.scale)
+            found.append(states)
+            sums.append(logsumexp)
+        result = _joined(found)
+        context.packing, context.how = packing, how
+        context.save_for_backward(*rows, result, *sums)
+        return result.index_select(0, packing.slots)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: torch.Tensor) -> Any:
+        """Padding has no gradient above and gives none below, so all that is gathered on the way back is real."""
+        packing, how = context.packing, context.how
+        query, key, value, result, *sums = context.saved_tensors
+        above = torch.zeros_like(result).index_copy_(0, packing.slots, gradient)
+        masks = how.masks(packing, query.dtype)
+        found = [
+            BACKWARD(*parts, logsumexp, 0.0, how.causal, attn_mask=mask, scale=how.scale)
+            for mask, logsumexp, parts in zip(
+                masks, sums, _parts((above, query, key, value, result), packing), strict=True
+            )
+        ]
+        below = (_joined(states) for states in zip(*found, strict=True))
+        return None, None, *(row.index_select(0, packing.slots) for row in below)
+
+
+def _parts(rows: Sequence[torch.Tensor], packing: Packing) -> Iterator[list[torch.Tensor]]:
+    """Views (sequences, heads, longest, size) of rows (attended, heads, size), group after group."""
+    sizes = [sequences * longest for sequences, longest in packing.groups]
+    for group, parts in zip(packing.groups, zip(*(row.split(sizes) for row in rows), strict=True), strict=True):
+        yield [part.view(*group, *part.shape[1:]).transpose(1, 2) for part in parts]
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(attended, heads, size) from the groups' (sequences, heads, longest, size)."""
+    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in parts])
+
 
 def _grouped(rows: list[torch.Tensor], packing: Packing, how: _How) -> torch.Tensor:
     """(tokens, heads, size) from query, key and value (tokens, heads, size), group by group."""
-    sizes = [sequences * longest for sequences, longest in packing.groups]
-    spread = [_Spread.apply(row, packing).split(sizes) for row in rows]
-    found = []
-    for number, ((sequences, longest), mask) in enumerate(zip(packing.groups, packing.masks, strict=True)):
-        query, key, value = (part[number].unflatten(0, (sequences, longest)).transpose(1, 2) for part in spread)
-        # From left to right no real token sees the padding, which stands on the right.
-        mask = None if how.causal else mask
-        states = scaled_dot_product_attention(query, key, value, mask, how.dropout, how.causal, scale=how.scale)
-        found.append(states.transpose(1, 2).flatten(0, 1))
-    result: torch.Tensor = _Collect.apply(torch.cat(found), packing)
-    return result
+    kinds = {(row.dtype, row.shape[-1], row.stride(-1), row.device.type) for row in rows}
+    if FORWARD and len(kinds) == 1 and not how.dropout and rows[0].stride(-1) == 1 and rows[0].device.type == "cpu":
+        result: torch.Tensor = _Grouped.apply(packing, how, *rows)
+        return result
+    rows = [row.index_select(0, packing.gather) for row in rows]
+    found = [
+        scaled_dot_product_attention(query, key, value, mask, how.dropout, how.causal, scale=how.scale)
+        for mask, (query, key, value) in zip(how.masks(packing, rows[0].dtype), _parts(rows, packing), strict=True)
+    ]
+    return _joined(found).index_select(0, packing.slots)
 
 
 def _jagged(rows: list[torch.Tensor], packing: Packing, how: _How) -> torch.Tensor:
