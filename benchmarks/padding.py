@@ -66,6 +66,12 @@ def encoded_task(grid: Grid, card: TaskCard, data_dir: Path, tokenizer: Path, fo
     return read_encoded(arrow)
 
 
+def with_own_lengths(card: TaskCard) -> TaskCard:
+    """The task with the maximum and the windows of its own card, whatever a preset says."""
+    own = card_from(card.name, read_yaml(ROOT / "tasks" / f"{card.name}.yaml"))
+    return replace(card, max_length=own.max_length, options=own.options)
+
+
 def costs_of(grid: Grid) -> dict[str, PassCost]:
     """What passes cost for the preset's pretrained model and for two published sizes (layers, their parameters)."""
     shape: Mapping[str, int] = next(model.pretrain for model in grid.models.values() if model.pretrain)["architecture"]
@@ -114,8 +120,7 @@ def sources(options: argparse.Namespace, grid: Grid, scratch: Path) -> Iterator[
     for name in options.tasks or TASKS:
         card = grid.cards[name]
         if options.own_lengths:
-            own = card_from(name, read_yaml(ROOT / "tasks" / f"{name}.yaml"))
-            card = replace(card, max_length=own.max_length, options=own.options)
+            card = with_own_lengths(card)
         yield card, encoded_task(grid, card, options.data_dir, tokenizer, scratch)
 
 

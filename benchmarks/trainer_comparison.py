@@ -1,11 +1,12 @@
 """Training steps of this project beside Hugging Face's `Trainer`: useful tokens a second, on the same work.
 
-    python benchmarks/trainer_comparison.py --data-dir ../shared/data --task anli_plus
+    python benchmarks/trainer_comparison.py --data-dir ../shared/data --tasks anli_plus udpos squad_v1 commonsense_qa
 
-Same architecture, head, real data, batch size, number of steps, fused AdamW, precision and threads. Trainer runs in
-three settings: every sequence padded to the task's maximum, each batch to its longest, and batches of similar lengths
-(which are other batches: ours keep the examples of each step as they were drawn). The sides take turns; the best of
-the rounds counts. On a CPU the clock is the process's own processor time, so other work on the machine disturbs less.
+Same architecture, head, real data, examples a step, number of steps, fused AdamW, precision and threads; on Trainer's
+side transformers' own models and losses, for all families that it has them for. Trainer runs in three settings: every
+sequence padded to the task's maximum, each batch to its longest, and batches of similar lengths (which are other
+batches: ours keep the examples of each step as they were drawn). The sides take turns; the best of the rounds counts.
+On a CPU the clock is the process's own processor time, so other work on the machine disturbs less.
 """
 
 import argparse
@@ -24,9 +25,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from padding import ROOT, encoded_task, read_preset, tokenizer_of  # noqa: E402  (puts the library on the path)
+from padding import ROOT, encoded_task, read_preset, tokenizer_of, with_own_lengths  # noqa: E402  (puts the library on the path)
 from stiltgrid.backbone import Backbone  # noqa: E402
-from stiltgrid.cards import Model, TaskCard, TrainingSettings  # noqa: E402
+from stiltgrid.batching import Batch, make_batch  # noqa: E402
+from stiltgrid.cards import Grid, Model, TaskCard, TrainingSettings  # noqa: E402
 from stiltgrid.device import Compute, prepare_compute  # noqa: E402
 from stiltgrid.encoded import Encoded  # noqa: E402
 from stiltgrid.families import family  # noqa: E402
@@ -36,13 +38,35 @@ from stiltgrid.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.trainable import trained_part  # noqa: E402
 from stiltgrid.training_data import StageTask  # noqa: E402
 from stiltgrid.used_rows import used_ids  # noqa: E402
+from torch.nn.functional import pad  # noqa: E402
 from transformers import AutoConfig, Trainer, TrainerCallback, TrainingArguments  # noqa: E402
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING  # noqa: E402
+from transformers.models.auto import modeling_auto as models  # noqa: E402
 
 WARM = 3  # steps before the clock starts
+# Trainer's grouping sorts so many batches at a time, longest first: fewer would count its fullest batches alone.
+GROUPED_BATCHES = 50
 SETTINGS = {"pad to maximum": (True, "random"), "dynamic padding": (False, "random")} | {
     "group by length": (False, "group_by_length")
 }
+MODELS = {
+    "sequence": models.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    "tagging": models.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+    "span": models.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
+    "choice": models.MODEL_FOR_MULTIPLE_CHOICE_MAPPING,
+}
+IGNORED = -100  # the tag of tokens without one, in both sides' losses
+# What these models are told beside their input.
+TARGETS: Mapping[str, Callable[[Batch], dict[str, torch.Tensor]]] = {
+    "sequence": lambda batch: {"labels": batch.scalars["label"]},
+    "tagging": lambda batch: {"labels": batch.padded(batch.tokens["tag"], IGNORED)},
+    "span": lambda batch: {"start_positions": batch.scalars["start"], "end_positions": batch.scalars["end"]},
+    "choice": lambda batch: {"labels": batch.scalars["gold"].view(examples_of(batch), -1).argmax(1)},
+}
+
+
+def examples_of(batch: Batch) -> int:
+    """How many examples of multiple choice, all with as many options, a batch holds."""
+    return int((batch.scalars["option"] == 0).sum())
 
 
 @dataclass(frozen=True)
@@ -61,7 +85,7 @@ class Work:
     def model(self) -> Any:
         """The architecture with its classification head, weights drawn by one seed."""
         torch.manual_seed(1)
-        return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(self.config)](deepcopy(self.config))
+        return MODELS[self.card.family][type(self.config)](deepcopy(self.config))
 
     def now(self) -> float:
         """Seconds."""
@@ -129,17 +153,19 @@ def ours(work: Work) -> tuple[float, float, float]:
 
 
 class Rows(torch.utils.data.Dataset):
-    """The encoded data as Trainer reads it."""
+    """The examples as Trainer reads them: their numbers, and their longest sequences, by which it groups them."""
 
     def __init__(self, data: Encoded) -> None:
-        self.data = data
-        self.ids = np.split(data.tokens["input_ids"], data.offsets[1:-1])
+        self.data, self.offsets = data, data.example_offsets
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.offsets) - 1
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        return {"input_ids": self.ids[number], "label": int(self.data.scalars["label"][number])}
+        rows = np.arange(self.offsets[number], self.offsets[number + 1])
+        longest = rows[self.data.lengths[rows].argmax()]
+        ids = self.data.tokens["input_ids"][self.data.offsets[longest] : self.data.offsets[longest + 1]]
+        return {"input_ids": ids, "rows": rows}
 
 
 class Tick(TrainerCallback):
@@ -158,16 +184,19 @@ def trainer(work: Work, to_maximum: bool, sampling: str, folder: str) -> tuple[f
     useful: list[int] = []
     computed: list[int] = []
 
-    def collate(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        lengths = np.asarray([len(row["input_ids"]) for row in rows])
-        longest = work.card.max_length if to_maximum else int(lengths.max())
-        mask = np.arange(longest)[None, :] < lengths[:, None]
-        ids = np.full(mask.shape, work.config.pad_token_id, dtype=np.int64)
-        ids[mask] = np.concatenate([row["input_ids"] for row in rows])
-        useful.append(int(lengths.sum()))
-        computed.append(ids.size)
-        labels = torch.tensor([row["label"] for row in rows])
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask).long(), "labels": labels}
+    def collate(examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        rows = np.concatenate([example["rows"] for example in examples])
+        batch = make_batch(work.data, rows, work.config.pad_token_id)
+        more = (0, work.card.max_length - batch.input_ids.shape[1] if to_maximum else 0)
+        ids, mask = pad(batch.input_ids, more, value=work.config.pad_token_id), pad(batch.attention_mask.long(), more)
+        targets = TARGETS[work.card.family](batch)
+        if work.card.family == "tagging":
+            targets = {name: pad(value, more, value=IGNORED) for name, value in targets.items()}
+        if work.card.family == "choice":
+            ids, mask = (item.view(examples_of(batch), -1, ids.shape[1]) for item in (ids, mask))
+        useful.append(batch.real_tokens)
+        computed.append(ids.numel())
+        return {"input_ids": ids, "attention_mask": mask, **targets}
 
     clock = Clock(work)
     on_cpu = work.compute.device.type == "cpu"
@@ -195,57 +224,63 @@ def trainer(work: Work, to_maximum: bool, sampling: str, folder: str) -> tuple[f
     return clock.rates(useful, computed)
 
 
+def work_of(options: argparse.Namespace, grid: Grid, card: TaskCard, tokenizer: Path, scratch: Path) -> Work:
+    """A task's work: its encoded data, and the model that the options ask for."""
+    data = encoded_task(grid, card, options.data_dir, tokenizer, scratch)
+    pretrain = next(model.pretrain for model in grid.models.values() if model.pretrain)
+    shape = dict(pretrain["architecture"])
+    if options.hidden:
+        shape |= {"hidden_size": options.hidden, "intermediate_size": 4 * options.hidden}
+        shape["num_attention_heads"] = max(1, options.hidden // 64)
+    if options.layers:
+        shape["num_hidden_layers"] = options.layers
+    pieces = options.pieces or options.vocabulary or pretrain["tokenizer"]["vocabulary"]
+    outputs = len(card.labels) if card.family in ("sequence", "tagging") else 2
+    more = {"vocab_size": pieces, "pad_token_id": read_special_tokens(tokenizer).pad, "num_labels": outputs}
+    config = AutoConfig.for_model(shape.pop("model_type"), max_position_embeddings=514, **more, **shape)
+    compute = prepare_compute("auto", options.threads)
+    return Work(config, card, data, tokenizer, compute, options.batch_size, options.steps)
+
+
+def compare(work: Work, rounds: int, scratch: str) -> list[tuple[float, float, float]]:
+    """The best round of ours and of each of Trainer's settings."""
+    sides: list[Callable[[], tuple[float, float, float]]] = [lambda: ours(work)]
+    for to_maximum, sampling in SETTINGS.values():
+        sides.append(lambda m=to_maximum, s=sampling: trainer(work, m, s, scratch))
+    found = [[side() for side in sides] for _ in range(rounds)]
+    return [max(values) for values in zip(*found, strict=True)]
+
+
 def main() -> None:
-    """Print a Markdown table: a line a side."""
+    """Print a Markdown table: a line a task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", type=Path, default=ROOT / "presets" / "local_mirror.yaml")
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--task", default="anli_plus", help="a task of the family sequence")
+    parser.add_argument("--tasks", nargs="+", default=["anli_plus"], help=f"tasks of the families {', '.join(MODELS)}")
+    parser.add_argument("--own-lengths", action="store_true", help="the cards' lengths and windows, not the preset's")
     parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer; the preset's by default")
     parser.add_argument("--pieces", type=int, help="rows of the embedding table, as 250002 of XLM-R; the tokenizer's")
     parser.add_argument("--hidden", type=int, help="hidden size; the preset's by default")
     parser.add_argument("--layers", type=int, help="layers; the preset's by default")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=WARM + GROUPED_BATCHES)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     grid = read_preset(options.preset, options.data_dir.resolve())
-    card = grid.cards[options.task]
+    write = sys.stdout.write
+    titles = ["task", "family", "useful tokens a second, ours", *(f"beside {name} (padding)" for name in SETTINGS)]
+    write("| " + " | ".join(titles) + " |\n| --- | --- |" + " ---: |" * (len(titles) - 2) + "\n")
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = tokenizer_of(grid, options.data_dir, options.vocabulary, Path(scratch))
-        data = encoded_task(grid, card, options.data_dir, tokenizer, Path(scratch))
-        pretrain = next(model.pretrain for model in grid.models.values() if model.pretrain)
-        shape = dict(pretrain["architecture"])
-        if options.hidden:
-            shape |= {"hidden_size": options.hidden, "intermediate_size": 4 * options.hidden}
-            shape["num_attention_heads"] = max(1, options.hidden // 64)
-        if options.layers:
-            shape["num_hidden_layers"] = options.layers
-        pieces = options.pieces or options.vocabulary or pretrain["tokenizer"]["vocabulary"]
-        special = read_special_tokens(tokenizer)
-        more = {"vocab_size": pieces, "pad_token_id": special.pad, "num_labels": len(card.labels)}
-        config = AutoConfig.for_model(shape.pop("model_type"), max_position_embeddings=514, **more, **shape)
-        compute = prepare_compute("auto", options.threads)
-        work = Work(config, card, data, tokenizer, compute, options.batch_size, options.steps)
-        sides: dict[str, Callable[[], tuple[float, float, float]]] = {"ours": lambda: ours(work)}
-        for name, (to_maximum, sampling) in SETTINGS.items():
-            sides[f"Trainer, {name}"] = lambda m=to_maximum, s=sampling: trainer(work, m, s, scratch)
-        found = {name: [] for name in sides}
-        for _ in range(options.rounds):
-            for name, run in sides.items():
-                found[name].append(run())
-    report({name: max(values) for name, values in found.items()})
-
-
-def report(found: Mapping[str, tuple[float, float, float]]) -> None:
-    """The table."""
-    write = sys.stdout.write
-    write("| side | useful tokens a second | computed by useful tokens | ms a step | ours is faster by |\n")
-    write("| --- | ---: | ---: | ---: | ---: |\n")
-    for name, (rate, padding, seconds) in found.items():
-        write(f"| {name} | {rate:,.0f} | {padding:.3f} | {1000 * seconds:.1f} | {found['ours'][0] / rate:.2f} |\n")
+        for name in options.tasks:
+            card = with_own_lengths(grid.cards[name]) if options.own_lengths else grid.cards[name]
+            work = work_of(options, grid, card, tokenizer, Path(scratch))
+            (rate, _, _), *others = compare(work, options.rounds, scratch)
+            cells = [f"{rate / other:.2f} ({padding:.2f})" for other, padding, _ in others]
+            write("| " + " | ".join([name, card.family, f"{rate:,.0f}", *cells]) + " |\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
