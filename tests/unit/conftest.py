@@ -1,6 +1,9 @@
 """What unit tests share: a small real tokenizer, cards without files, batches and heads without a backbone."""
 
 import json
+import math
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +20,7 @@ from stiltgrid.families import family
 from stiltgrid.families.base import Family
 from stiltgrid.rows import RawRow
 from stiltgrid.tokenization import SubwordTokenizer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 SENTENCES = (
     "The old lighthouse stands on a cliff above the harbour, and its lamp turns all night.",
@@ -40,20 +43,39 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
 
 
+def _pieces() -> list[tuple[str, float]]:
+    """All letters, parts of words that occur twice, and words of up to ten letters; with their log shares.
+
+    Not trained: the library's trainer draws other pieces in every process, so tests would see other data each time.
+    """
+    words = [f"▁{word}" for text in SENTENCES for word in unicodedata.normalize("NFKC", text).split()]
+    parts = Counter(word[i : i + size] for word in words for size in range(1, 5) for i in range(len(word) - size + 1))
+    found = {piece: count for piece, count in parts.items() if count > 1 or len(piece) == 1}
+    found |= Counter(word for word in words if len(word) <= 11)
+    total = sum(found.values())
+    return [(piece, math.log(count / total)) for piece, count in sorted(found.items())]
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a unigram tokenizer of a few hundred pieces in XLM-R's layout: <s> A </s> </s> B </s>."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    tokenizer = Tokenizer(models.Unigram())
+    tokenizer = Tokenizer(models.Unigram([*((piece, 0.0) for piece in SPECIAL), *_pieces()], unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=260, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     layout = {"pad": 1, "mask": 4, "prefix": [0], "middle": [2, 2], "suffix": [2]}
     (folder / "special_tokens.json").write_text(json.dumps(layout), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_folder: Path) -> Path:
+    """A folder of the module's own, with a tiny random backbone for that tokenizer."""
+    from tiny_models import write_backbone  # imports transformers, which most tests do without
+
+    folder = tmp_path_factory.mktemp("place")
+    write_backbone(folder / "backbone", tiny_tokenizer_folder)
     return folder
 
 

@@ -11,14 +11,7 @@ from stiltgrid.encoded import read_encoded
 from stiltgrid.estimate import stage_work
 from stiltgrid.training import train_intermediate, train_target
 from stiltgrid.training_data import load_stage_task
-from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_tokenizer_folder):
-    folder = tmp_path_factory.mktemp("development")
-    write_backbone(folder / "backbone", tiny_tokenizer_folder)
-    return folder
+from tiny_models import MODEL, sequence_card, with_settings, write_task
 
 
 @pytest.fixture(scope="module")

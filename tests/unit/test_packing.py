@@ -14,7 +14,7 @@ from stiltgrid.encoded import Encoded, to_table
 from stiltgrid.packing import length_groups, pack
 from stiltgrid.planning import fill, plan_step
 from stiltgrid.training import train_target
-from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_backbone, write_task
+from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_task
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AutoConfig, AutoModel
 
@@ -168,13 +168,6 @@ def test_packed_micro_batches_are_filled_up_to_the_limit():
     assert sorted(np.concatenate(plan)) == list(range(6))
     assert [int(data.lengths[part].sum()) for part in plan] == [90, 70]
     assert [part.tolist() for part in fill(np.array([9, 5]), np.array([40, 5]), 10)] == [[0], [1]]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_tokenizer_folder):
-    folder = tmp_path_factory.mktemp("packing")
-    write_backbone(folder / "backbone", tiny_tokenizer_folder)
-    return folder
 
 
 def test_fifty_steps_have_the_same_losses_and_no_padding(place, tiny_tokenizer_folder, tmp_path, monkeypatch):

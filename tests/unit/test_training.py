@@ -29,13 +29,6 @@ from transformers import AutoModel
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_tokenizer_folder):
-    folder = tmp_path_factory.mktemp("training")
-    write_backbone(folder / "backbone", tiny_tokenizer_folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def toy(place, tiny_tokenizer_folder):
     return write_task(place / "toy", tiny_tokenizer_folder, sequence_card())
 

@@ -16,17 +16,10 @@ from stiltgrid.resume import SUFFIX, Interrupted
 from stiltgrid.stage import Stage
 from stiltgrid.training import train_intermediate
 from stiltgrid.used_rows import UsedRows, cut_to_used, decay_left
-from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
+from tiny_models import MODEL, sequence_card, with_settings, write_task
 from transformers import AutoModel
 
 TABLE = "embeddings.word_embeddings.weight"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, tiny_tokenizer_folder):
-    folder = tmp_path_factory.mktemp("rows")
-    write_backbone(folder / "backbone", tiny_tokenizer_folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
