@@ -46,7 +46,7 @@ def plan_development(
             "stage '%s': %d looks at %d development examples would take %.1f %% of its computation; "
             "dev_share: %g makes them %d at %d, %.1f %% (null: no limit)",
             *(name, looks.asked, sum(sizes), 100 * looks.asked_share, settings.dev_share),
-            *(looks.number, sum(looks.examples), 100 * looks.share),
+            *(looks.number, sum(task.dev.rows.num_rows for task in found if task.dev), 100 * looks.share),
         )
     return found, looks
 
