@@ -1,5 +1,6 @@
 """Accuracy and F1 over single labels. All values run from 0 to 100."""
 
+import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
@@ -24,4 +25,6 @@ def macro_f1(golds: Sequence[Hashable], predictions: Sequence[Hashable]) -> floa
     labels = gold_counts.keys() | predicted_counts.keys()
     if not labels:
         return 0.0
-    return 100 * sum(2 * both[label] / (gold_counts[label] + predicted_counts[label]) for label in labels) / len(labels)
+    scores = (2 * both[label] / (gold_counts[label] + predicted_counts[label]) for label in labels)
+    # Exact, as a set has another order in every process.
+    return 100 * math.fsum(scores) / len(labels)
