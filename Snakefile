@@ -42,7 +42,7 @@ onstart:
         workflow.dag_settings.targets,
         workflow.overwrite_workdir or ".",
     )
-    warm.start(workflow, WARM)
+    job_runner.start(workflow, WARM)
 
 
 onsuccess:

@@ -29,18 +29,19 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from padding import ROOT, encoded_task, read_preset, tokenizer_of  # noqa: E402  (puts the library on the path)
-from stiltgrid.backbone import Backbone  # noqa: E402
-from stiltgrid.cards import Grid, Model, TaskCard, TrainingSettings  # noqa: E402
-from stiltgrid.device import Compute, prepare_compute  # noqa: E402
-from stiltgrid.door import card_from, read_yaml  # noqa: E402
-from stiltgrid.encoded import Encoded  # noqa: E402
-from stiltgrid.families import family  # noqa: E402
-from stiltgrid.prediction import Reader, TokenCount, predict_all  # noqa: E402
-from stiltgrid.stage import Stage  # noqa: E402
-from stiltgrid.tokenization import read_special_tokens  # noqa: E402
-from stiltgrid.trainable import trained_part  # noqa: E402
-from stiltgrid.training_data import StageTask  # noqa: E402
-from stiltgrid.used_rows import used_ids  # noqa: E402
+from stiltgrid.config.loading import card_from, read_yaml  # noqa: E402
+from stiltgrid.evaluation.prediction import Reader, TokenCount, predict_all  # noqa: E402
+from stiltgrid.grid.cards import TaskCard  # noqa: E402
+from stiltgrid.grid.grid import Grid, Model, TrainingSettings  # noqa: E402
+from stiltgrid.modeling.backbone import Backbone  # noqa: E402
+from stiltgrid.modeling.device import Compute, prepare_compute  # noqa: E402
+from stiltgrid.modeling.encoded import Encoded  # noqa: E402
+from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
+from stiltgrid.tasks.families import family  # noqa: E402
+from stiltgrid.training.stage import Stage  # noqa: E402
+from stiltgrid.training.trainable import trained_part  # noqa: E402
+from stiltgrid.training.training_data import StageTask  # noqa: E402
+from stiltgrid.training.vocabulary_subset import used_ids  # noqa: E402
 from transformers import AutoConfig, AutoModel  # noqa: E402
 
 WARM = 2

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow_scripts"))
 
-from stiltgrid.cards import TaskCard  # noqa: E402
-from stiltgrid.sources.minilab import MiniLabSource  # noqa: E402
-from stiltgrid.sources.minilab.baselines import all_baselines, retrieval_baseline  # noqa: E402
+from stiltgrid.data.sources.minilab import MiniLabSource  # noqa: E402
+from stiltgrid.data.sources.minilab.baselines import all_baselines, retrieval_baseline  # noqa: E402
+from stiltgrid.grid.cards import TaskCard  # noqa: E402
 
 
 def main() -> None:

@@ -20,9 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.cards import TaskCard, as_params  # noqa: E402
-from stiltgrid.sources.minilab.languages import ENGLISH, LANGUAGES, distance  # noqa: E402
-from stiltgrid.sources.minilab.registry import planted_relations  # noqa: E402
+from stiltgrid.data.sources.minilab.languages import ENGLISH, LANGUAGES, distance  # noqa: E402
+from stiltgrid.data.sources.minilab.registry import planted_relations  # noqa: E402
+from stiltgrid.grid.cards import TaskCard  # noqa: E402
+from stiltgrid.grid.params import as_params  # noqa: E402
 
 NONE = "none"
 RETRIEVAL = ("bucc2018", "tatoeba")
@@ -150,7 +151,7 @@ def learnable(results: Path, model: str) -> Iterator[Promise]:
 def untrained(results: Path, model: str) -> Iterator[Promise]:
     """Tatoeba by a backbone of the same shape with random weights, by plain cosine and with centred vectors."""
     import torch
-    from stiltgrid.scoring import score_target
+    from stiltgrid.evaluation.scoring import score_target
     from transformers import AutoConfig, AutoModel
 
     card = TaskCard("tatoeba", "embedding", "", "", (), "accuracy", 0, headline_split="test")

@@ -52,7 +52,7 @@ def write_vectors(folder: Path, sources: int, targets: int, hidden: int) -> None
 
 def ours(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
     """Scores and indices of both directions, from one pass."""
-    from stiltgrid.mining import nearest_both
+    from stiltgrid.tasks.nearest_neighbours import nearest_both
 
     forward, backward = nearest_both(x, y, NEIGHBOURS)
     return [forward.scores, forward.indices, backward.scores, backward.indices]

@@ -14,9 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
-from stiltgrid.bootstrap import LanguageCounts, Value, gain, replicate
-from stiltgrid.corrections import benjamini_hochberg, holm
-from stiltgrid.counting import counting
+from stiltgrid.analysis.bootstrap import LanguageCounts, Value, gain, replicate
+from stiltgrid.analysis.corrections import benjamini_hochberg, holm
+from stiltgrid.analysis.metric_counts import counting
 
 ROWS = 4  # tested against the baseline in each grid
 LANGUAGES = 2

@@ -26,16 +26,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.batching import make_batch  # noqa: E402
-from stiltgrid.cards import Grid, TaskCard  # noqa: E402
-from stiltgrid.door import card_from, load_grid, read_yaml  # noqa: E402
-from stiltgrid.encode import encode_file  # noqa: E402
-from stiltgrid.encoded import Encoded, read_encoded  # noqa: E402
-from stiltgrid.families import family  # noqa: E402
-from stiltgrid.planning import ExampleOrder, PassCost, pass_cost, plan_step  # noqa: E402
-from stiltgrid.prepare import prepare_train  # noqa: E402
-from stiltgrid.pretraining import prepare_text, train_tokenizer  # noqa: E402
-from stiltgrid.sources import open_source  # noqa: E402
+from stiltgrid.config.loading import card_from, load_grid, read_yaml  # noqa: E402
+from stiltgrid.data.sources import open_source  # noqa: E402
+from stiltgrid.grid.cards import TaskCard  # noqa: E402
+from stiltgrid.grid.grid import Grid  # noqa: E402
+from stiltgrid.modeling.batching import make_batch  # noqa: E402
+from stiltgrid.modeling.encoded import Encoded, read_encoded  # noqa: E402
+from stiltgrid.modeling.planning import ExampleOrder, PassCost, pass_cost, plan_step  # noqa: E402
+from stiltgrid.preparation.encode import encode_file  # noqa: E402
+from stiltgrid.preparation.prepare import prepare_train  # noqa: E402
+from stiltgrid.preparation.raw_text import prepare_text  # noqa: E402
+from stiltgrid.preparation.tokenizers import train_tokenizer  # noqa: E402
+from stiltgrid.tasks.families import family  # noqa: E402
 
 TASKS = ("squad_v1", "squad_v2", "anli_plus", "mnli", "qqp", "udpos", "panx", "hellaswag", "commonsense_qa")
 WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu", "packed", "attention")

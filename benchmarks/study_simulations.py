@@ -20,8 +20,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
+from stiltgrid.grid.designs import diversity, how_many  # noqa: E402
 from stiltgrid.studies import curves, mixed  # noqa: E402
-from stiltgrid.studies.designs import diversity, how_many  # noqa: E402
 
 Generator = np.random.Generator
 
@@ -127,8 +127,8 @@ def ranking_table(worth: float, rest: float, alone: bool) -> Callable[[float, Ge
 
 def interaction_table(language: float, rest: float) -> Callable[[float, Generator], tuple[float, float]]:
     """Study 4: `size` points a doubling more for one standard deviation of similarity; eight languages."""
-    from stiltgrid.sources.minilab.languages import LANGUAGES
-    from stiltgrid.typology import ENGLISH, TYPOLOGY, similarity
+    from stiltgrid.analysis.typology import ENGLISH, TYPOLOGY, similarity
+    from stiltgrid.data.sources.minilab.languages import LANGUAGES
 
     settings = section("how_many")
     sizes = how_many.counts(settings)

@@ -26,18 +26,19 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from padding import ROOT, encoded_task, read_preset, tokenizer_of, with_own_lengths  # noqa: E402  (puts the library on the path)
-from stiltgrid.backbone import Backbone  # noqa: E402
-from stiltgrid.batching import Batch, make_batch  # noqa: E402
-from stiltgrid.cards import Grid, Model, TaskCard, TrainingSettings  # noqa: E402
-from stiltgrid.device import Compute, prepare_compute  # noqa: E402
-from stiltgrid.encoded import Encoded  # noqa: E402
-from stiltgrid.families import family  # noqa: E402
-from stiltgrid.prediction import Reader  # noqa: E402
-from stiltgrid.stage import Stage  # noqa: E402
-from stiltgrid.tokenization import read_special_tokens  # noqa: E402
-from stiltgrid.trainable import trained_part  # noqa: E402
-from stiltgrid.training_data import StageTask  # noqa: E402
-from stiltgrid.used_rows import used_ids  # noqa: E402
+from stiltgrid.evaluation.prediction import Reader  # noqa: E402
+from stiltgrid.grid.cards import TaskCard  # noqa: E402
+from stiltgrid.grid.grid import Grid, Model, TrainingSettings  # noqa: E402
+from stiltgrid.modeling.backbone import Backbone  # noqa: E402
+from stiltgrid.modeling.batching import Batch, make_batch  # noqa: E402
+from stiltgrid.modeling.device import Compute, prepare_compute  # noqa: E402
+from stiltgrid.modeling.encoded import Encoded  # noqa: E402
+from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
+from stiltgrid.tasks.families import family  # noqa: E402
+from stiltgrid.training.stage import Stage  # noqa: E402
+from stiltgrid.training.trainable import trained_part  # noqa: E402
+from stiltgrid.training.training_data import StageTask  # noqa: E402
+from stiltgrid.training.vocabulary_subset import used_ids  # noqa: E402
 from torch.nn.functional import pad  # noqa: E402
 from transformers import AutoConfig, Trainer, TrainerCallback, TrainingArguments  # noqa: E402
 from transformers.models.auto import modeling_auto as models  # noqa: E402

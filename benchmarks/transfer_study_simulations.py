@@ -16,8 +16,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
-from stiltgrid.bootstrap import LanguageCounts, replicate
-from stiltgrid.counting import counting
+from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
+from stiltgrid.analysis.metric_counts import counting
 from stiltgrid.studies.association import pooled
 from stiltgrid.studies.matrices import likeness
 from stiltgrid.studies.paired import combined, contrast

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.nursery import PRELOAD, Nursery  # noqa: E402
+from stiltgrid.workflow.fork_server import PRELOAD, Nursery  # noqa: E402
 
 ACCOUNT = re.compile(r"stiltgrid\.account: (\w+) took ([\d.]+) s, ([\d.]+) CPU s, (\d+) MB")
 ELAPSED = re.compile(r"Elapsed time: (\d+):(\d+):([\d.]+)")

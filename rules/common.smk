@@ -12,14 +12,19 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.append(f"{workflow.basedir}/workflow_scripts")
 
-from stiltgrid import adapters, grid_paths, recipes, resources, runs, warm
-from stiltgrid.cards import NONE, as_params
-from stiltgrid.door import load_grid
-from stiltgrid.errors import StiltgridError
-from stiltgrid.layout import grid_layout
-from stiltgrid.once import once, sign_functions
-from stiltgrid.parts import card_part, model_part
-from stiltgrid.sources import open_source
+from stiltgrid.data import adapters
+from stiltgrid.grid import paths, recipes
+from stiltgrid.workflow import resources, runs, job_runner
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.params import as_params
+from stiltgrid.config.loading import load_grid
+from stiltgrid.utils.errors import StiltgridError
+from stiltgrid.grid.layout import grid_layout
+from stiltgrid.utils.memoize import memoize
+from stiltgrid.workflow.snakemake_patches import sign_functions
+from stiltgrid.workflow.job_digests import Digests
+from stiltgrid.grid.card_views import card_part, model_part
+from stiltgrid.data.sources import open_source
 
 runs.collect_rarely()
 
@@ -49,7 +54,7 @@ try:
 except StiltgridError as error:
     raise WorkflowError(str(error)) from None
 
-CODE = grid_paths.Digests(
+CODE = Digests(
     GRID,
     Path(workflow.basedir, "workflow_scripts"),
     Path(".snakemake"),
@@ -93,14 +98,14 @@ WARM = {
 
 
 wildcard_constraints:
-    model=grid_paths.pattern(list(GRID.models)),
+    model=paths.pattern(list(GRID.models)),
     task="[a-z0-9_]+",
-    intermediate=grid_paths.trained_rows(GRID, untrained=True),
-    variant=grid_paths.pattern(VARIANTS),
-    text=grid_paths.pattern(TEXTS),
+    intermediate=paths.trained_rows(GRID, untrained=True),
+    variant=paths.pattern(VARIANTS),
+    text=paths.pattern(TEXTS),
     length="[0-9]+",
-    target=grid_paths.pattern(GRID.all_targets),
-    tuned=grid_paths.pattern(grid_paths.tuned_names(GRID)),
+    target=paths.pattern(GRID.all_targets),
+    tuned=paths.pattern(paths.tuned_names(GRID)),
     seed="[0-9]+",
 
 
@@ -111,7 +116,7 @@ def source_params():
     return {"kind": GRID.source, "data_dir": DATA_DIR}
 
 
-@once
+@memoize
 def origin_parts(task):
     """Parts of the cards whose rows a task takes over."""
     return {
@@ -120,7 +125,7 @@ def origin_parts(task):
     }
 
 
-@once
+@memoize
 def training_files(model, tasks):
     """What a training stage reads of its tasks: encoded rows, and canonical rows to measure on."""
     encoded = [
@@ -140,7 +145,7 @@ def plain_task(name):
     return VARIANTS[name].task if name in VARIANTS else name
 
 
-@once
+@memoize
 def training_params(stage, model, tasks):
     """Cards, settings and files of a stage's tasks."""
     return [
@@ -156,7 +161,7 @@ def training_params(stage, model, tasks):
     ]
 
 
-@once
+@memoize
 def scored_card(target):
     """What scoring reads of a target's card, with the split that heads the tables under this source."""
     return {
@@ -165,21 +170,21 @@ def scored_card(target):
     }
 
 
-@once
+@memoize
 def head_card(target):
     """The card whose head is scored: that of the last training stage; None where there is no head."""
     train = GRID.cards[target].train
     return card_part(GRID.cards[train[-1]], "train") if train else None
 
 
-@once
+@memoize
 def scoring_precision(target):
     """Scores are computed as the target was trained."""
     train = GRID.cards[target].train
     return GRID.training_for("target", train[-1] if train else target).precision
 
 
-@once
+@memoize
 def origin_of_model(model):
     """Where a model's weights come from."""
     chosen = GRID.models[model]
@@ -205,7 +210,7 @@ def encoding_files(wildcards):
     )
 
 
-@once
+@memoize
 def pretrain_params(model):
     """What pretraining reads of a model's `pretrain:` section: not what made the text and the tokenizer."""
     section = as_params(GRID.models[model].pretrain)
@@ -238,7 +243,7 @@ def text_files(name):
     return [str(file) for file in files if file]
 
 
-@once
+@memoize
 def row_files(task, training):
     """Files of a mirror whose change must prepare a task again; the hub and the mini-lab have none."""
     if GRID.source != "local":
@@ -261,14 +266,14 @@ def compute_threads(wildcards):
     return 1 if GRID.models[wildcards.model].pretrain else 4
 
 
-@once
+@memoize
 def held_copies(stage, tasks):
     """Copies of its weights that training on these tasks holds: fewer where all train adapters alone."""
     adapters = tasks and all(GRID.training_for(stage, name).lora for name in tasks)
     return resources.ADAPTER_COPIES if adapters else resources.TRAINING_COPIES
 
 
-@once
+@memoize
 def most_epochs(stage, tasks):
     """The most epochs that one of these tasks is trained for."""
     return max((GRID.training_for(stage, name).epochs for name in tasks), default=1)

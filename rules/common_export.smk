@@ -2,12 +2,12 @@
 
 from hashlib import sha256
 
-from stiltgrid import exports
+from stiltgrid.reporting import exports
 
 
 def data_digest(name):
     """Digest of a data file inside the package, which the digests of code do not cover."""
-    file = Path(workflow.basedir, "workflow_scripts", "stiltgrid", name)
+    file = Path(workflow.basedir, "workflow_scripts", "stiltgrid", "analysis", name)
     return sha256(file.read_bytes()).hexdigest()[:16]
 
 

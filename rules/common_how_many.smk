@@ -1,6 +1,6 @@
 """Answers about study 4 for its rules: what is ranked, and which rows follow from the ranking."""
 
-from stiltgrid.studies.designs import how_many
+from stiltgrid.grid.designs import how_many
 from stiltgrid.studies.ranking_table import read_ranking
 
 
@@ -33,7 +33,7 @@ def how_many_metrics(wildcards):
     planned = set(study_metrics("how_many")(wildcards))
     rankings = read_ranking(checkpoints.rank_tasks.get().output[0])
     best = [
-        grid_paths.Cell(model, row, target, seed).metrics
+        paths.Cell(model, row, target, seed).metrics
         for model, ranking in rankings.items()
         for row in how_many.best_rows(GRID.studies["how_many"], ranking).values()
         for target in view.targets

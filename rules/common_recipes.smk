@@ -1,13 +1,13 @@
 """Answers about recipes for the rules that prepare and train; `common.smk` holds those of every rule."""
 
-@once
+@memoize
 def row_sources(row):
     """The names of the prepared rows that a row trains on, in the order of its tasks."""
     tasks = GRID.recipe(row).tasks
     return tuple(recipes.variant_of(GRID, row, task).name for task in tasks)
 
 
-@once
+@memoize
 def row_params(model, row):
     """Cards, settings and files of a row's tasks."""
     return [
@@ -22,7 +22,7 @@ def row_params(model, row):
     ]
 
 
-@once
+@memoize
 def recipe_settings(intermediate):
     """Settings of a row that mixes tasks are its own; a single task's come with the task."""
     single = len(GRID.recipe(intermediate).tasks) == 1
@@ -31,7 +31,7 @@ def recipe_settings(intermediate):
     return as_params(recipes.row_settings(GRID, intermediate))
 
 
-@once
+@memoize
 def recipe_params(model, row):
     """A row's recipe, with the files that its language modelling reads."""
     recipe = GRID.recipe(row)
@@ -43,7 +43,7 @@ def recipe_params(model, row):
 
 def language_files(model, mlm):
     """Encoded raw text, and what the checkpoint has of a language model's head."""
-    length = grid_paths.text_length(GRID.models[model], mlm)
+    length = paths.text_length(GRID.models[model], mlm)
     folder = f"results/models/{model}"
     pretrained = GRID.models[model].pretrain
     return {
@@ -56,7 +56,7 @@ def language_files(model, mlm):
     }
 
 
-@once
+@memoize
 def recipe_files(model, row):
     """What a row's training reads beside its tasks: raw text, and the word that there are examples enough."""
     recipe = GRID.recipe(row)
@@ -67,7 +67,7 @@ def recipe_files(model, row):
     ]
 
 
-@once
+@memoize
 def variant_parts(name):
     """What prepares a variant: by version the card, its origins, and the languages; the original first."""
     item = VARIANTS[name]
@@ -93,7 +93,7 @@ def version_part(card, version):
     return {**part, "local": as_params(found.local)} if own else part
 
 
-@once
+@memoize
 def variant_files(name):
     """Files of a mirror whose change must prepare a variant again."""
     item = VARIANTS[name]

@@ -1,6 +1,6 @@
 """Answers about study 5 for its rules: what is ranked, from which checkpoint, and where the ranks are."""
 
-from stiltgrid.studies.designs import retrieval as retrieval_design
+from stiltgrid.grid.designs import retrieval as retrieval_design
 
 
 def retrieval_cells(wildcards):
@@ -9,7 +9,7 @@ def retrieval_cells(wildcards):
     trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
     return [
         [cell.model, cell.intermediate, cell.target, phase, cell.seed]
-        for cell in grid_paths.cells(view)
+        for cell in paths.cells(view)
         for phase in ("before", "after")
         if phase == "before" or GRID.cards[cell.target].train or trained
     ]
@@ -26,10 +26,6 @@ def ranked_checkpoint(wildcards):
     """The row's own checkpoint, or the one that it was tuned to for retrieval."""
     row = wildcards.model, wildcards.intermediate
     if wildcards.phase == "before":
-        return grid_paths.checkpoint(
-            grid_paths.intermediate_folder(*row, wildcards.seed)
-        )
+        return paths.checkpoint(paths.intermediate_folder(*row, wildcards.seed))
     trained = retrieval_design.trained_on(GRID.studies["retrieval"], GRID)
-    return grid_paths.checkpoint(
-        grid_paths.scored_folder(GRID, *row, trained, wildcards.seed)
-    )
+    return paths.checkpoint(paths.scored_folder(GRID, *row, trained, wildcards.seed))

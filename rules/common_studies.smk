@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from stiltgrid.door_data import data_problems
+from stiltgrid.config.data_checks import data_problems
 
 
 @lru_cache
@@ -28,9 +28,7 @@ def study_grid(study):
 
 def study_metrics(study):
     """Scores of a study's cells, as an input function."""
-    return lambda wildcards: [
-        cell.metrics for cell in grid_paths.cells(study_grid(study))
-    ]
+    return lambda wildcards: [cell.metrics for cell in paths.cells(study_grid(study))]
 
 
 def study_layout(study):
@@ -48,7 +46,7 @@ def study_section(study):
 def trained_record(row):
     """Of each model and seed of a study's row its training record, `training.json`."""
     model, intermediate, seed = row
-    return f"{grid_paths.intermediate_folder(model, intermediate, seed)}/training.json"
+    return f"{paths.intermediate_folder(model, intermediate, seed)}/training.json"
 
 
 def study_records(study):

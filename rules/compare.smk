@@ -2,11 +2,11 @@
 
 PREDICTIONS = [
     cell.metrics.replace("metrics.json", "predictions.parquet")
-    for cell in grid_paths.cells(GRID)
+    for cell in paths.cells(GRID)
 ]
 CELLS = [
     [cell.model, cell.intermediate, cell.target, cell.seed]
-    for cell in grid_paths.cells(GRID)
+    for cell in paths.cells(GRID)
 ]
 # How each target's examples are counted: its family, and the options that its metrics read.
 COUNTED = {

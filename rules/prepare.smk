@@ -111,7 +111,7 @@ rule prepare_text:
     log:
         "logs/text/{text}.log",
     wildcard_constraints:
-        text=grid_paths.pattern([*PRETRAINED, *TEXTS]),
+        text=paths.pattern([*PRETRAINED, *TEXTS]),
     conda:
         "../envs/data.yaml"
     params:
@@ -126,11 +126,11 @@ rule prepare_text:
 rule fetch_model:
     output:
         tokenizer=TOKENIZER,
-        backbone=multiext("results/models/{model}/backbone/", *grid_paths.CHECKPOINT),
+        backbone=multiext("results/models/{model}/backbone/", *paths.CHECKPOINT),
     log:
         "logs/models/{model}/fetch.log",
     wildcard_constraints:
-        model=grid_paths.pattern(FETCHED),
+        model=paths.pattern(FETCHED),
     conda:
         "../envs/data.yaml"
     params:
@@ -148,7 +148,7 @@ rule fetch_language_head:
     log:
         "logs/models/{model}/language_head.log",
     wildcard_constraints:
-        model=grid_paths.pattern(FETCHED),
+        model=paths.pattern(FETCHED),
     conda:
         "../envs/data.yaml"
     params:
@@ -167,7 +167,7 @@ rule train_tokenizer:
     log:
         "logs/models/{model}/tokenizer.log",
     wildcard_constraints:
-        model=grid_paths.pattern(PRETRAINED),
+        model=paths.pattern(PRETRAINED),
     conda:
         "../envs/data.yaml"
     params:
@@ -182,7 +182,7 @@ rule pretrain_backbone:
         text=["results/text/{model}.parquet"],
         tokenizer=TOKENIZER,
     output:
-        multiext("results/models/{model}/backbone/", *grid_paths.CHECKPOINT),
+        multiext("results/models/{model}/backbone/", *paths.CHECKPOINT),
         lm_head="results/models/{model}/backbone/lm_head.safetensors",
         record=multiext(
             "results/models/{model}/backbone/", "pretraining.json", "log.jsonl"
@@ -192,7 +192,7 @@ rule pretrain_backbone:
     benchmark:
         "results/benchmarks/pretrain_backbone/{model}.tsv"
     wildcard_constraints:
-        model=grid_paths.pattern(PRETRAINED),
+        model=paths.pattern(PRETRAINED),
     priority: 100
     conda:
         "../envs/training.yaml"
@@ -219,14 +219,14 @@ rule encode_train:
     log:
         "logs/encoded/{model}/{task}/train.log",
     wildcard_constraints:
-        task=f"[a-z0-9_]+|{grid_paths.pattern(VARIANTS)}",
+        task=f"[a-z0-9_]+|{paths.pattern(VARIANTS)}",
     conda:
         "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(
             GRID.cards[plain_task(wildcards.task)], "encode"
         ),
-        max_length=lambda wildcards: grid_paths.sequence_length(
+        max_length=lambda wildcards: paths.sequence_length(
             GRID, GRID.models[wildcards.model], plain_task(wildcards.task)
         ),
         code=lambda wildcards: CODE.families(
@@ -269,7 +269,7 @@ rule encode_eval:
         "../envs/data.yaml"
     params:
         card=lambda wildcards: card_part(GRID.cards[wildcards.target], "encode"),
-        max_length=lambda wildcards: grid_paths.sequence_length(
+        max_length=lambda wildcards: paths.sequence_length(
             GRID, GRID.models[wildcards.model], wildcards.target
         ),
         code=lambda wildcards: CODE.families("encode_eval", [wildcards.target]),

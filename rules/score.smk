@@ -3,8 +3,8 @@
 
 rule score_target:
     input:
-        checkpoint=lambda wildcards: grid_paths.checkpoint(
-            grid_paths.scored_folder(
+        checkpoint=lambda wildcards: paths.checkpoint(
+            paths.scored_folder(
                 GRID,
                 wildcards.model,
                 wildcards.intermediate,

@@ -31,9 +31,7 @@ rule collect_study_scores:
     log:
         "logs/studies/{study}/scores.log",
     wildcard_constraints:
-        study=grid_paths.pattern(
-            [name for name in GRID.plans if not GRID.plans[name].mixed]
-        ),
+        study=paths.pattern([name for name in GRID.plans if not GRID.plans[name].mixed]),
     conda:
         "../envs/analysis.yaml"
     params:

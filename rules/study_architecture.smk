@@ -13,7 +13,7 @@ rule study_architecture:
         scores="results/studies/architecture/scores.parquet",
         predictions=lambda wildcards: [
             cell.metrics.replace("metrics.json", "predictions.parquet")
-            for cell in grid_paths.cells(study_grid("architecture"))
+            for cell in paths.cells(study_grid("architecture"))
         ],
     output:
         likeness=report(
@@ -49,7 +49,7 @@ rule study_architecture:
         kinds=lambda wildcards: task_families(study_grid("architecture")),
         cells=lambda wildcards: [
             [cell.model, cell.intermediate, cell.target, cell.seed]
-            for cell in grid_paths.cells(study_grid("architecture"))
+            for cell in paths.cells(study_grid("architecture"))
         ],
         code=lambda wildcards: CODE.plain("study_architecture"),
     script:

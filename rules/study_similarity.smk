@@ -10,8 +10,8 @@ localrules:
 
 rule embed_task:
     input:
-        checkpoint=lambda wildcards: grid_paths.checkpoint(
-            grid_paths.backbone_folder(wildcards.model)
+        checkpoint=lambda wildcards: paths.checkpoint(
+            paths.backbone_folder(wildcards.model)
         ),
         tokenizer=TOKENIZER,
         encoded="results/encoded/{model}/{task}/{split}.arrow",
@@ -41,7 +41,7 @@ rule embed_task:
 
 rule train_fisher:
     input:
-        checkpoint=lambda wildcards: grid_paths.checkpoint(
+        checkpoint=lambda wildcards: paths.checkpoint(
             similarity_files.fisher_checkpoint(
                 wildcards.model, wildcards.kind, wildcards.tuned, GRID.seeds[0]
             )

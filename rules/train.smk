@@ -3,8 +3,8 @@
 
 rule train_intermediate:
     input:
-        backbone=lambda wildcards: grid_paths.checkpoint(
-            grid_paths.intermediate_folder(
+        backbone=lambda wildcards: paths.checkpoint(
+            paths.intermediate_folder(
                 wildcards.model,
                 GRID.recipe(wildcards.intermediate).after or NONE,
                 wildcards.seed,
@@ -18,14 +18,14 @@ rule train_intermediate:
     output:
         multiext(
             "results/intermediate/{model}/{intermediate}/seed{seed}/",
-            *grid_paths.TRAINED,
+            *paths.TRAINED,
         ),
     log:
         "logs/intermediate/{model}/{intermediate}/seed{seed}.log",
     benchmark:
         "results/benchmarks/train_intermediate/{model}/{intermediate}/seed{seed}.tsv"
     wildcard_constraints:
-        intermediate=grid_paths.trained_rows(GRID),
+        intermediate=paths.trained_rows(GRID),
     priority: 50
     conda:
         "../envs/training.yaml"
@@ -54,8 +54,8 @@ rule train_intermediate:
 
 rule train_target:
     input:
-        checkpoint=lambda wildcards: grid_paths.checkpoint(
-            grid_paths.intermediate_folder(
+        checkpoint=lambda wildcards: paths.checkpoint(
+            paths.intermediate_folder(
                 wildcards.model, wildcards.intermediate, wildcards.seed
             )
         ),
@@ -68,7 +68,7 @@ rule train_target:
             kept(
                 f"results/tuned/{{model}}/{{intermediate}}/{{tuned}}/seed{{seed}}/{name}"
             )
-            for name in grid_paths.TRAINED
+            for name in paths.TRAINED
         ],
     log:
         "logs/tuned/{model}/{intermediate}/{tuned}/seed{seed}.log",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-for _folder in (".", "workflow", "faults"):
+for _folder in ("support", "workflow", "faults"):
     sys.path.insert(0, str(Path(__file__).parent / _folder))
 
 from small_grid import BUSY, LONGEST, Undisturbed, run_undisturbed  # noqa: E402

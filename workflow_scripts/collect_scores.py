@@ -1,10 +1,10 @@
 """Every cell's numbers as one tidy table."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.tables import collect_scores
+    from stiltgrid.analysis.tables import collect_scores
 
     collect_scores(snakemake.input, snakemake.output[0])
 

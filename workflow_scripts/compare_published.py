@@ -1,11 +1,11 @@
 """Our scores beside published figures of the same backbones."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.published import write_published
+    from stiltgrid.analysis.published import write_published
+    from stiltgrid.grid.layout import layout_from_params
 
     params = snakemake.params
     layout = layout_from_params(params.layout)

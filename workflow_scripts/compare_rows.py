@@ -1,11 +1,11 @@
 """Scores and gains over the row `none`, a line a cell and a line a language."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.tables import write_transfer
+    from stiltgrid.analysis.tables import write_transfer
+    from stiltgrid.grid.layout import layout_from_params
 
     layout = layout_from_params(snakemake.params.layout)
     write_transfer(snakemake.input[0], layout, snakemake.output.transfer, snakemake.output.by_language)

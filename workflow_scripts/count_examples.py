@@ -1,10 +1,10 @@
 """Whether a row's tasks have the examples that its recipe asks for; told before anything is trained."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.budget import count_examples
+    from stiltgrid.preparation.budgets import count_examples
 
     count_examples(snakemake.params.recipe, snakemake.input, snakemake.output[0])
 

@@ -1,15 +1,15 @@
 """One screen about this machine."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     import sys
     from pathlib import Path
 
-    from stiltgrid import doctor
-    from stiltgrid.door import load_grid
-    from stiltgrid.sources import open_source
+    from stiltgrid.config.loading import load_grid
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.workflow import doctor
 
     grid = load_grid(snakemake.config, Path(snakemake.scriptdir).parent, snakemake.params.configfiles)
     source = open_source(grid.source, snakemake.params.data_dir, grid.world)

@@ -1,12 +1,12 @@
 """A task's vector by its text, its sentences or its pieces."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.task_embedding import embed_task
+    from stiltgrid.evaluation.task_embedding import embed_task
 
     source, params = snakemake.input, snakemake.params
     embed_task(

@@ -1,12 +1,12 @@
 """Raw text as rows of one length under one model's tokenizer."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.language_task import encode_text
+    from stiltgrid.training.language_task import encode_text
 
     source = snakemake.input
     backbone = Path(source.model[2]).parent if len(source.model) > 2 else None

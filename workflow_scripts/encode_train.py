@@ -1,13 +1,13 @@
 """Token ids of a task's training and development rows under one model."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.encode import encode_file
-    from stiltgrid.parts import card_from_part
+    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.preparation.encode import encode_file
 
     card, source, out = card_from_part(snakemake.params.card), snakemake.input, snakemake.output
     tokenizer = Path(source.model[0]).parent

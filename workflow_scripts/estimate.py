@@ -1,17 +1,17 @@
 """What the grid will take: jobs, tokens, hours, disk."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     import sys
     from pathlib import Path
 
-    from stiltgrid import estimate
-    from stiltgrid.data_sizes import DataSizes
-    from stiltgrid.door import load_grid
-    from stiltgrid.planned import planned_jobs
-    from stiltgrid.sources import open_source
+    from stiltgrid.config.loading import load_grid
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.preparation.data_sizes import DataSizes
+    from stiltgrid.workflow import estimate
+    from stiltgrid.workflow.dry_run import planned_jobs
 
     asked = snakemake.params
     root = Path(snakemake.scriptdir).parent

@@ -1,12 +1,12 @@
 """A submission folder for XTREME's evaluate.py, of one row or of each task's best on development data."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.export_rows import BEST, chosen_rows
-    from stiltgrid.exports import Part, export_benchmark
-    from stiltgrid.layout import layout_from_params
+    from stiltgrid.analysis.export_rows import BEST, chosen_rows
+    from stiltgrid.grid.layout import layout_from_params
+    from stiltgrid.reporting.exports import Part, export_benchmark
 
     parts, wildcards = snakemake.params.parts, snakemake.wildcards
     benchmark, tasks = wildcards.benchmark.removesuffix("_partial"), [part["task"] for part in parts]

@@ -1,13 +1,13 @@
 """One row's checkpoint as a Hugging Face folder with a model card."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.checkpoint_export import CheckpointFacts, TaskFacts, export_checkpoint
-    from stiltgrid.layout import layout_from_params
+    from stiltgrid.grid.layout import layout_from_params
+    from stiltgrid.reporting.checkpoint_export import CheckpointFacts, TaskFacts, export_checkpoint
 
     facts, source = dict(snakemake.params.facts), snakemake.input
     facts["tasks"] = tuple(TaskFacts(**{**task, "languages": tuple(task["languages"])}) for task in facts["tasks"])

@@ -1,11 +1,11 @@
 """What stands on a model's backbone for language modelling, from its checkpoint."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.cards import Model
-    from stiltgrid.language_heads import fetch_language_head
+    from stiltgrid.grid.grid import Model
+    from stiltgrid.training.language_heads import fetch_language_head
 
     model = Model(snakemake.wildcards.model, **snakemake.params.model)
     fetch_language_head(model, snakemake.output[0], snakemake.params.mirror)

@@ -1,14 +1,14 @@
 """A folder for machines without internet: rows and models of the configuration, from the hub."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.door import load_grid
-    from stiltgrid.errors import ConfigError
-    from stiltgrid.mirror import mirror
+    from stiltgrid.config.loading import load_grid
+    from stiltgrid.preparation.mirror import mirror
+    from stiltgrid.utils.errors import ConfigError
 
     grid = load_grid(snakemake.config, Path(snakemake.scriptdir).parent)
     if grid.source != "hub" or snakemake.params.folder is None:

@@ -1,11 +1,11 @@
 """A picture of our scores beside published figures."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.plots_published import plot_published
+    from stiltgrid.grid.layout import layout_from_params
+    from stiltgrid.reporting.plots_published import plot_published
 
     params = snakemake.params
     layout = layout_from_params(params.layout)

@@ -1,12 +1,12 @@
 """The transfer matrix: intermediates by targets, gains over the row `none`."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.best_rows import read_best_rows
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.plots import plot_transfer_matrix
+    from stiltgrid.analysis.best_rows import read_best_rows
+    from stiltgrid.grid.layout import layout_from_params
+    from stiltgrid.reporting.plots import plot_transfer_matrix
 
     layout = layout_from_params(snakemake.params.layout)
     plot_transfer_matrix(snakemake.input.scores, layout, snakemake.output, read_best_rows(snakemake.input.best))

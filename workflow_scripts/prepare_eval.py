@@ -1,13 +1,13 @@
 """Rows that a target is scored on, in all its languages, free of any model."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.cards import Evaluation
-    from stiltgrid.parts import card_from_part
-    from stiltgrid.prepare import prepare_eval
-    from stiltgrid.sources import open_source
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.grid.grid import Evaluation
+    from stiltgrid.preparation.prepare import prepare_eval
 
     params = snakemake.params
     prepare_eval(

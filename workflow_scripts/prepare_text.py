@@ -1,11 +1,11 @@
 """Raw text that a model is pretrained on."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.pretraining import prepare_text
-    from stiltgrid.sources import open_source
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.preparation.raw_text import prepare_text
 
     params = snakemake.params
     prepare_text(open_source(**params.source), params.languages, params.characters, snakemake.output[0])

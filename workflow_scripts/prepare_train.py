@@ -1,12 +1,12 @@
 """Training and development rows of a task, free of any model."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.parts import card_from_part
-    from stiltgrid.prepare import prepare_train
-    from stiltgrid.sources import open_source
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.preparation.prepare import prepare_train
 
     params = snakemake.params
     prepare_train(

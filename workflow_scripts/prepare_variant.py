@@ -1,12 +1,12 @@
 """Training rows of a task in other languages or of another version, with its English development rows."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.parts import card_from_part
-    from stiltgrid.prepare import prepare_variant
-    from stiltgrid.sources import open_source
+    from stiltgrid.data.sources import open_source
+    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.preparation.prepare import prepare_variant
 
     params = snakemake.params
     prepare_variant(

@@ -1,12 +1,12 @@
 """Ranks of every query of a retrieval task, before or after retrieval training."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.query_ranks import rank_queries
+    from stiltgrid.evaluation.query_ranks import rank_queries
 
     source, params = snakemake.input, snakemake.params
     rank_queries(

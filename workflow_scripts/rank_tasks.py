@@ -1,6 +1,6 @@
 """The tasks of study 4 ranked by their English development scores."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):

@@ -1,12 +1,12 @@
 """Scores and predictions of one cell, all languages at once."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.scoring import score_target
+    from stiltgrid.evaluation.scoring import score_target
 
     source, params, cell = snakemake.input, snakemake.params, dict(snakemake.wildcards.items())
     score_target(

@@ -1,11 +1,11 @@
 """The best row of each target: chosen on development data, reported on test data."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.selection import write_best_rows
+    from stiltgrid.analysis.selection import write_best_rows
+    from stiltgrid.grid.layout import layout_from_params
 
     source, params = snakemake.input, snakemake.params
     predictions = {tuple(cell): path for cell, path in zip(params.cells, source.predictions, strict=True)}

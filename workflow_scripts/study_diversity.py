@@ -1,10 +1,10 @@
 """Study 3, diversity against volume: tables, plot and summary."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
+    from stiltgrid.grid.layout import layout_from_params
     from stiltgrid.studies.diversity import write_study
 
     layout = layout_from_params(snakemake.params.layout)

@@ -1,10 +1,10 @@
 """Study 1, similarity: tables, plot and summary."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
+    from stiltgrid.grid.layout import layout_from_params
     from stiltgrid.studies.similarity import write_study
 
     source, params = snakemake.input, snakemake.params

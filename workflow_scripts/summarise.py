@@ -1,13 +1,13 @@
 """The last words of a run: the best row of each target, and where everything is."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.summary import write_summary
+    from stiltgrid.grid.layout import layout_from_params
+    from stiltgrid.reporting.summary import write_summary
 
     source = snakemake.input
     places = {

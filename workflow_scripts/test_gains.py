@@ -1,11 +1,11 @@
 """Gains over `none` with intervals and p-values, a line a cell and a line a language."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
-    from stiltgrid.layout import layout_from_params
-    from stiltgrid.significance import write_significance
+    from stiltgrid.analysis.significance import write_significance
+    from stiltgrid.grid.layout import layout_from_params
 
     source, params = snakemake.input, snakemake.params
     predictions = {tuple(cell): path for cell, path in zip(params.cells, source.predictions, strict=True)}

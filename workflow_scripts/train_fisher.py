@@ -1,12 +1,12 @@
 """A task's Fisher embedding from a model tuned on it; a row's head is fitted anew."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.task_embedding import embed_fisher
+    from stiltgrid.evaluation.task_embedding import embed_fisher
 
     source, params = snakemake.input, snakemake.params
     embed_fisher(

@@ -1,13 +1,13 @@
 """One row of the grid: a backbone fine-tuned on its recipe."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.resume import job_keeper
-    from stiltgrid.training import train_intermediate
+    from stiltgrid.training.resume import job_keeper
+    from stiltgrid.training.training import train_intermediate
 
     params = snakemake.params
     train_intermediate(

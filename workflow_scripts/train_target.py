@@ -1,13 +1,13 @@
 """A tuned model: an intermediate checkpoint fine-tuned on a target's training tasks, with its head."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.resume import job_keeper
-    from stiltgrid.training import train_target
+    from stiltgrid.training.resume import job_keeper
+    from stiltgrid.training.training import train_target
 
     params = snakemake.params
     train_target(

@@ -1,12 +1,12 @@
 """A subword tokenizer trained on raw text."""
 
-from stiltgrid.warm import run
+from stiltgrid.workflow.job_runner import run
 
 
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.pretraining import train_tokenizer
+    from stiltgrid.preparation.tokenizers import train_tokenizer
 
     train_tokenizer(snakemake.input[0], snakemake.params.tokenizer, Path(snakemake.output[0]).parent)
 

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from stiltgrid.batching import Batch, make_batch
-from stiltgrid.cards import TaskCard
-from stiltgrid.encoded import Encoded, to_table
-from stiltgrid.families import family
-from stiltgrid.families.base import Family
-from stiltgrid.rows import RawRow
-from stiltgrid.tokenization import SubwordTokenizer
+from stiltgrid.data.rows import RawRow
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.modeling.batching import Batch, make_batch
+from stiltgrid.modeling.encoded import Encoded, to_table
+from stiltgrid.modeling.tokenization import SubwordTokenizer
+from stiltgrid.tasks.families import family
+from stiltgrid.tasks.families.base import Family
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 SENTENCES = (

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from repository import AFTERWARDS, ROOT
 from snakemake.utils import update_config
-from stiltgrid import door
-from stiltgrid.planned import planned_jobs, read_jobs
-from stiltgrid.sources.local import LocalSource
+from stiltgrid.config import loading
+from stiltgrid.data.sources.local import LocalSource
+from stiltgrid.workflow.dry_run import planned_jobs, read_jobs
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
 BENEATH = {"local_recipes": ["local_mirror"]}  # what an overlay is for, where that is not config.yaml
@@ -73,9 +73,9 @@ EXPECTED["mini"] = EXPECTED["config"]
 
 def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty files wherever the preset's cards look for some: counting jobs opens none."""
-    monkeypatch.setattr(door, "data_problems", lambda grid, root: [])
+    monkeypatch.setattr(loading, "data_problems", lambda grid, root: [])
     folder.mkdir()
-    grid = door.load_grid({**door.read_yaml(preset), "data_dir": str(folder)}, ROOT)
+    grid = loading.load_grid({**loading.read_yaml(preset), "data_dir": str(folder)}, ROOT)
     source = LocalSource(folder)
     languages = {code for model in grid.models.values() for code in (model.pretrain or {}).get("languages", ())}
     stems = [f"text/{code}.txt" for code in languages]
@@ -114,12 +114,12 @@ def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path) -> Non
     The best tasks' mixtures of study 4 follow from its ranking, so no plan has them.
     """
     paths = [*(ROOT / f"presets/{name}.yaml" for name in presets), ROOT / "config.yaml"]
-    merged = door.read_yaml(paths[-1])
+    merged = loading.read_yaml(paths[-1])
     for path in paths[:-1]:
-        update_config(merged, door.read_yaml(path))
+        update_config(merged, loading.read_yaml(path))
     jobs = dry_run(tmp_path, *presets)
     assert [jobs[name] for name in STUDY_RULES] == [1] * 5
-    grid = door.load_grid(merged, ROOT, paths)
+    grid = loading.load_grid(merged, ROOT, paths)
     rows = {
         (model, row, seed)
         for plan in grid.plans.values()

@@ -1,1 +1,4 @@
-"""Research questions asked of a finished grid: pure statistics, and what reads and writes their files."""
+"""The research questions on top of the grid: their statistics, plots and summaries.
+
+Which cells a study asks for is said in `grid.designs`, since the workflow is planned from it.
+"""

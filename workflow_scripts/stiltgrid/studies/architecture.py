@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.bootstrap import Replicates, replicate
-from stiltgrid.cards import NONE
-from stiltgrid.cell_examples import read_examples
-from stiltgrid.corrections import holm
-from stiltgrid.counting import counting
-from stiltgrid.layout import Column, Layout
+from stiltgrid.analysis.bootstrap import Replicates, replicate
+from stiltgrid.analysis.cell_examples import read_examples
+from stiltgrid.analysis.corrections import holm
+from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.studies.architecture_plot import plot_matrices
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.matrices import PERMUTATIONS, Likeness, likeness
 from stiltgrid.studies.paired import Contrast, combined, contrast
-from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
-from stiltgrid.tables import AnyPath, Transfer, write_tsv
 
 LIKENESS_COLUMNS = (
     "first", "second", "reading", "correlation", "p", "needed", "rows", "targets", "ceiling", "corrected",

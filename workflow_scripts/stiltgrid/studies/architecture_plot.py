@@ -7,10 +7,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stiltgrid.cards import NONE
-from stiltgrid.drawing import STYLE, save, seeds_note, write_notes
-from stiltgrid.plots import POINTS
-from stiltgrid.tables import AnyPath, Transfer
+from stiltgrid.analysis.tables import AnyPath, Transfer
+from stiltgrid.grid.grid import NONE
+from stiltgrid.reporting.plot_style import STYLE, save, seeds_note, write_notes
+from stiltgrid.reporting.plots import POINTS
 
 
 def plot_matrices(transfer: Transfer, paths: Iterable[AnyPath]) -> None:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.corrections import holm
-from stiltgrid.studies.refusals import constant_columns, refuse_constant, refuse_few, refuse_gaps
+from stiltgrid.analysis.corrections import holm
+from stiltgrid.studies.errors import constant_columns, refuse_constant, refuse_few, refuse_gaps
 
 PERMUTATIONS = 9999
 ALPHA = 0.05

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.student import quantile
+from stiltgrid.analysis.student import quantile
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.mixed import CONFIDENCE, Effect
-from stiltgrid.studies.refusals import StudyError
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.layout import Layout
-from stiltgrid.studies.designs import diversity as design
+from stiltgrid.analysis.tables import AnyPath, write_tsv
+from stiltgrid.grid.designs import diversity as design
+from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.diversity_plot import plot_outcomes
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.mixed import Effect, MixedFit, NoConvergence, fit_mixed, standardised
 from stiltgrid.studies.outcomes import OUTCOMES, Outcome, known_outcomes, row_outcomes
-from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Finding, summary_text, write_summary
-from stiltgrid.tables import AnyPath, write_tsv
 
 log = logging.getLogger(__name__)
 TASKS, EXAMPLES = "log tasks", "log examples"

@@ -8,12 +8,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stiltgrid.drawing import STYLE, save, write_notes
-from stiltgrid.layout import Layout
-from stiltgrid.statistics import estimate
-from stiltgrid.student import quantile
+from stiltgrid.analysis.statistics import estimate
+from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.tables import AnyPath
+from stiltgrid.grid.layout import Layout
+from stiltgrid.reporting.plot_style import STYLE, save, write_notes
 from stiltgrid.studies.outcomes import Outcome
-from stiltgrid.tables import AnyPath
 
 LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "D", "-."), ("#CC79A7", "^", ":"))
 PANEL = (2.6, 2.3)

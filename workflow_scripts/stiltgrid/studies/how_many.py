@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.layout import ENGLISH, Layout
-from stiltgrid.statistics import estimate
-from stiltgrid.student import quantile
+from stiltgrid.analysis.statistics import estimate
+from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
+from stiltgrid.analysis.typology import KINDS, similarity, similarity_groups
+from stiltgrid.grid.designs import how_many as design
+from stiltgrid.grid.layout import ENGLISH, Layout
 from stiltgrid.studies.curves import Curve, against_random, fit_curve, interaction, places, trend
-from stiltgrid.studies.designs import how_many as design
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.how_many_plot import plot_curves
 from stiltgrid.studies.mixed import Effect
 from stiltgrid.studies.ranking_table import read_ranking
-from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Finding, summary_text, write_summary
-from stiltgrid.tables import AnyPath, Transfer, write_tsv
-from stiltgrid.typology import KINDS, similarity, similarity_groups
 
 CURVE_COLUMNS = (
     "model", "group", "languages", "tasks", "added_task", "best_tasks", "low", "high", "random", "random_low",

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stiltgrid.drawing import STYLE, save, write_notes
-from stiltgrid.layout import Layout
-from stiltgrid.student import quantile
-from stiltgrid.tables import AnyPath
+from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.tables import AnyPath
+from stiltgrid.grid.layout import Layout
+from stiltgrid.reporting.plot_style import STYLE, save, write_notes
 
 if TYPE_CHECKING:
     from stiltgrid.studies.how_many import Model

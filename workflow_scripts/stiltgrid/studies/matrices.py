@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stiltgrid.studies.association import ranks, standardised
-from stiltgrid.studies.refusals import StudyError, refuse_few, refuse_gaps
+from stiltgrid.studies.errors import StudyError, refuse_few, refuse_gaps
 
 PERMUTATIONS = 4999
 ROUNDING = 1e-9

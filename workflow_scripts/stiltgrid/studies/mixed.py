@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.student import quantile, two_sided_p
-from stiltgrid.studies.refusals import StudyError
+from stiltgrid.analysis.student import quantile, two_sided_p
+from stiltgrid.studies.errors import StudyError
 
 CONFIDENCE = 0.95
 POWER = 0.9

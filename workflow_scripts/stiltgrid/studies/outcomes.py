@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.statistics import estimate
-from stiltgrid.studies.refusals import StudyError
-from stiltgrid.tables import Cell, Transfer
+from stiltgrid.analysis.statistics import estimate
+from stiltgrid.analysis.tables import Cell, Transfer
+from stiltgrid.studies.errors import StudyError
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid import student
-from stiltgrid.bootstrap import CONFIDENCE, Difference, Gain, Replicates, gain
-from stiltgrid.studies.refusals import StudyError
+from stiltgrid.analysis import student
+from stiltgrid.analysis.bootstrap import CONFIDENCE, Difference, Gain, Replicates, gain
+from stiltgrid.studies.errors import StudyError
 
 POWER = 0.9
 

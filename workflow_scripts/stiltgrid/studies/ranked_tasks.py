@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stiltgrid.statistics import estimate
-from stiltgrid.studies.refusals import StudyError
-from stiltgrid.tables import AnyPath, write_tsv
+from stiltgrid.analysis.statistics import estimate
+from stiltgrid.analysis.tables import AnyPath, write_tsv
+from stiltgrid.studies.errors import StudyError
 
 COLUMNS = ("model", "rank", "task", "metric", "dev", "chance", "best", "normalised", "seeds")
 

@@ -11,7 +11,7 @@ from math import comb
 import numpy as np
 
 from stiltgrid.studies.association import draw_orders, spearman, standardised
-from stiltgrid.studies.refusals import refuse_few, refuse_gaps
+from stiltgrid.studies.errors import refuse_few, refuse_gaps
 
 TOPS = (1, 3)
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.bootstrap import Replicates, replicate
-from stiltgrid.cards import NONE
-from stiltgrid.cell_examples import read_examples
-from stiltgrid.counting import Counting, counting
-from stiltgrid.layout import Column, Layout
+from stiltgrid.analysis.bootstrap import Replicates, replicate
+from stiltgrid.analysis.cell_examples import read_examples
+from stiltgrid.analysis.metric_counts import Counting, counting
+from stiltgrid.analysis.tables import AnyPath, write_tsv
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.paired import Contrast, combined, contrast
-from stiltgrid.studies.refusals import StudyError
 from stiltgrid.studies.retrieval_plot import plot_contrasts
 from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
-from stiltgrid.tables import AnyPath, write_tsv
 
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@20", "map@20")
 HEADLINE = "recall@10"

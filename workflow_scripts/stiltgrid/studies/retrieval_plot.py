@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import matplotlib
 from matplotlib.figure import Figure
 
-from stiltgrid.drawing import STYLE, save, seeds_note, write_notes
-from stiltgrid.layout import Layout
-from stiltgrid.plots import POINTS
-from stiltgrid.tables import AnyPath
+from stiltgrid.analysis.tables import AnyPath
+from stiltgrid.grid.layout import Layout
+from stiltgrid.reporting.plot_style import STYLE, save, seeds_note, write_notes
+from stiltgrid.reporting.plots import POINTS
 
 if TYPE_CHECKING:
     from stiltgrid.studies.retrieval import Told

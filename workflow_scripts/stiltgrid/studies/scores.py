@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from stiltgrid.layout import Layout
-from stiltgrid.studies.refusals import StudyError
-from stiltgrid.tables import AnyPath, Cell, Transfer, read_transfer
+from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, read_transfer
+from stiltgrid.grid.layout import Layout
+from stiltgrid.studies.errors import StudyError
 
 SHOWN = 4
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.cards import NONE
-from stiltgrid.layout import Layout
+from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, write_tsv
+from stiltgrid.evaluation.task_vectors import similarity
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.layout import Layout
 from stiltgrid.studies import ranking
 from stiltgrid.studies.association import PERMUTATIONS, PooledAssociation, by_target, pooled
-from stiltgrid.studies.refusals import StudyError
+from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.similarity_plot import plot_similarity
 from stiltgrid.studies.similarity_text import findings, limits, summary
 from stiltgrid.studies.summary import write_summary
-from stiltgrid.tables import AnyPath, Cell, Transfer, write_tsv
-from stiltgrid.task_vectors import similarity
 
 log = logging.getLogger(__name__)
 PAIR_COLUMNS = ("model", "intermediate", "target", "measure", "similarity", "gain", "score", "examples", "same_family")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stiltgrid.cards import NONE, Grid
-from stiltgrid.grid_paths import RESULTS, intermediate_folder
-from stiltgrid.studies.designs.similarity import MEASURES
+from stiltgrid.grid.designs.similarity import MEASURES
+from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.grid.paths import RESULTS, intermediate_folder
 
 Files = dict[str, dict[str, dict[str, dict[str, str]]]]
 

@@ -7,12 +7,12 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stiltgrid.drawing import STYLE, save, seeds_note, write_notes
-from stiltgrid.layout import Layout
-from stiltgrid.plots import POINTS
+from stiltgrid.analysis.tables import AnyPath
+from stiltgrid.grid.layout import Layout
+from stiltgrid.reporting.plot_style import STYLE, save, seeds_note, write_notes
+from stiltgrid.reporting.plots import POINTS
 from stiltgrid.studies.association import PooledAssociation, standardised
 from stiltgrid.studies.summary import signed
-from stiltgrid.tables import AnyPath
 
 
 def plot_similarity(

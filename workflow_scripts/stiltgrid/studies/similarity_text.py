@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from stiltgrid.layout import Layout
+from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.summary import Finding, signed, summary_text
 
 if TYPE_CHECKING:

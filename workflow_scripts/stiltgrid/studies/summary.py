@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stiltgrid.files import atomic_path
-from stiltgrid.tables import AnyPath
+from stiltgrid.analysis.tables import AnyPath
+from stiltgrid.utils.files import atomic_path
 
 WIDTH = 100
 SYNTHETIC = (

@@ -1,0 +1,177 @@
+"""The shipped presets are sound, and hold what they say."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configurations import ROOT, load, snakemake_merge
+from stiltgrid.data.sources.minilab.settings import world_settings
+from stiltgrid.grid.grid import Grid, Model
+from stiltgrid.training.language_modelling import PretrainSettings
+
+pytestmark = pytest.mark.usefixtures("at_the_root")
+
+
+# Files of the shared data folder (its README): languages of each table.
+MIRROR = {
+    "xnli/test xnli/validation": "ar bg de el en es fr hi ru sw th tr ur vi zh",
+    "pawsx/test pawsx/validation": "de en es fr ja ko zh",
+    "paws/train paws/validation udpos/train panx/train copa/train copa/validation squad/train squad/train_large "
+    "squad/validation squad_v2/train squad_v2/validation hellaswag/train hellaswag/validation cosmos_qa/train "
+    "cosmos_qa/validation social_i_qa/train social_i_qa/validation commonsense_qa/train commonsense_qa/validation "
+    "anli/dev_r1 anli/dev_r2 anli/dev_r3 multi_nli/validation_matched multi_nli/validation_mismatched qqp/train "
+    "qqp/validation snli/sample snli/train snli/validation bucc2018/pool": "en",
+    "udpos/test": "bg de el en es et eu fi fr id ja ko ru tr vi zh",
+    "udpos/validation": "af ar bg de el en es et eu fa fi fr he hi hu id it ja ko lt mr nl pl pt ro ru ta te tr uk "
+    "ur vi wo zh",
+    "panx/validation": "af ar az bg bn de el en es et eu fa fi fr gu he hi hu id it ja jv ka kk ko lt ml mr ms my nl "
+    "pa pl pt qu ro ru sw ta te tl tr uk ur vi yo zh",
+    "xquad/validation": "ar de el en es hi ro ru th tr vi zh",
+    "mlqa/validation": "ar de en es hi vi zh",
+    "tydiqa/train": "en ko sw",
+    "tydiqa/validation": "ar bn en fi id ko ru sw te",
+    "tatoeba/validation": "af ar az bg bn de el es et eu fa fi fr he hi hu id it ja jv ka kk ko lt ml mr nl pl pt ro "
+    "ru sw ta te th tl tr uk ur vi zh",
+    "bucc2018/gold bucc2018/pool bucc2018/validation": "zh",
+    "lareqa/candidates lareqa/questions": "ar de el en es hi ru th tr vi zh",
+    "xcopa/test xcopa/validation": "et ht id it qu sw ta th tr vi zh",
+    "text/": "ar bg de el en es et eu fi fr hi id ja ko ru sw ta te th tr ur vi zh",
+}
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Empty files under the names of the shared data folder: the door only looks whether they are there."""
+    folder = tmp_path_factory.mktemp("data")
+    for tables, languages in MIRROR.items():
+        for table in tables.split():
+            for language in languages.split():
+                name = f"{table}{language}.txt.gz" if table == "text/" else f"{table}.{language}.jsonl.gz"
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local_mirror(mirror: Path) -> Grid:
+    paths = (ROOT / "presets/local_mirror.yaml", ROOT / "config.yaml")
+    return load({**snakemake_merge(*paths), "data_dir": str(mirror)}, paths)
+
+
+def test_local_mirror_covers_the_grid_of_the_issue(local_mirror: Grid) -> None:
+    assert local_mirror.intermediates == (
+        "none", "anli_plus", "mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "cosmos_qa", "commonsense_qa",
+        "social_i_qa",
+    )  # fmt: skip
+    assert len(local_mirror.targets) == 11 and "mewslix" not in local_mirror.targets
+    assert list(local_mirror.models) == ["mini_xlmr"], "nothing of config.yaml holds beside a preset"
+    assert len(local_mirror.models["mini_xlmr"].pretrain["languages"]) == 23  # type: ignore[index]
+
+
+def test_local_mirror_scores_every_language_there_is(local_mirror: Grid) -> None:
+    counts = {target: len(local_mirror.languages(target)) for target in local_mirror.targets}
+    assert counts == {
+        "xnli": 15, "pawsx": 7, "udpos": 34, "panx": 47, "xquad": 12, "mlqa": 7, "tydiqa": 9, "bucc2018": 1,
+        "tatoeba": 41, "xcopa": 11, "lareqa": 11,
+    }  # fmt: skip
+    splits = {target: local_mirror.eval_splits(target) for target in ("udpos", "panx", "mlqa", "bucc2018", "xnli")}
+    assert splits == {
+        "udpos": ("dev",),
+        "panx": ("dev",),
+        "mlqa": ("dev",),
+        "bucc2018": ("dev",),
+        "xnli": ("dev", "test"),
+    }
+
+
+def test_local_mirror_trains_on_no_evaluation_file(local_mirror: Grid) -> None:
+    """English development sets choose the best step, as in XTREME; nothing scored is trained on."""
+
+    def tables(task: str, splits: tuple[str, ...]) -> set[str]:
+        section = local_mirror.cards[task].local or {}
+        names: set[str] = set()
+        for split in splits:
+            value = section.get("splits", {}).get(split, ())
+            parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            names |= {name if "/" in name else f"{section['folder']}/{name}" for name in parts if name}
+        return names
+
+    def origins(task: str) -> tuple[str, ...]:
+        return local_mirror.cards[task].origins("train")
+
+    trained = {
+        table
+        for task in local_mirror.trained_tasks()
+        for origin in origins(task)
+        for table in tables(origin, ("train",))
+    }
+    scored = {table for target in local_mirror.targets for table in tables(target, local_mirror.eval_splits(target))}
+    assert trained and scored and not trained & scored
+
+
+def test_local_mirror_fits_the_model(local_mirror: Grid) -> None:
+    """Positions beyond the pretrained ones are random."""
+    longest = local_mirror.models["mini_xlmr"].pretrain["sequence_length"]  # type: ignore[index]
+    names = {*local_mirror.targets, *local_mirror.trained_tasks()}
+    assert {
+        name: local_mirror.cards[name].max_length for name in names if local_mirror.cards[name].max_length > longest
+    } == {}
+
+
+def test_architectures_lays_a_decoder_beside_the_encoder() -> None:
+    paths = (ROOT / "presets/architectures.yaml", ROOT / "config.yaml")
+    grid = load(snakemake_merge(*paths), paths)
+    encoder, decoder = (dict(grid.models[name].pretrain or {}) for name in ("mini", "mini_decoder"))
+    assert decoder.pop("objective") == "causal" and encoder.pop("objective", "masked") == "masked"
+    encoder.pop("mask_rate", None)
+    assert decoder == {**encoder, "architecture": {**encoder["architecture"], "is_decoder": True}}
+    assert len(grid.targets) == 12 and list(grid.models) == ["mini", "mini_decoder"]
+
+
+def test_the_mini_preset_is_the_default_spelled_out() -> None:
+    """Another spelling of the same grid: change both files together."""
+    default, mini = (ROOT / "config.yaml",), (ROOT / "presets/mini.yaml", ROOT / "config.yaml")
+    grids = load(snakemake_merge(*default), default), load(snakemake_merge(*mini), mini)
+    told = [
+        {
+            "plain": (grid.source, grid.intermediates, grid.targets, grid.seeds, grid.recipes, grid.keep_tuned),
+            "world": world_settings(grid.world),
+            "models": {name: replace(model, pretrain=None) for name, model in grid.models.items()},
+            "pretraining": {name: _pretraining(model) for name, model in grid.models.items()},
+            "training": {
+                (stage, name): grid.training_for(stage, name)
+                for stage in ("intermediate", "target")
+                for name in (*grid.cards, *grid.recipes)
+            },
+            "evaluation": {name: grid.evaluation_for(name) for name in grid.targets},
+            # The models of their own are among `models`.
+            "studies": {
+                name: {key: value for key, value in section.items() if key != "own_models"}
+                for name, section in grid.studies.items()
+            },
+            "cards": grid.cards,
+        }
+        for grid in grids
+    ]
+    for part in told[0]:
+        assert told[1][part] == told[0][part], part
+
+
+def _pretraining(model: Model) -> tuple[Any, ...]:
+    section = dict(model.pretrain or {})
+    return (PretrainSettings.read(section), section["languages"], section["tokenizer"], section.get("characters"))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [("phang2020", 23, 9), ("xtreme_r", 4, 10)],
+)
+def test_presets_of_the_papers(name: str, rows: int, columns: int) -> None:
+    """CCGbank stands in for one's own copy; everything else is on the hub."""
+    paths = (ROOT / f"presets/{name}.yaml", ROOT / "config.yaml")
+    grid = load({**snakemake_merge(*paths), "data_dir": "tests/data/mirror"}, paths)
+    assert (len(grid.intermediates), len(grid.targets), list(grid.models)) == (rows, columns, ["xlmr_large"])
+    benchmark = {"phang2020": "xtreme", "xtreme_r": "xtreme_r"}[name]
+    for target in grid.targets:
+        assert sorted(grid.languages(target)) == sorted(grid.cards[target].benchmarks[benchmark])

@@ -1,0 +1,150 @@
+"""Studies join the grid at the door: named by content, checked with the rest, beside the default rectangle."""
+
+import re
+from typing import Any
+
+import pytest
+from configurations import ROOT, changed, load, problems
+from stiltgrid.config.data_checks import data_problems
+from stiltgrid.grid import paths
+from stiltgrid.grid.grid import Grid, mixture, mixture_name, mixture_pattern
+
+SECTION: dict[str, Any] = {
+    "tasks": ["mnli", "qqp", "squad_v1", "ccg"],
+    "counts": [1, 2],
+    "examples": [100, 400],
+    "draws": 2,
+    "targets": ["xnli", "xquad"],
+}
+
+
+def with_study(**changes: Any) -> dict[str, Any]:
+    return changed(studies={"diversity": {**SECTION, **changes}})
+
+
+pytestmark = pytest.mark.usefixtures("at_the_root")
+
+
+def test_a_mixture_is_named_by_what_it_holds() -> None:
+    name = mixture_name(["squad_v1", "mnli"], 2000)
+    assert name == "mix_v2000_mnli__squad_v1"
+    recipe = mixture(name)
+    assert recipe and recipe.tasks == ("mnli", "squad_v1")
+    assert (recipe.examples, recipe.sampling, recipe.name) == (2000, "uniform", name)
+    assert mixture(mixture_name(["qqp"])).examples is None  # type: ignore[union-attr]
+    assert mixture("multi_task") is None
+
+
+def test_the_pattern_fits_mixtures_of_its_tasks_alone() -> None:
+    pattern = re.compile(mixture_pattern(["mnli", "squad_v1"]))
+    assert pattern.fullmatch("mix_v2000_mnli__squad_v1") and pattern.fullmatch("mix_squad_v1")
+    assert not any(pattern.fullmatch(name) for name in ("mnli", "mix_qqp", "mix_v0_mnli", "mix_v5_mnli__qqp"))
+
+
+def test_a_study_adds_rows_beside_the_rectangle() -> None:
+    plain, grid = load(changed()), load(with_study())
+    assert paths.cells(grid) == paths.cells(plain)
+    rows = grid.plans["diversity"].intermediates
+    assert len(rows) == (2 + 2) * 2
+    assert all(re.fullmatch(paths.trained_rows(grid), row) for row in rows)
+    view = grid.view("diversity")
+    assert {cell.target for cell in paths.cells(view)} == {"xnli", "xquad"}
+    assert len(paths.cells(view)) == len(rows) * 2 * 2  # targets, seeds
+    assert view.recipe(rows[0]).examples == 100
+
+
+def test_the_same_sets_are_drawn_each_time_and_for_each_volume() -> None:
+    first, second = (load(with_study()).plans["diversity"].intermediates for _ in range(2))
+    assert first == second
+    sets = {volume: {row.partition(f"v{volume}_")[2] for row in first} - {""} for volume in (100, 400)}
+    assert sets[100] == sets[400] and len(sets[100]) == 4
+    other = load(with_study(draw_seed=5, draws=3)).plans["diversity"].intermediates
+    assert set(other) != set(first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tasks": ["mnli", "qpp"]}, "studies.diversity.tasks: no such task 'qpp', did you mean 'qqp'?"),
+        ({"targets": ["xnly"]}, "studies.diversity.targets: no such task 'xnly', did you mean 'xnli'?"),
+        ({"models": ["tony"]}, "studies.diversity.models: no such model 'tony', did you mean 'tiny'?"),
+        ({"counts": [2, 5]}, "studies.diversity.counts: a set of 5 cannot be drawn from 4 tasks"),
+        ({"seeds": [1]}, "studies.diversity.seeds: expected two at least, found 1; one shows no variance"),
+        ({"targets": ["xnli"]}, "studies.diversity.targets: expected two at least, found xnli"),
+        ({"draws": 1}, "studies.diversity.draws: expected two sets"),
+        ({"examples": [1, 400]}, "studies.diversity.examples: 1 cannot be shared by 2 tasks"),
+        ({"examples": [400]}, "studies.diversity.examples: expected at least 2, found 1"),
+        ({"volumes": [1]}, "studies.diversity: unknown key 'volumes'"),
+    ],
+)
+def test_a_wrong_section_is_refused_at_the_door(changes: dict[str, Any], said: str) -> None:
+    assert any(problem.startswith(f"config: {said}") for problem in problems(with_study(**changes)))
+
+
+def test_an_unknown_study_is_refused() -> None:
+    found = problems(changed(studies={"diversty": SECTION}))
+    assert any("unknown key 'diversty', did you mean 'diversity'?" in problem for problem in found)
+
+
+def test_a_recipe_may_not_take_a_mixtures_name() -> None:
+    found = problems(changed(recipes={"mix_v100_mnli": {"tasks": ["qqp"]}}))
+    assert found == ("config: recipes.mix_v100_mnli: studies name their mixtures so; give it another name",)
+
+
+def test_data_that_only_a_study_lacks_stops_that_study_alone() -> None:
+    config = with_study(targets=["xnli", "pawsx"])
+    config["tasks"]["pawsx"] = {"languages": ["en"], "local": {"folder": "nowhere", "splits": {"test": "test"}}}
+    grid = load(config)
+    assert data_problems(grid, ROOT) == []
+    assert any("pawsx" in problem for problem in data_problems(grid.view("diversity"), ROOT))
+
+
+def test_a_study_changes_no_settings_of_the_grid() -> None:
+    def settings(grid: Grid) -> list[Any]:
+        return [grid.training_for("intermediate", name) for name in grid.intermediates]
+
+    assert settings(load(with_study())) == settings(load(changed()))
+
+
+RETRIEVAL: dict[str, Any] = {"english": ["squad_v1"], "controls": ["mnli"], "examples": 60, "targets": ["tatoeba"]}
+
+
+def with_retrieval(**changes: Any) -> dict[str, Any]:
+    return changed(studies={"retrieval": {**RETRIEVAL, **changes}})
+
+
+def test_a_task_of_several_languages_becomes_a_row_of_all_of_them() -> None:
+    plain, plan = load(with_retrieval()), load(with_retrieval(multilingual=["tydiqa"])).plans["retrieval"]
+    assert not plain.plans["retrieval"].recipes
+    recipe = plan.recipes["all_languages_v60_tydiqa"]
+    assert plan.intermediates == ("none", "mix_v60_squad_v1", "all_languages_v60_tydiqa", "mix_v60_mnli")
+    assert (recipe.tasks, recipe.examples) == (("tydiqa",), 60)
+    assert recipe.languages == {"tydiqa": ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")}
+
+
+def test_a_task_of_one_language_is_no_multilingual_row() -> None:
+    said = "config: studies.retrieval.multilingual: 'mnli' has training rows in one language"
+    assert any(problem.startswith(said) for problem in problems(with_retrieval(multilingual=["mnli"])))
+    assert any("no such task or recipe 'tydica'" in item for item in problems(with_retrieval(multilingual=["tydica"])))
+
+
+def with_twin(twin: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return changed(studies={"architecture": {"own_models": {"twin": twin}, **changes}})
+
+
+def test_a_study_brings_a_model_that_the_grid_does_not_have() -> None:
+    causal = {"like": "tiny", "pretrain": {"objective": "causal", "architecture": {"is_decoder": True}}}
+    grid = load(with_twin(causal))
+    assert grid.own_models == ("tiny",) and set(grid.view("architecture").models) == {"tiny", "twin"}
+    pretrain = grid.models["twin"].pretrain
+    assert pretrain and pretrain["objective"] == "causal" and pretrain["steps"] == grid.models["tiny"].pretrain["steps"]  # type: ignore[index]
+    assert {cell.model for cell in paths.cells(grid)} == {"tiny"}
+
+
+def test_a_study_s_model_that_cannot_be_is_refused() -> None:
+    said = "config: studies.architecture.own_models.twin.like: 'tony' is no model, did you mean 'tiny'?; or leave"
+    assert any(problem.startswith(said) for problem in problems(with_twin({"like": "tony"})))
+    wrong = {"like": "tiny", "pretrain": {"sequence_length": 100000}}
+    assert any("models.twin: pretrain." in problem for problem in problems(with_twin(wrong)))
+    clash = changed(studies={"architecture": {"own_models": {"tiny": {"like": "tiny", "pooling": "mean"}}}})
+    assert problems(clash)

@@ -1,0 +1,291 @@
+"""Studies 1, 2 and 5 from files to summaries: planted truths in words, and refusals of what no statistic can answer."""
+
+import csv
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from stiltgrid.data.sources.minilab import MiniLabSource
+from stiltgrid.data.sources.minilab.registry import planted_relations
+from stiltgrid.evaluation.task_vectors import write_vectors
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.studies import architecture, retrieval, similarity
+from stiltgrid.studies.errors import StudyError
+from study_scores import write_records, write_scores
+
+LANGUAGES = ("en", "qaa", "qab", "qac")
+
+
+def noise(*place: object) -> float:
+    return float(np.random.default_rng(zlib.crc32(repr(place).encode())).standard_normal())
+
+
+def lines(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def said(path: Path) -> str:
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+# ---- study 1 ---------------------------------------------------------------------------------------------------
+
+ROWS = ("mnli", "qqp", "squad_v1", "squad_v2", "hellaswag", "ccg", "cosmos_qa", "commonsense_qa")
+TARGETS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa")
+FAMILIES = {**dict.fromkeys(ROWS, "choice"), **dict.fromkeys(TARGETS, "span"), "mnli": "sequence", "xnli": "sequence"}
+TEXTS = ("premise", "hypothesis", "question", "context", "sentence", "ctx", "endings", "choice", "tokens", "answer")
+Score = Callable[[str, str, str, int, str], float]
+
+
+def words_of(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from value.lower().split()
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from words_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from words_of(item)
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict[str, Counter[str]]:
+    """Words of every task of the mini-lab in English: training rows of intermediate tasks, test rows of targets."""
+    source = MiniLabSource({"documents": 200, "train_examples": 200, "eval_examples": 40})
+    found: dict[str, Counter[str]] = {}
+    for name, split in [*((row, "train") for row in ROWS), *((name, "test") for name in TARGETS)]:
+        found[name] = Counter()
+        for row in source.read(TaskCard(name, "", "", "", (), "", 0), split, "en", None):
+            for key, value in row.values.items():
+                if key.startswith(TEXTS):
+                    found[name].update(words_of(value))
+    return found
+
+
+def planted(model: str, row: str, target: str, seed: int, language: str) -> float:
+    """What the world's relations promise, nine points, and noise of one."""
+    related = target in planted_relations().get(row, {}).get("targets", ())
+    return 40 + 9 * related + noise(row, target, seed) + (20 if language == "en" else 0)
+
+
+def layout(rows: tuple[str, ...] = ROWS, targets: tuple[str, ...] = TARGETS, seeds: tuple[int, ...] = (1, 2)) -> Layout:
+    columns = tuple(Column(name, "accuracy", "test", LANGUAGES, "en") for name in targets)
+    return Layout(("mini",), ("none", *rows), columns, seeds, True)
+
+
+def similar(
+    folder: Path, counted: Mapping[str, Counter[str]], made: Layout, score: Score = planted, drop: int = 0
+) -> SimpleNamespace:
+    vocabulary = sorted(set().union(*counted.values()))
+    targets = [column.target for column in made.columns]
+    files: dict[str, dict[str, str]] = {"rows": {}, "targets": {}}
+    folder.mkdir(exist_ok=True)
+    for side, names in (("rows", made.rows), ("targets", targets)):
+        for name in names:
+            path = folder / f"{name}.safetensors"
+            write_vectors({"pieces": np.asarray([float(counted[name][word]) for word in vocabulary])}, path)
+            files[side][name] = str(path)
+    out = SimpleNamespace(
+        pairs=folder / "pairs.tsv", associations=folder / "associations.tsv", ranking=folder / "ranking.tsv",
+        choices=folder / "choices.tsv", plots=[folder / "plot.svg"], summary=folder / "summary.md",
+    )  # fmt: skip
+    scored = Layout(made.models, made.intermediates[drop:], made.columns, made.seeds, True)
+    records = write_records(folder, made, {row: {row: 100 * n} for n, row in enumerate(made.rows, start=5)})
+    similarity.write_study(
+        write_scores(folder, scored, score), records, made, {"mini": {"words": files}}, FAMILIES,
+        {"permutations": 199}, out,
+    )  # fmt: skip
+    return out
+
+
+def test_tasks_of_the_world_that_share_words_with_a_target_are_those_that_help(
+    tmp_path: Path, counted: Mapping[str, Counter[str]]
+) -> None:
+    """The relations that the mini-lab plants come out with the right sign of its own texts."""
+    out = similar(tmp_path, counted, layout())
+    pooled = next(line for line in lines(out.associations) if line["target"] == "all")
+    assert float(pooled["low"]) > 0 and float(pooled["p"]) <= 0.05
+    text = said(out.summary)
+    assert "overlap of pieces, the naive control: more similar tasks help more" in text
+    assert "for a target that is not in the grid, rank rows by this sum" in text
+    by_name = {line["strategy"]: line for line in lines(out.ranking)}
+    assert {line["targets"] for line in by_name.values()} == {str(len(TARGETS))}
+    assert float(by_name["words"]["regret1"]) < float(by_name["random"]["regret1"])
+    first = {line["target"]: line["first"] for line in lines(out.choices) if line["strategy"] == "words"}
+    assert first["xquad"] in ("squad_v1", "squad_v2") and first["udpos"] == "ccg"
+    assert "One seed" not in text and "p = " in out.plots[0].read_text(encoding="utf-8")
+
+
+def test_what_similarity_cannot_answer_is_refused(tmp_path: Path, counted: Mapping[str, Counter[str]]) -> None:
+    with pytest.raises(StudyError, match="at least 2 targets, found 1"):
+        similar(tmp_path / "one", counted, layout(targets=TARGETS[:1]))
+    with pytest.raises(StudyError, match="association: expected at least 4 rows, found 3"):
+        similar(tmp_path / "few", counted, layout(rows=ROWS[:3]))
+    with pytest.raises(StudyError, match=r"similarity: expected 126 scores.*are missing: mini / none / xnli"):
+        similar(tmp_path / "gap", counted, layout(), drop=1)
+    with pytest.raises(StudyError, match="on no target do rows differ in gain"):
+        similar(tmp_path / "flat", counted, layout(), score=lambda *place: 50.0)
+
+
+def test_a_target_that_all_rows_score_alike_is_left_out_and_named(
+    tmp_path: Path, counted: Mapping[str, Counter[str]]
+) -> None:
+    def score(model: str, row: str, target: str, seed: int, language: str) -> float:
+        return 50.0 if target == "panx" else planted(model, row, target, seed, language)
+
+    out = similar(tmp_path, counted, layout(seeds=(1,)), score)
+    text = said(out.summary)
+    assert "all rows have one gain on panx, which says nothing" in text and "One seed: gains hold the luck" in text
+    assert next(line for line in lines(out.associations) if line["target"] == "all")["targets"] == "6"
+
+
+# ---- study 2 ---------------------------------------------------------------------------------------------------
+
+PATTERN = {"mnli": (12, 0, 0), "qqp": (0, 12, 0), "squad_v1": (0, 0, 12), "ccg": (6, 6, 0), "hellaswag": (0, 6, 6)}
+EXAMPLES = 60
+
+
+def twins(folder: Path, alike: float, seeds: tuple[int, ...] = (1, 2), models: tuple[str, ...] = ("a", "b")) -> Any:
+    """Two models; the second's gains are `alike` times the first's."""
+    targets = ("xnli", "pawsx", "xcopa")
+    columns = tuple(Column(name, "accuracy", "test", ("en", "qaa", "qab"), "en") for name in targets)
+    made = Layout(models, ("none", *PATTERN), columns, seeds, True)
+    right: dict[tuple[Any, ...], np.ndarray] = {}
+    predictions = {}
+    for model in models:
+        for row in made.intermediates:
+            for place, column in enumerate(columns):
+                for seed in seeds:
+                    gain = PATTERN[row][place] if row != "none" else 0
+                    share = 0.4 + gain / 40 * (alike if model == "b" else 1)
+                    path = folder / f"{model}.{row}.{column.target}.{seed}.parquet"
+                    rows = []
+                    for code in column.languages:
+                        draw = np.random.default_rng(zlib.crc32(f"{column.target}/{code}".encode())).random(EXAMPLES)
+                        own = np.random.default_rng(zlib.crc32(str(path.name + code).encode())).random(EXAMPLES)
+                        hits = (0.8 * draw + 0.2 * own < share).astype(float)
+                        right[model, row, column.target, seed, code] = hits
+                        rows += [
+                            {"id": f"{code}-{n}", "language": code, "split": "test", "score": hit}
+                            for n, hit in enumerate(hits.tolist())
+                        ]  # fmt: skip
+                    pq.write_table(pa.Table.from_pylist(rows), path)
+                    predictions[model, row, column.target, seed] = path
+    scores = write_scores(folder, made, lambda *place: float(100 * right[place].mean()))
+    out = SimpleNamespace(
+        likeness=folder / "likeness.tsv", differences=folder / "differences.tsv", plots=[folder / "gains.svg"],
+        summary=folder / "summary.md",
+    )  # fmt: skip
+    families = {name: {"family": "sequence", "options": {}} for name in targets}
+    kinds = {**dict.fromkeys(PATTERN, "sequence"), **dict.fromkeys(targets, "sequence"), "squad_v1": "span"}
+    architecture.write_study(scores, made, families, kinds, predictions, {"permutations": 499}, out)
+    return out
+
+
+def test_models_that_gain_alike_and_models_that_do_not(tmp_path: Path) -> None:
+    (tmp_path / "same").mkdir()
+    out = twins(tmp_path / "same", 1.0)
+    pattern = next(line for line in lines(out.likeness) if line["reading"] == "pattern")
+    assert float(pattern["correlation"]) > 0.8 and float(pattern["p"]) <= 0.05
+    assert float(pattern["ceiling"]) > 0.5 and 0 < float(pattern["needed"]) < 1
+    text = said(out.summary)
+    assert "a and b, rows' and targets' means taken away: alike beyond chance" in text and "was needed for 0.05" in text
+    (tmp_path / "other").mkdir()
+    out = twins(tmp_path / "other", 0.0, seeds=(1,))
+    cells = [line for line in lines(out.differences) if line["by"] == "cell"]
+    clear = [line for line in cells if float(line["p_holm"]) <= 0.05]
+    assert len(cells) == 15 and clear and all(float(line["gain_first_less_second"]) > 0 for line in clear)
+    assert {line["by"] for line in lines(out.differences)} == {"cell", "target", "language", "family"}
+    assert "One seed: how alike two runs of one model would be is unknown" in said(out.summary)
+
+
+def test_one_model_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="architecture: expected two models at least, found a"):
+        twins(tmp_path, 1.0, models=("a",))
+
+
+# ---- study 5 ---------------------------------------------------------------------------------------------------
+
+GROUPS = {"english": ("squad_v1",), "multilingual": ("tydiqa",), "controls": ("mnli", "qqp")}
+LIFT = {"squad_v1": 0.25, "tydiqa": 0.25}
+
+
+def retrieved(
+    folder: Path, lift: Mapping[str, float], drop: tuple[str, ...] = (), seeds: tuple[int, ...] = (1,)
+) -> Any:
+    rows = ("none", *(name for names in GROUPS.values() for name in names))
+    columns = tuple(
+        Column(name, "map@20", "test", languages, None)
+        for name, languages in {"mewslix": ("en", "qaa", "qab"), "tatoeba": ("qaa", "qab")}.items()
+    )
+    made = Layout(("mini",), rows, columns, seeds, True)
+    ranks = {}
+    for row in rows:
+        for column in columns:
+            for phase in ("before", "after"):
+                for seed in seeds:
+                    path = folder / f"{row}.{column.target}.{phase}.{seed}.parquet"
+                    lines_ = []
+                    for code in column.languages:
+                        draw = np.random.default_rng(zlib.crc32(f"{column.target}{code}".encode())).random(150)
+                        own = np.random.default_rng(zlib.crc32(f"{path.name}{code}".encode())).random(150)
+                        hits = 0.7 * draw + 0.3 * own < 0.4 + (lift.get(row, 0.0) if phase == "before" else 0.0)
+                        lines_ += [
+                            {"id": f"q{n}_{code}", "language": code, "split": "test", "group": f"q{n}", "relevant": 1,
+                             "ranks": [3] if hit else [60]}
+                            for n, hit in enumerate(hits.tolist())
+                        ]  # fmt: skip
+                    pq.write_table(pa.Table.from_pylist(lines_), path)
+                    if row not in drop:
+                        ranks["mini", row, column.target, phase, seed] = path
+    out = SimpleNamespace(
+        contrasts=folder / "contrasts.tsv", outcomes=folder / "outcomes.tsv", plots=[folder / "contrasts.svg"],
+        summary=folder / "summary.md",
+    )  # fmt: skip
+    retrieval.write_study(made, GROUPS, ranks, "mewslix", out)
+    return out
+
+
+def test_question_answering_that_helps_before_training_alone(tmp_path: Path) -> None:
+    out = retrieved(tmp_path, LIFT)
+    text = said(out.summary)
+    before = "mini, before any retrieval training, over all targets: English question answering instead of a control"
+    assert f"{before} raises recall@10" in text
+    assert (
+        "mini, after retrieval training, over all targets: English question answering instead of a control is not"
+        in text
+    )
+    assert "English question answering instead of that in several languages is not shown to change recall@10" in text
+    assert (
+        "would have been, 9 times in 10" in text
+        and "One seed" in text
+        and "n = 750 queries in up to 3 languages" in text
+    )
+    found = {(line["target"], line["phase"], line["metric"], line["contrast"]): line for line in lines(out.contrasts)}
+    own = found["tatoeba", "before", "recall@10", "english over controls"]
+    none = [found["tatoeba", "before", "recall@10", f"{kind} over none"] for kind in ("english", "controls")]
+    # The difference in differences: what the baseline is falls out.
+    assert float(own["points"]) == pytest.approx(float(none[0]["points"]) - float(none[1]["points"]), abs=1e-6)
+    assert {line["metric"] for line in lines(out.outcomes)} == {
+        "recall@1",
+        "recall@5",
+        "recall@10",
+        "recall@20",
+        "map@20",
+    }
+
+
+def test_ranks_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        StudyError, match="expected ranks of every cell, found 2 missing: mini / qqp / mewslix / before"
+    ):
+        retrieved(tmp_path, LIFT, drop=("qqp",))

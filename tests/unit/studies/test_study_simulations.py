@@ -1,0 +1,43 @@
+"""A fast part of benchmarks/study_simulations.py: planted effects are found, nothing is found where nothing is."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "study_simulations.py"
+
+
+@pytest.fixture(scope="module")
+def simulations() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("study_simulations", SCRIPT)
+    assert specification and specification.loader
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("effect", "tables", "found", "false_alarms"),
+    # Bounds that a right test breaks once in a thousand: found at 90 %, false alarms at 5 %.
+    [
+        ("trend", 60, 0.75, 0.17),
+        ("interaction", 60, 0.75, 0.17),
+        ("ranked alone", 60, 0.75, 0.17),
+        ("more tasks", 8, 0.5, 0.5),
+    ],
+)
+def test_planted_effects_are_found_and_false_alarms_are_rare(
+    simulations: ModuleType, effect: str, tables: int, found: float, false_alarms: float
+) -> None:
+    chosen = next(item for item in simulations.SIMULATIONS if item.effect == effect)
+    told = simulations.simulate(chosen, tables)
+    assert told.found >= found
+    assert told.false_alarms <= false_alarms
+
+
+def test_studies_with_a_planted_truth_are_simulated(simulations: ModuleType) -> None:
+    assert {"diversity", "how_many"} <= {item.study for item in simulations.SIMULATIONS}

@@ -1,0 +1,228 @@
+"""Faults made to happen: memory, disk and damaged files. Each ends in one clear sentence, none in half a result."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from stiltgrid.evaluation import prediction
+from stiltgrid.evaluation.scoring import score_target
+from stiltgrid.grid.grid import Evaluation
+from stiltgrid.grid.params import as_params
+from stiltgrid.preparation.encode import encode_file
+from stiltgrid.preparation.tokenizers import train_tokenizer
+from stiltgrid.training import stage
+from stiltgrid.training.resume import SUFFIX, state_files
+from stiltgrid.training.training import TrainingError, train_target
+from stiltgrid.utils.errors import SourceError
+from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
+
+LIBRARY = Path(stage.__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_tokenizer_folder):
+    folder = tmp_path_factory.mktemp("faults")
+    write_backbone(folder / "backbone", tiny_tokenizer_folder)
+    task = write_task(folder / "toy", tiny_tokenizer_folder, sequence_card())
+    arguments = [with_settings(task, max_steps=2)], MODEL, 1, 1
+    train_target(folder / "backbone", tiny_tokenizer_folder, *arguments, folder / "tuned", {})
+    return folder
+
+
+@pytest.fixture
+def toy(place):
+    """Own copies of the toy task's files, to harm."""
+    return write_paths(place / "toy")
+
+
+def write_paths(folder):
+    return {
+        "card": as_params(sequence_card()),
+        "train": str(folder / "train.arrow"),
+        "dev": str(folder / "dev.arrow"),
+        "train_rows": str(folder / "train.parquet"),
+        "dev_rows": str(folder / "dev.parquet"),
+    }
+
+
+@pytest.fixture
+def train(place, tiny_tokenizer_folder, tmp_path, toy):
+    def run(name, keeper=None, task=toy, **settings):
+        task = with_settings(task, **{"max_steps": 6, **settings})
+        out = tmp_path / name
+        train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, out, {}, keeper)
+        return load_file(out / "model.safetensors")
+
+    return run
+
+
+@pytest.fixture
+def score(place, tiny_tokenizer_folder, tmp_path):
+    def run(name, tuned=place / "tuned", folder=place / "toy"):
+        card, out = as_params(sequence_card()), tmp_path / name
+        files = folder / "eval.arrow", folder / "eval.parquet", as_params(Evaluation())
+        written = out / "metrics.json", out / "predictions.parquet"
+        score_target(tuned, tiny_tokenizer_folder, MODEL, card, card, *files, {}, 1, *written, {})
+        return json.loads(written[0].read_text())["scores"]
+
+    return run
+
+
+def short_of_memory(monkeypatch, where, name, place_of_batch, most_sequences):
+    """A device that holds few sequences at a time; how many each pass asked for."""
+    real, asked = getattr(where, name), []
+
+    def limited(*arguments):
+        asked.append(len(arguments[place_of_batch]))
+        if asked[-1] > most_sequences:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore lines")
+        return real(*arguments)
+
+    monkeypatch.setattr(where, name, limited)
+    return asked
+
+
+def test_out_of_memory_makes_micro_batches_smaller_and_keeps_the_step(train, monkeypatch, caplog):
+    monkeypatch.setattr("stiltgrid.modeling.heads.DROPOUT", 0.0)
+    enough = train("enough", batch_size=16)
+    asked = short_of_memory(monkeypatch, stage.Stage, "_backward", 2, 5)
+    short = train("short", batch_size=16)
+    assert max(asked) > 5, "the fault must have happened"
+    assert max(asked[-16:]) <= 5, "the lower limit stays for the steps after it"
+    assert "step 1 of 6, task 'toy': out of memory; micro_batch_tokens lowered to" in caplog.text
+    assert "still 16 examples a step (CUDA out of memory. Tried to allocate 2.00 GiB.)" in caplog.text
+    for key, value in enough.items():
+        torch.testing.assert_close(short[key], value, rtol=0, atol=1e-5)
+
+
+def test_out_of_memory_with_one_example_stops_with_advice(train, monkeypatch, tmp_path):
+    short_of_memory(monkeypatch, stage.Stage, "_backward", 2, 0)
+    with pytest.raises(TrainingError, match="step 1 of 6, task 'toy': out of memory .* less than one example; lower"):
+        train("never")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_of_memory_while_scoring_reads_smaller_batches(score, monkeypatch):
+    enough = score("enough")
+    asked = short_of_memory(monkeypatch, prediction, "_outputs", 4, 7)
+    assert score("short") == enough
+    assert max(asked) > 7 >= min(asked)
+
+
+def cut(path, keep=0.6):
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[: int(len(data) * keep)])
+
+
+@pytest.fixture
+def copies(place, tmp_path):
+    """The toy task's files and its tuned model, to be harmed."""
+    folder = tmp_path / "copies"
+    for source in (place / "toy", place / "tuned", place / "backbone"):
+        for file in source.iterdir():
+            target = folder / source.name / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("train.arrow", "Arrow"), ("dev.arrow", "Arrow"), ("dev.parquet", "parquet")]
+)
+@pytest.mark.parametrize("keep", [0.6, 0.0])
+def test_training_names_a_cut_file(copies, train, name, word, keep):
+    cut(copies / "toy" / name, keep)
+    with pytest.raises(SourceError, match=f"{copies}/toy/{name}: not a whole {word} file .*delete it and run again"):
+        train("never", task=write_paths(copies / "toy"))
+
+
+@pytest.mark.parametrize(("name", "word"), [("eval.arrow", "Arrow"), ("eval.parquet", "parquet")])
+def test_scoring_names_a_cut_file(copies, score, tmp_path, name, word):
+    cut(copies / "toy" / name)
+    with pytest.raises(SourceError, match=f"{name}: not a whole {word} file"):
+        score("never", folder=copies / "toy")
+    assert not (tmp_path / "never").exists()
+
+
+def test_scoring_names_a_cut_checkpoint(copies, score):
+    cut(copies / "tuned" / "model.safetensors")
+    with pytest.raises(SourceError, match=f"{copies}/tuned/model.safetensors: cannot be loaded"):
+        score("never", tuned=copies / "tuned")
+
+
+def test_training_names_a_cut_checkpoint(copies, toy, tiny_tokenizer_folder, tmp_path):
+    cut(copies / "backbone" / "model.safetensors")
+    task = with_settings(toy, max_steps=1)
+    with pytest.raises(SourceError, match=f"{copies}/backbone/model.safetensors: cannot be loaded"):
+        train_target(copies / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / "never", {})
+
+
+def test_encoding_and_tokenizing_name_a_cut_parquet(copies, tiny_tokenizer_folder, tmp_path):
+    rows = copies / "toy" / "train.parquet"
+    cut(rows)
+    with pytest.raises(SourceError, match=f"{rows}: not a whole parquet file"):
+        encode_file(sequence_card(), rows, tiny_tokenizer_folder, tmp_path / "never.arrow", 64, True)
+    with pytest.raises(SourceError, match=f"{rows}: not a whole parquet file"):
+        train_tokenizer(rows, {"algorithm": "bpe", "vocabulary": 100, "pre_tokenizer": "scripts"}, tmp_path / "never")
+    assert {path.name for path in tmp_path.iterdir()} == {"copies"}
+
+
+FULL = """
+import json, sys
+from pathlib import Path
+from stiltgrid.utils.errors import StiltgridError
+from stiltgrid.training.resume import Keeper
+from stiltgrid.training.training import train_target
+task, model, backbone, tokenizer, out, state = json.loads(sys.argv[1])
+try:
+    train_target(backbone, tokenizer, [task], model, 1, 1, out, {}, Keeper(Path(state), 0.0001))
+except StiltgridError as error:
+    sys.exit(str(error))
+"""
+
+
+def full_disk(place, toy, tokenizer, out, state, before=None, shell=()):
+    """Train in a process of its own, which meets a limit on what it can write."""
+    task = with_settings(toy, max_steps=3)
+    arguments = json.dumps([task, dict(MODEL), str(place / "backbone"), str(tokenizer), str(out), str(state)])
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    command = [*shell, sys.executable, "-W", "ignore", "-c", FULL, arguments]
+    return subprocess.run(command, env=environment, text=True, capture_output=True, preexec_fn=before, check=False)
+
+
+def test_a_limit_on_files_ends_in_one_sentence_and_leaves_nothing(place, toy, tiny_tokenizer_folder, tmp_path):
+    limit = (place / "tuned" / "model.safetensors").stat().st_size // 2
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    out, state = tmp_path / "tuned", tmp_path / "state" / f"job{SUFFIX}"
+    result = full_disk(place, toy, tiny_tokenizer_folder, out, state, limited)
+    assert f"{state}: state not saved" in result.stderr, "state is a help, not a need: training went on"
+    assert f"{out}: no room to write it" in result.stderr.splitlines()[-1] and result.returncode == 1
+    assert "finished jobs stay finished" in result.stderr and "Traceback" not in result.stderr
+    assert not out.exists() and state_files(state.parent) == [] and list(tmp_path.rglob("*.partial")) == []
+    enough = full_disk(place, toy, tiny_tokenizer_folder, out, state)
+    assert enough.returncode == 0 and (out / "model.safetensors").is_file(), enough.stderr
+
+
+def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(place, toy, tiny_tokenizer_folder, tmp_path):
+    mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=64k none {disk}"
+    try:
+        subprocess.run([*mounted, mount], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk cannot be mounted here: {error}")
+    after = f'{mount} && "$@"; status=$?; find {disk} -type f >&2; exit $status'
+    result = full_disk(place, toy, tiny_tokenizer_folder, disk / "tuned", disk / "state", shell=[*mounted, after, "sh"])
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert f"{disk}/tuned: no room to write it" in last, "no file may be listed after the sentence"

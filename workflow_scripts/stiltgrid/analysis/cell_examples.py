@@ -1,0 +1,124 @@
+"""The examples behind a target's scores: counts of every row and seed, aligned by example id."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stiltgrid.analysis.bootstrap import LanguageCounts
+from stiltgrid.analysis.metric_counts import Counting
+from stiltgrid.grid.layout import Column
+from stiltgrid.utils.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TOLERANCE = 1e-6
+AnyPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One predictions.parquet: ids, what is drawn together, and counts, by language."""
+
+    path: AnyPath
+    ids: Mapping[str, list[str]]
+    groups: Mapping[str, list[str]]
+    counts: Mapping[str, np.ndarray]
+
+
+def read_examples(
+    paths: Sequence[Sequence[AnyPath]],
+    column: Column,
+    counting: Counting,
+    scores: Sequence[Sequence[Mapping[str, float]]],
+    split: str | None = None,
+) -> list[LanguageCounts]:
+    """Counts of a target's languages from `paths[row][seed]`, a file each, in that order.
+
+    `scores[row][seed]` maps each language to the published score: the counts must give it again. Raises
+    SourceError naming the file where they do not, or where a row lacks examples that another has.
+    """
+    cells = [[_read(path, column, counting, split or column.split) for path in row] for row in paths]
+    for row, published in zip(cells, scores, strict=True):
+        for cell, values in zip(row, published, strict=True):
+            _check(cell, counting, values)
+    groups: dict[str, int] = {}
+    found = []
+    for language in column.languages:
+        ids = _common_ids([cell for row in cells for cell in row], language, counting.absent_is_zero)
+        names: dict[str, str] = {}
+        for cell in (cell for row in cells for cell in row):
+            names.update(zip(cell.ids[language], cell.groups[language], strict=True))
+        clusters = np.asarray([groups.setdefault(names[name], len(groups)) for name in ids])
+        counts = np.stack([np.stack([_aligned(cell, language, ids) for cell in row], axis=1) for row in cells], axis=1)
+        found.append(LanguageCounts(language, clusters, counts))
+    return found
+
+
+def _read(path: AnyPath, column: Column, counting: Counting, split: str) -> _Cell:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    present = pq.read_schema(path).names
+    group = ["group"] if "group" in present else []
+    lacking = [name for name in ("id", "language", "split", *counting.columns) if name not in present]
+    if lacking:
+        raise SourceError(f"{path}: expected columns {', '.join(lacking)}, found {', '.join(present)}")
+    names = list(dict.fromkeys(["id", "language", *group, *counting.columns]))
+    table = pq.read_table(path, columns=names, filters=[("split", "==", split)])
+    parts = {code: table.filter(pc.equal(table.column("language"), code)) for code in column.languages}
+    ids = {code: part.column("id").to_pylist() for code, part in parts.items()}
+    for code, each in ids.items():
+        if not each:
+            raise SourceError(f"{path}: expected {split} rows in {code}, found none")
+        if len(set(each)) < len(each):
+            raise SourceError(f"{path}: expected each id once in {code}, found {len(each) - len(set(each))} twice")
+    groups = {code: _groups(part, code, bool(group)) for code, part in parts.items()}
+    return _Cell(path, ids, groups, {code: counting.of(part) for code, part in parts.items()})
+
+
+def _groups(part: "pa.Table", language: str, named: bool) -> list[str]:
+    """What is drawn together: parallel questions have one id but for their language."""
+    if named:
+        found: list[str] = part.column("group").to_pylist()
+        return found
+    return [name.removeprefix(f"{language}-") for name in part.column("id").to_pylist()]
+
+
+def _check(cell: _Cell, counting: Counting, scores: Mapping[str, float]) -> None:
+    for language, counts in cell.counts.items():
+        value = float(counting.value(counts.sum(axis=0)))
+        if abs(value - scores[language]) > TOLERANCE:
+            raise SourceError(
+                f"{cell.path}: its predictions give {value:.6f} in {language}, the table of scores says "
+                f"{scores[language]:.6f}; delete the file, so that the cell is scored again"
+            )
+
+
+def _common_ids(cells: Sequence[_Cell], language: str, union: bool) -> list[str]:
+    first = cells[0].ids[language]
+    if union:
+        return list(dict.fromkeys(name for cell in cells for name in cell.ids[language]))
+    wanted = set(first)
+    for cell in cells[1:]:
+        odd = wanted.symmetric_difference(cell.ids[language])
+        if odd:
+            raise SourceError(
+                f"{cell.path}: expected the examples of {cells[0].path} in {language}, found {len(odd)} that only one "
+                f"of them has, such as '{min(odd)}'; rows are compared on the same examples"
+            )
+    return first
+
+
+def _aligned(cell: _Cell, language: str, ids: Iterable[str]) -> np.ndarray:
+    """Counts in the order of `ids`, zeros where the cell has no row."""
+    names, counts = cell.ids[language], cell.counts[language]
+    wanted = list(ids)
+    if names == wanted:
+        return counts
+    place = {name: row for row, name in enumerate(names)}
+    padded = np.concatenate([counts, np.zeros((1, counts.shape[1]))])
+    return padded[[place.get(name, len(names)) for name in wanted]]

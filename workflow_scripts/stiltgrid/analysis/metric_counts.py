@@ -1,0 +1,165 @@
+"""What each example adds to a metric, read from predictions.parquet: the counts that a resample sums again.
+
+A mean of scores is a ratio of two sums, and so are F1 and macro F1 functions of sums: resampling examples and
+adding their counts gives the metric itself, not a mean of something near it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stiltgrid.tasks.metrics.chunks import chunks
+from stiltgrid.tasks.metrics.retrieval import average_precision, recall, reciprocal_rank
+from stiltgrid.utils.errors import StiltgridError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A metric as a function of summed counts.
+
+    `columns` are read; `counts(*columns)` gives (examples, k); `value(sums (..., k))` the score from 0 to 100.
+    `statistic` says in words what is resampled. With `absent_is_zero` an example without a row adds nothing
+    (mined pairs); otherwise all rows of the grid must have the same examples.
+    """
+
+    statistic: str
+    columns: tuple[str, ...]
+    counts: Callable[..., np.ndarray]
+    value: Callable[[np.ndarray], np.ndarray]
+    absent_is_zero: bool = False
+
+    def of(self, predictions: "pa.Table") -> np.ndarray:
+        """Counts of a table's rows, (rows, k)."""
+        return self.counts(*(predictions.column(name).to_pylist() for name in self.columns))
+
+
+def counting(family: str, metric: str, options: Mapping[str, Any] | None = None) -> Counting:
+    """The counting of a family's metric.
+
+    `options` are the card's, with its `labels` where macro F1 is wanted. Raises StiltgridError for a metric that
+    is no function of sums over examples (a best threshold is not).
+    """
+    options = options or {}
+    known = {**_COUNTINGS.get(family, {})}
+    if family == "sequence" and "positive" in options:
+        positive = partial(_label_f1_counts, label=options["positive"])
+        known["f1"] = Counting("F1 of a label", ("prediction", "gold"), positive, _f1)
+    if family == "tagging" and options.get("labels"):
+        tags = partial(_tag_counts, labels=tuple(options["labels"]))
+        known["macro_f1"] = Counting("macro F1 of the words of resampled sentences", _TAGS, tags, _macro_f1)
+    if metric not in known:
+        raise StiltgridError(
+            f"metric '{metric}' of family '{family}' cannot be resampled by example; {nearest(metric, known)}"
+        )
+    return known[metric]
+
+
+def _mean_counts(values: Sequence[float]) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    return np.stack([array, np.ones_like(array)], axis=1)
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return 100 * _divide(sums[..., 0], sums[..., 1])
+
+
+def _f1(sums: np.ndarray) -> np.ndarray:
+    """F1 from right, given and wanted items: 2 · right / (given + wanted), 0 for none."""
+    return 100 * _divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+
+
+def _macro_f1(sums: np.ndarray) -> np.ndarray:
+    """Mean F1 of the labels that occur; counts are (right, given and wanted) for each label in turn."""
+    both, total = sums[..., 0::2], sums[..., 1::2]
+    return 100 * _divide(_divide(2 * both, total).sum(axis=-1), (total > 0).sum(axis=-1))
+
+
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below > 0)
+
+
+def _label_f1_counts(predictions: Sequence[str], golds: Sequence[str], label: str) -> np.ndarray:
+    given = np.asarray([item == label for item in predictions], dtype=np.float64)
+    wanted = np.asarray([item == label for item in golds], dtype=np.float64)
+    return np.stack([given * wanted, given, wanted], axis=1)
+
+
+def _chunk_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+    counts = np.empty((len(golds), 3))
+    for row, (prediction, gold) in enumerate(zip(predictions, golds, strict=True)):
+        wanted = set(chunks(gold.split(" ")))
+        given = wanted if prediction == gold else set(chunks(prediction.split(" ")))
+        counts[row] = len(given & wanted), len(given), len(wanted)
+    return counts
+
+
+def _word_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+    pairs = [(given.split(" "), wanted.split(" ")) for given, wanted in zip(predictions, golds, strict=True)]
+    return np.asarray([
+        (sum(a == b for a, b in zip(given, wanted, strict=True)), len(wanted)) for given, wanted in pairs
+    ], dtype=np.float64).reshape(-1, 2)  # fmt: skip
+
+
+def _tag_counts(predictions: Sequence[str], golds: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    pairs = [(given.split(" "), wanted.split(" ")) for given, wanted in zip(predictions, golds, strict=True)]
+    place = {label: 2 * number for number, label in enumerate(labels)}
+    counts = np.zeros((len(pairs), 2 * len(labels)))
+    for row, (given, wanted) in zip(counts, pairs, strict=True):
+        for a, b in zip(given, wanted, strict=True):
+            row[place[a]] += a == b
+            row[place[a] + 1] += 1
+            row[place[b] + 1] += 1
+    return counts
+
+
+def _hit_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+    return _mean_counts([prediction in gold.split() for prediction, gold in zip(predictions, golds, strict=True)])
+
+
+def _pair_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+    return np.asarray([
+        (prediction in gold.split(), bool(prediction), len(gold.split()))
+        for prediction, gold in zip(predictions, golds, strict=True)
+    ], dtype=np.float64).reshape(-1, 3)  # fmt: skip
+
+
+def _rank_counts(ranks: Sequence[Sequence[int]], relevant: Sequence[int], of: Callable[..., float]) -> np.ndarray:
+    return _mean_counts([of(found, wanted) for found, wanted in zip(ranks, relevant, strict=True)])
+
+
+def _mean(column: str, statistic: str) -> Counting:
+    return Counting(statistic, (column,), _mean_counts, _ratio)
+
+
+def _ranked(statistic: str, of: Callable[..., float]) -> Counting:
+    return Counting(statistic, ("ranks", "relevant"), partial(_rank_counts, of=of), _ratio)
+
+
+_TAGS = ("prediction", "gold")
+_COUNTINGS: Mapping[str, Mapping[str, Counting]] = {
+    "sequence": {"accuracy": _mean("score", "mean over examples")},
+    "choice": {"accuracy": _mean("score", "mean over questions")},
+    "span": {
+        "f1": _mean("f1", "mean over questions"),
+        "exact_match": _mean("exact_match", "mean over questions"),
+    },
+    "tagging": {
+        "f1": Counting("chunk F1 of resampled sentences", _TAGS, _chunk_counts, _f1),
+        "accuracy": Counting("word accuracy of resampled sentences", _TAGS, _word_counts, _ratio),
+    },
+    "embedding": {
+        "accuracy": Counting("mean over queries", _TAGS, _hit_counts, _ratio),
+        "f1": Counting("F1 of pairs of resampled queries, threshold held", _TAGS, _pair_counts, _f1, True),
+    },
+    "dual": {
+        "map@20": _ranked("mean over queries", average_precision),
+        "mrr": _ranked("mean over queries", lambda ranks, relevant: reciprocal_rank(ranks)),
+        **{f"recall@{k}": _ranked("mean over queries", partial(recall, k=k)) for k in (1, 5, 10, 20)},
+    },
+}  # fmt: skip

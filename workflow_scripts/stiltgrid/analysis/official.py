@@ -1,0 +1,161 @@
+"""XTREME's and XTREME-R's own averages: per task, per group and overall, by the rule of `evaluate.py`.
+
+A task's number is the unweighted mean over its languages of accuracy, F1 or mAP@20; in question answering the
+mean of F1 and exact match. A group's number is the mean of its tasks, the overall one that of all tasks (not of
+the groups: XTREME-R files XCOPA in two). `evaluate.py` gives a group or overall number only when all its tasks
+are there in all their languages; here such a number is marked `official`, and others say what they lack.
+
+XTREME-R's program lists no languages for LAReQA, so that it never prints an overall number; here LAReQA counts
+like any task, by the mean over all questions of its languages (utils_lareqa.py pools them).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stiltgrid.analysis.statistics import Estimate, estimate, paired_gain
+from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, read_transfer, write_tsv
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.layout import Layout
+
+QA = "qa"
+GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "xtreme": {
+        "classification": ("pawsx", "xnli"),
+        "tagging": ("udpos", "panx"),
+        QA: ("xquad", "mlqa", "tydiqa"),
+        "retrieval": ("bucc2018", "tatoeba"),
+    },
+    "xtreme_r": {
+        "classification": ("xnli", "xcopa"),
+        "tagging": ("udpos", "panx"),
+        QA: ("xquad", "mlqa", "tydiqa"),
+        "retrieval": ("tatoeba", "mewslix", "lareqa"),
+        "multi_choice": ("xcopa",),
+    },
+}
+POOLED = ("lareqa",)  # questions of all languages weigh the same
+ALL = "all_task"
+COLUMNS = (
+    "benchmark", "model", "intermediate", "level", "name", "split", "score", "sd", "gain", "gain_sd", "seeds",
+    "languages", "official", "lacks",
+)  # fmt: skip
+
+Languages = Mapping[str, Mapping[str, Sequence[str]]]
+Seeds = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Average:
+    """One number of a benchmark for one row: by seed, with what it lacks to be official."""
+
+    level: str
+    name: str
+    split: str
+    values: Seeds
+    languages: int
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def official(self) -> bool:
+        """Whether `evaluate.py` would print this number."""
+        return not self.lacks
+
+
+def tasks_of(benchmark: str) -> tuple[str, ...]:
+    """The tasks of a benchmark, each once."""
+    return tuple(dict.fromkeys(task for group in GROUPS[benchmark].values() for task in group))
+
+
+def write_official(scores_path: AnyPath, layout: Layout, languages: Languages, out: AnyPath) -> None:
+    """Write `official.tsv`. `languages[task][benchmark]` lists a task's official languages (its card's)."""
+    write_tsv(COLUMNS, _rows(read_transfer(scores_path, layout), exact_matches(scores_path, layout), languages), out)
+
+
+def exact_matches(scores_path: AnyPath, layout: Layout) -> Transfer:
+    """The exact-match scores of the question answering targets of a layout."""
+    span = [column for column in layout.columns if column.target in GROUPS["xtreme"][QA]]
+    part = replace(layout, columns=tuple(replace(column, metric="exact_match") for column in span))
+    return read_transfer(scores_path, part) if span else Transfer(part, (), ())
+
+
+def _rows(headline: Transfer, exact: Transfer, languages: Languages) -> Iterator[dict[str, Any]]:
+    layout = headline.layout
+    for benchmark in GROUPS:
+        for model in layout.models:
+            rows = {row: averages(headline, exact, benchmark, model, row, languages) for row in layout.intermediates}
+            baseline = {(item.level, item.name): item for item in rows.get(NONE, [])}
+            for row, items in rows.items():
+                for item in items:
+                    yield _row(benchmark, model, row, item, baseline.get((item.level, item.name)))
+
+
+def averages(
+    headline: Transfer, exact: Transfer, benchmark: str, model: str, row: str, languages: Languages
+) -> list[Average]:
+    """Every number of a benchmark for one row, tasks first. Groups without any task are absent."""
+    tasks = {}
+    for task in tasks_of(benchmark):
+        cell = headline.cell(model, row, task)
+        if cell is not None:
+            wanted = tuple(languages.get(task, {}).get(benchmark, ()))
+            average = _task(cell, exact.cell(model, row, task), wanted, task in GROUPS[benchmark][QA])
+            if average is not None:
+                tasks[task] = average
+    groups = [_mean("group", name, members, tasks) for name, members in GROUPS[benchmark].items()]
+    found = [*tasks.values(), *groups, _mean("overall", ALL, tasks_of(benchmark), tasks)]
+    return [item for item in found if item is not None]
+
+
+def _task(cell: Cell, exact: Cell | None, wanted: Sequence[str], is_qa: bool) -> Average | None:
+    column = cell.column
+    present = [code for code in column.languages if code in wanted]
+    lacks = [code for code in wanted if code not in column.languages]
+    if not present or is_qa and exact is None:
+        return None
+    values = _pooled(cell, present) if column.target in POOLED else cell.by_seed(present)
+    if is_qa and exact is not None:
+        matches = exact.by_seed(present)
+        values = {seed: (values[seed] + matches[seed]) / 2 for seed in values if seed in matches}
+    reasons = [f"languages {' '.join(lacks)}"] if lacks else []
+    if column.split != "test":
+        reasons.append("the test split")
+    return Average("task", column.target, column.split, values, len(present), tuple(reasons)) if values else None
+
+
+def _pooled(cell: Cell, languages: Sequence[str]) -> dict[int, float]:
+    """The mean over examples of all languages, by seed."""
+    total = sum(cell.examples[code] for code in languages)
+    return {
+        seed: sum(scores[code] * cell.examples[code] for code in languages) / total
+        for seed, scores in cell.values.items()
+    }
+
+
+def _mean(level: str, name: str, members: Sequence[str], tasks: Mapping[str, Average]) -> Average | None:
+    """The mean of a group's tasks over the seeds that all of them have; None without any."""
+    found = [tasks[task] for task in members if task in tasks]
+    seeds = set.intersection(*(set(item.values) for item in found)) if found else set()
+    if not seeds:
+        return None
+    absent = [task for task in members if task not in tasks]
+    partial = [item.name for item in found if item.lacks]
+    lacks = [
+        *([f"tasks {' '.join(absent)}"] if absent else []),
+        *([f"parts of {' '.join(partial)}"] if partial else []),
+    ]
+    values = {seed: estimate(item.values[seed] for item in found).value for seed in sorted(seeds)}
+    splits = "+".join(sorted({item.split for item in found}))
+    return Average(level, name, splits, values, sum(item.languages for item in found), tuple(lacks))
+
+
+def _row(benchmark: str, model: str, row: str, item: Average, baseline: Average | None) -> dict[str, Any]:
+    told = estimate(item.values.values())
+    alike = baseline is not None and baseline.lacks == item.lacks  # else the two are means over other tasks
+    gain: Estimate | None = paired_gain(item.values, baseline.values) if baseline and alike else None
+    return {
+        "benchmark": benchmark, "model": model, "intermediate": row, "level": item.level, "name": item.name,
+        "split": item.split, "score": told.value, "sd": told.sd, "gain": gain and gain.value,
+        "gain_sd": gain and gain.sd, "seeds": told.n, "languages": item.languages,
+        "official": "yes" if item.official else "no", "lacks": "; ".join(item.lacks),
+    }  # fmt: skip

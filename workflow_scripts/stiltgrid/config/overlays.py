@@ -1,0 +1,116 @@
+"""How configurations lie on top of each other: overlays on cards, nulls that remove, files that stand alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stiltgrid.utils.errors import nearest
+
+
+def merge(base: Any, overlay: Any) -> Any:
+    """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
+    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
+        return overlay
+    merged = dict(base)
+    for key, value in overlay.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return {key: _without_nulls(value) for key, value in merged.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Nulls of an overlay on keys that the card does not have."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def likened(models: Any) -> tuple[Any, list[str]]:
+    """Models with those that are `like` another laid over it, and what is wrong with their references.
+
+    So a twin states only what differs, and follows its model's changes.
+    """
+    if not isinstance(models, Mapping):
+        return models, []
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, model in models.items():
+        found[name] = model
+        if not isinstance(model, Mapping) or "like" not in model:
+            continue
+        own = {key: value for key, value in model.items() if key != "like"}
+        base = models.get(str(model["like"]))
+        if isinstance(base, Mapping) and "like" not in base:
+            found[name] = merge(base, own)
+            continue
+        del found[name]
+        others = [key for key in models if key != name]
+        wrong = f"is itself like '{base['like']}'" if isinstance(base, Mapping) else "is no model"
+        near = "name that one" if isinstance(base, Mapping) else nearest(str(model["like"]), others)
+        problems.append(f"models.{name}.like: '{model['like']}' {wrong}, {near}")
+    return found, problems
+
+
+def likened_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Sections of studies whose own models may be `like` one of `models`, and what is wrong with their references."""
+    if not isinstance(studies, Mapping):
+        return studies, []
+    found, problems = dict(studies), []
+    for study, section in studies.items():
+        if isinstance(section, Mapping) and isinstance(section.get("own_models"), Mapping):
+            own = section["own_models"]
+            laid, wrong = likened({**{name: model for name, model in models.items() if name not in own}, **own})
+            found[study] = {**section, "own_models": {name: laid[name] for name in own if name in laid}}
+            out = f"; or leave the study out: `studies: {{{study}: null}}`"
+            problems += [f"studies.{study}.own_{problem}{out}" for problem in wrong]
+    return found, problems
+
+
+def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
+    """An overlay takes a section, or an entry of a section by name, out of the file below it with null."""
+    kept = {key: value for key, value in config.items() if value is not None}
+    for place in (("models",), ("recipes",), ("tasks",), ("studies",), ("training", "tasks"), ("evaluation", "tasks")):
+        holder = kept if len(place) == 1 else kept.get(place[0])
+        entries = holder.get(place[-1]) if isinstance(holder, Mapping) else None
+        if isinstance(holder, dict) and isinstance(entries, Mapping):
+            holder[place[-1]] = {name: entry for name, entry in entries.items() if entry is not None}
+    return kept
+
+
+def alone(config: Mapping[str, Any], contents: Sequence[Any]) -> dict[str, Any]:
+    """The configuration without what only the default file under a `standalone: true` overlay says.
+
+    Snakemake has merged the files already: `contents` are theirs, the overlays' first and the default's last. What
+    `--config` set on top differs from the default, and stays.
+    """
+    *overlays, default = [content if isinstance(content, Mapping) else {} for content in contents] or [{}]
+    if not any(overlay.get("standalone") is True for overlay in overlays):
+        return dict(config)
+    own: Any = {}
+    for overlay in overlays:
+        own = _joined(own, overlay)
+    return _subtracted(config, default, own)
+
+
+def _joined(base: Any, overlay: Any) -> Any:
+    if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
+        return overlay
+    return {**base, **{key: _joined(base.get(key), value) for key, value in overlay.items()}}
+
+
+def _subtracted(merged: Mapping[str, Any], default: Any, own: Any) -> dict[str, Any]:
+    default = default if isinstance(default, Mapping) else {}
+    kept: dict[str, Any] = {}
+    for key, value in merged.items():
+        if key in own:
+            nested = isinstance(value, Mapping) and isinstance(own[key], Mapping)
+            kept[key] = _subtracted(value, default.get(key), own[key]) if nested else value
+        elif key not in default:
+            kept[key] = value
+        elif isinstance(value, Mapping) and isinstance(default[key], Mapping):
+            rest = _subtracted(value, default[key], {})
+            kept.update({key: rest} if rest else {})
+        elif value != default[key]:
+            kept[key] = value
+    return kept

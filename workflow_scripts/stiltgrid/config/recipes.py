@@ -1,0 +1,166 @@
+"""Recipes as the configuration spells them, made plain: templates, likeness, chains."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stiltgrid.grid.grid import NONE, Recipe
+from stiltgrid.grid.recipes import PLACE, THEN
+from stiltgrid.utils.errors import nearest
+
+
+def plain_recipes(
+    section: Mapping[str, Mapping[str, Any]], asked: Iterable[str], tasks: Collection[str]
+) -> tuple[dict[str, Recipe], list[str]]:
+    """Recipes of a configuration by name, and what is wrong with them. `asked` are the rows, `tasks` all tasks' names.
+
+    Rows that only a template names (`{row}+mlm`) and the nameless beginnings of chains are among them.
+    """
+    maker = _Maker(section, tasks)
+    for name in [name for name in section if PLACE not in name]:
+        maker.recipe(name, f"recipes.{name}")
+    for name in asked:
+        if name != NONE and name not in tasks and maker.declared(name):
+            maker.recipe(name, "intermediates")
+    return maker.found, list(dict.fromkeys(maker.problems))
+
+
+class _Maker:
+    def __init__(self, section: Mapping[str, Mapping[str, Any]], tasks: Collection[str]) -> None:
+        self.section, self.tasks = dict(section), tasks
+        self.found: dict[str, Recipe] = {}
+        self.problems: list[str] = []
+        self._open: list[str] = []
+        self._failed: set[str] = set()  # told already
+
+    def declared(self, name: str) -> Mapping[str, Any] | None:
+        """What the configuration says of a row, by its name or a template for such names."""
+        if name in self.section:
+            return self.section[name]
+        for template, recipe in self.section.items():
+            match = PLACE in template and re.fullmatch(re.escape(template).replace(re.escape(PLACE), "(.+)"), name)
+            if match and (match[1] in self.tasks or self.declared(match[1]) is not None):
+                filled: Mapping[str, Any] = _filled(recipe, match[1])
+                return filled
+        return None
+
+    def recipe(self, name: str, place: str) -> Recipe | None:
+        """The plain recipe of a row's name; None where there is none, which is then told with its place."""
+        if name in self.found or name in self._failed:
+            return self.found.get(name)
+        if name in self.tasks and name not in self.section:
+            return Recipe(name, (name,))
+        declared = self.declared(name)
+        if declared is None:
+            valid = [*self.tasks, *(key for key in self.section if PLACE not in key)]
+            self.problems.append(f"{place}: no task or recipe '{name}', {nearest(name, valid)}")
+            return None
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            self.problems.append(f"recipes.{name}: goes in a circle: {circle}")
+            return None
+        self._open.append(name)
+        made = self._chain(name, declared) if "sequence" in declared else self._plain(name, declared)
+        self._open.pop()
+        if made is None:
+            self._failed.add(name)
+        else:
+            self.found[name] = made
+        return made
+
+    def _plain(self, name: str, declared: Mapping[str, Any]) -> Recipe | None:
+        own = {key: value for key, value in declared.items() if key != "like" and value is not None}
+        base: dict[str, Any] = {}
+        if "like" in declared:
+            other = self.recipe(declared["like"], f"recipes.{name}.like")
+            if other is None:
+                return None
+            if other.after is not None:
+                self.problems.append(
+                    f"recipes.{name}.like: '{other.name}' is a chain; put this row into a chain instead"
+                )
+                return None
+            base = {key: getattr(other, key) for key in Recipe.__dataclass_fields__ if key not in ("name", "base")}
+        tasks = tuple(own.get("tasks", base.get("tasks", ())))
+        top = own.pop("top", None)
+        if top is not None and top > len(tasks):
+            self.problems.append(
+                f"recipes.{name}.top: expected at most {len(tasks)}, the tasks of the list, found {top}"
+            )
+        self._unknown(name, tasks)
+        kept = tasks[:top]
+        for key in ("languages", "data"):
+            if key in own:
+                own[key] = self._by_task(name, key, own[key], kept)
+        if isinstance(own.get("examples"), Mapping):
+            self._foreign(name, "examples", own["examples"], kept)
+        if own.get("examples", base.get("examples")) is not None:
+            own["upsample"] = bool(own.get("upsample", base.get("upsample")))
+        return Recipe(**{**base, **own, "name": name, "tasks": kept})
+
+    def _wrong(self, name: str, key: str, sentence: str) -> None:
+        self.problems.append(f"recipes.{name}.{key}: {sentence}")
+
+    def _unknown(self, name: str, tasks: Sequence[str]) -> None:
+        for task in tasks:
+            if task not in self.tasks:
+                self._wrong(name, "tasks", f"no such task '{task}', {nearest(task, self.tasks)}")
+
+    def _by_task(self, name: str, key: str, value: Any, tasks: Sequence[str]) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            return {task: tuple(value) if isinstance(value, list) else value for task in tasks}
+        self._foreign(name, key, value, tasks)
+        return {task: tuple(item) if isinstance(item, list) else item for task, item in value.items()}
+
+    def _foreign(self, name: str, key: str, value: Mapping[str, Any], tasks: Sequence[str]) -> None:
+        for task in value:
+            if task not in tasks:
+                self._wrong(name, key, f"'{task}' is not among its tasks, {nearest(task, tasks)}")
+
+    def _chain(self, name: str, declared: Mapping[str, Any]) -> Recipe | None:
+        extra = [key for key, value in declared.items() if key != "sequence" and value is not None]
+        if extra:
+            self._wrong(name, extra[0], "a chain has no other key; say it of a step")
+        steps: list[str] = []
+        for step in declared["sequence"]:
+            if step == NONE:
+                self._wrong(name, "sequence", "'none' is no step; leave it out")
+                return None
+            if self.recipe(step, f"recipes.{name}.sequence") is None:
+                return None
+            steps += self._steps(step)
+        return self._joined(name, steps)
+
+    def _steps(self, name: str) -> list[str]:
+        """The plain rows that a row, perhaps a chain itself, goes through."""
+        recipe = self.found.get(name)
+        if recipe is None or recipe.after is None:
+            return [name]
+        return [*self._steps(recipe.after), recipe.base or name]
+
+    def _joined(self, name: str, steps: Sequence[str]) -> Recipe:
+        """The last step of a chain, after the rest; a rest that has no name of its own gets one."""
+        *before, last = steps
+        rest = before[0] if len(before) == 1 else self._named(before)
+        own = self.found.get(last) or Recipe(last, (last,))
+        return replace(own, name=name, after=rest, base=last)
+
+    def _named(self, steps: Sequence[str]) -> str:
+        for name, recipe in self.section.items():
+            # Shared only with a chain that is spelled as these very steps: a nested one is met under its own name.
+            if list(recipe.get("sequence") or ()) == list(steps) and name not in self._open:
+                self.recipe(name, f"recipes.{name}")
+                return name
+        name = THEN.join(steps)
+        if name not in self.found:
+            self.found[name] = self._joined(name, steps)
+        return name
+
+
+def _filled(value: Any, row: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(PLACE, row)
+    if isinstance(value, Mapping):
+        return {key: _filled(item, row) for key, item in value.items()}
+    return [_filled(item, row) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,201 @@
+"""JSON Schemas in plain sentences: every error names its place, what was expected, what was found, what is near."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.utils.errors import nearest
+from stiltgrid.utils.strict_yaml import number_written_as_text, read_yaml, text_trap
+
+_TYPES = {
+    "string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
+    "array": "a list", "object": "a mapping", "null": "null",
+}  # fmt: skip
+
+
+class Schemas:
+    """The schemas of one folder; they may refer to each other by file name."""
+
+    def __init__(self, folder: Path) -> None:
+        from jsonschema import Draft202012Validator
+        from referencing import Registry, Resource
+
+        self._contents = {path.name: read_yaml(path) for path in sorted(folder.glob("*.schema.yaml"))}
+        resources = [(name, Resource.from_contents(content)) for name, content in self._contents.items()]
+        registry: Any = Registry().with_resources(resources)
+        self._validators = {
+            name: Draft202012Validator(content, registry=registry) for name, content in self._contents.items()
+        }
+
+    def errors(self, name: str, value: Any) -> list["SchemaError"]:
+        """All errors of a value under the schema file `name`, in document order."""
+        found = [SchemaError(error) for error in self._validators[name].iter_errors(value)]
+        return sorted(found, key=lambda error: [str(step) for step in error.path])
+
+    def coerce(self, name: str, value: Any) -> Any:
+        """The value with texts and single items made what the schema asks for.
+
+        Snakemake reads the inside of `--config 'seeds=[1,2]'` as text and `--config seeds=1,2` as one text.
+        Only forms that YAML itself would read so are changed: 1e-5 stays text, and is refused.
+        """
+        return self._coerce(self._contents[name], value, name)
+
+    def _coerce(self, schema: Mapping[str, Any], value: Any, name: str) -> Any:
+        while "$ref" in schema:
+            target, _, pointer = schema["$ref"].partition("#")
+            name = target or name
+            schema = functools.reduce(lambda node, step: node[step], pointer.split("/")[1:], self._contents[name])
+        types = schema.get("type", ())
+        types = (types,) if isinstance(types, str) else tuple(types)
+        if isinstance(value, Mapping):
+            known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+            rest = rest if isinstance(rest, Mapping) else {}
+            return {key: self._coerce(known.get(key, rest), item, name) for key, item in value.items()}
+        if types == ("array",) and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            value = value.replace(",", " ").split() if isinstance(value, str) else [value]
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self._coerce(schema.get("items", {}), item, name) for item in value]
+        return _scalar(value, types) if isinstance(value, str) and "string" not in types else value
+
+
+def _scalar(value: str, types: Sequence[str]) -> Any:
+    if "null" in types and value in ("null", "~", ""):
+        return None
+    if "boolean" in types and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if "integer" in types and value.lstrip("+-").isdecimal():
+        return int(value)
+    if "number" in types and number_written_as_text(value) is None:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+@functools.lru_cache(maxsize=4)
+def schemas_of(folder: Path) -> Schemas:
+    """The schemas of a folder, read once a process."""
+    return Schemas(folder)
+
+
+class SchemaError:
+    """One error: where it stands, and its sentence."""
+
+    def __init__(self, error: Any) -> None:
+        self._error = error
+        self.path: tuple[Any, ...] = tuple(error.absolute_path)
+
+    @property
+    def sentence(self) -> str:
+        """Place and problem, as `training.all.epochs: expected …`."""
+        place = place_of(self.path)
+        say = _SENTENCES.get(self._error.validator, lambda error: str(error.message))
+        return f"{place}: {say(self._error)}" if place else say(self._error)
+
+    @property
+    def blamed(self) -> list[tuple[Any, ...]]:
+        """Paths to leave out so that the rest of the document can still be checked."""
+        if self._error.validator == "additionalProperties":
+            return [(*self.path, key) for key in _extras(self._error)]
+        return [self.path]
+
+
+def place_of(path: Sequence[Any]) -> str:
+    """`models.base.path` or `seeds[0]`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _found(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return f"the text '{value}'"
+    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, Sequence) else str(value)
+
+
+def _type(error: Any) -> str:
+    wanted = error.validator_value
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    value = error.instance
+    if number_written_as_text(value) and {"number", "integer"} & set(wanted):
+        return text_trap(value)
+    if isinstance(value, bool) and "string" in wanted:
+        word = "no" if value is False else "yes"
+        return f'expected text, found {value}; YAML reads an unquoted {word} as {value}: write "{word}"'
+    return f"expected {' or '.join(_TYPES[kind] for kind in wanted)}, found {_found(value)}"
+
+
+def _extras(error: Any) -> list[str]:
+    known = error.schema.get("properties", {})
+    return [key for key in error.instance if key not in known]
+
+
+def _additional(error: Any) -> str:
+    known = list(error.schema.get("properties", {}))
+    return "; ".join(
+        f"unknown key '{key}', {nearest(key, known)}" if known else f"unknown key '{key}'; no keys are expected here"
+        for key in _extras(error)
+    )
+
+
+def _unique(error: Any) -> str:
+    seen: list[Any] = []
+    twice = [item for item in error.instance if item in seen or seen.append(item)]  # type: ignore[func-returns-value]
+    return f"given twice: {', '.join(str(item) for item in twice)}"
+
+
+def _pattern(error: Any) -> str:
+    return f"'{error.instance}' is not {error.schema.get('description', f'of the form {error.validator_value}')}"
+
+
+def _required(error: Any) -> str:
+    missing = [key for key in error.validator_value if key not in error.instance]
+    return f"key '{missing[0]}' is missing" if len(missing) == 1 else f"keys {', '.join(missing)} are missing"
+
+
+def _enum(error: Any) -> str:
+    return f"'{error.instance}' is unknown; {nearest(str(error.instance), map(str, error.validator_value))}"
+
+
+def _empty(error: Any) -> str:
+    limit = error.validator_value
+    return "must not be empty" if limit == 1 else f"expected at least {limit}, found {len(error.instance)}"
+
+
+_SENTENCES: dict[str, Callable[[Any], str]] = {
+    "type": _type,
+    "additionalProperties": _additional,
+    "uniqueItems": _unique,
+    "pattern": _pattern,
+    "required": _required,
+    "enum": _enum,
+    "minItems": _empty,
+    "minLength": _empty,
+    "minProperties": _empty,
+    "maxItems": lambda error: "must be empty for this family" if not error.validator_value else str(error.message),
+    "minimum": lambda error: f"expected at least {error.validator_value}, found {error.instance}",
+    "maximum": lambda error: f"expected at most {error.validator_value}, found {error.instance}",
+    "exclusiveMinimum": lambda error: f"expected more than {error.validator_value}, found {error.instance}",
+    "exclusiveMaximum": lambda error: f"expected less than {error.validator_value}, found {error.instance}",
+}
+
+
+def prune(value: Any, paths: Iterator[tuple[Any, ...]] | Sequence[tuple[Any, ...]]) -> Any:
+    """A copy of a document without the items at some paths (a path of length 0 leaves an empty mapping)."""
+    doomed = set(paths)
+    if () in doomed:
+        return {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> Any:
+        if isinstance(node, Mapping):
+            return {key: walk(item, (*path, key)) for key, item in node.items() if (*path, key) not in doomed}
+        if isinstance(node, list):
+            return [walk(item, (*path, number)) for number, item in enumerate(node) if (*path, number) not in doomed]
+        return node
+
+    return walk(value, ())

@@ -1,0 +1,117 @@
+"""LAReQA: retrieve, from one pool in all languages, the sentence (in its paragraph) that answers a question.
+
+Training pairs are made from SQuAD rows: the question, and the sentence that holds its first answer.
+Evaluation reads the mirror's `questions` and `candidates`; the hub's xquad_r has paragraphs without the
+official sentence breaks, so its candidates are cut by rule (and `note` says so).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from stiltgrid.data.rows import RawRow
+from stiltgrid.data.sentences import sentence_at, sentence_spans
+from stiltgrid.data.sources.base import Source
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.utils.errors import RowError
+
+CUT_BY_RULE = (
+    "the official sentence breaks of XQuAD-R are not in this copy: candidates are sentences cut by rule, "
+    "so scores are close to, but not, the official ones"
+)
+
+
+def note(card: TaskCard, source: Source) -> str | None:
+    """Said beside the scores where candidates had to be cut by rule."""
+    splits = (card.source(source.kind) or {}).get("splits") or {}
+    evaluated = [split for split, names in splits.items() if names and split != "train"]
+    return None if source.kind == "minilab" or all(source.parts(card, split) for split in evaluated) else CUT_BY_RULE
+
+
+def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
+    """Evaluation rows: questions and candidates of one language (or SQuAD rows where a split is plain)."""
+    if not source.parts(card, split):
+        plain = source.read(card, split, language)
+        yield from plain if training else retrieval_rows(plain, language)
+        return
+    for row in source.read(card, split, language, part="questions"):
+        gold = list(_value(row, "answer_candidate_ids"))
+        yield _query(row, _value(row, "question_id"), _value(row, "question"), gold)
+    for row in source.read(card, split, language, part="candidates"):
+        yield _candidate(row, _value(row, "candidate_id"), _value(row, "sentence"), _value(row, "context"))
+
+
+def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | None:
+    """A training pair from a SQuAD row; None where no sentence holds the answer. Others pass unchanged."""
+    if "role" in row.values:
+        return row
+    answers, context = _value(row, "answers"), _value(row, "context")
+    if not answers["answer_start"]:
+        return None
+    sentence = sentence_at(context, answers["answer_start"][0])
+    if sentence is None:
+        return None
+    values = {
+        "id": _value(row, "id"),
+        "role": "pair",
+        "text": _value(row, "question").strip(),
+        "text_pair": None,
+        "candidate": sentence,
+        "candidate_pair": context.strip(),
+    }
+    return RawRow(values, row.place)
+
+
+def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawRow]:
+    """Questions and candidates from SQuAD-form rows, the sentences cut by rule.
+
+    Candidate ids are {language}-{paragraph}-{sentence}; paragraphs are told apart by their text.
+    """
+    seen: dict[str, int] = {}
+    candidates: list[RawRow] = []
+    for row in paragraphs:
+        if "role" in row.values:
+            yield row
+            continue
+        context, answers = _value(row, "context"), _value(row, "answers")
+        spans = list(sentence_spans(context))
+        if context not in seen:
+            seen[context] = len(seen)
+            for position, (start, end) in enumerate(spans):
+                name = f"{language}-{seen[context]}-{position}"
+                candidates.append(_candidate(row, name, context[start:end], context))
+        offset = answers["answer_start"][0]
+        gold = [
+            f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end
+        ]
+        yield _query(row, _value(row, "id"), _value(row, "question"), gold)
+    yield from candidates
+
+
+def mirrored(card: TaskCard, split: str, language: str, source: Source) -> dict[str, Iterator[dict[str, Any]]]:
+    """The parts of a mirror, `questions` and `candidates`, out of a plain table of paragraphs."""
+    made = list(rows(card, split, language, source, training=False))
+    by_role = {role: [row.values for row in made if row.values["role"] == role] for role in ("query", "candidate")}
+    questions = (
+        {"question_id": row["id"], "lang": language, "question": row["text"], "answer_candidate_ids": row["gold"]}
+        for row in by_role["query"]
+    )
+    candidates = (
+        {"candidate_id": row["id"], "lang": language, "sentence": row["text"], "context": row["text_pair"]}
+        for row in by_role["candidate"]
+    )
+    return {"questions": questions, "candidates": candidates}
+
+
+def _query(row: RawRow, name: str, text: str, gold: list[str]) -> RawRow:
+    return RawRow({"id": name, "role": "query", "text": text.strip(), "text_pair": None, "gold": gold}, row.place)
+
+
+def _candidate(row: RawRow, name: str, sentence: str, context: str) -> RawRow:
+    values = {"id": name, "role": "candidate", "text": sentence.strip(), "text_pair": context.strip(), "gold": []}
+    return RawRow(values, row.place)
+
+
+def _value(row: RawRow, column: str) -> Any:
+    if column not in row.values:
+        raise RowError(row.place, f"expected column '{column}', found {', '.join(row.values)}")
+    return row.values[column]

@@ -1,0 +1,112 @@
+"""Whether a hub table is what its card says: columns by name, label names by name, never by number."""
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.data.rows import RawRow
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.utils.errors import SourceError, nearest
+
+LABEL_FIELDS = ("label", "tags")
+
+
+@dataclass(frozen=True)
+class ColumnCheck:
+    """A table that passed: which column's numbers stand for which raw label values of the card."""
+
+    values: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, card: TaskCard, columns: Mapping[str, str], shown: str, features: Any, file: Path) -> "ColumnCheck":
+        """Check the features (declared, or those of a parquet file) against the card.
+
+        `columns` renames, the table's name first. Raises SourceError naming what the card wants and what is
+        there. Files without features (JSON Lines) are checked row by row by the family.
+        """
+        features = features or _features(file)
+        if features is None:
+            return cls()
+        there = {columns.get(name, name): feature for name, feature in features.items()}
+        if card.adapter is None:
+            _refuse_absent_columns(card, there, shown)
+        found: dict[str, Mapping[int, Any]] = {}
+        for column in (card.fields.get(name) for name in LABEL_FIELDS):
+            if not isinstance(column, str) or not card.labels:
+                continue
+            names = _label_names(there.get(column))
+            if names is not None:
+                found[column] = _by_name(card, names, f"{shown}, column '{column}'")
+        return cls(found)
+
+    def mapped(self, rows: Iterator[RawRow]) -> Iterator[RawRow]:
+        """Rows whose label numbers are the card's raw label values; numbers without a name (-1) stay."""
+        if not self.values:
+            return rows
+        return (RawRow(self._mapped(row.values), row.place) for row in rows)
+
+    def _mapped(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        changed = dict(values)
+        for column, names in self.values.items():
+            value = values[column]
+            if isinstance(value, list):
+                changed[column] = [names.get(item, item) for item in value]
+            else:
+                changed[column] = names.get(value, value)
+        return changed
+
+
+def _features(file: Path) -> Any:
+    if not file.name.endswith(".parquet"):
+        return None
+    import datasets
+    import pyarrow.parquet as pq
+
+    return datasets.Features.from_arrow_schema(pq.read_schema(file))
+
+
+def columns_wanted(spec: Any) -> set[str]:
+    """Names of the columns that a field's description reads: a name, the head of a path, a template's names."""
+    if not isinstance(spec, str):
+        return {name for item in spec for name in columns_wanted(item)}
+    if "{" in spec:
+        paths = [name for _, name, _, _ in string.Formatter().parse(spec) if name]
+    else:
+        paths = [spec]
+    return {path.split(".")[0] for path in paths}
+
+
+def _refuse_absent_columns(card: TaskCard, there: Mapping[str, Any], shown: str) -> None:
+    for name, spec in card.fields.items():
+        for column in sorted(columns_wanted(spec)):
+            if column not in there and spec not in there:
+                raise SourceError(
+                    f"{shown}: card '{card.name}' reads column '{column}' (field '{name}'), "
+                    f"the table has {', '.join(there)}; {nearest(column, there)}"
+                )
+
+
+def _label_names(feature: Any) -> list[str] | None:
+    """Names of a ClassLabel, or of a list of them; None for any other feature."""
+    if feature is None:
+        return None
+    inner = getattr(feature, "feature", feature)
+    names = getattr(inner, "names", None)
+    return list(names) if isinstance(names, list) else None
+
+
+def _by_name(card: TaskCard, names: list[str], shown: str) -> dict[int, Any]:
+    """The table's label numbers as the card's raw values. Its names must be the card's labels (or label_values)."""
+    raw = [str(value) for value in card.label_values]
+    dropped = {str(value) for value in card.drop_labels}
+    known = next((some for some in (card.labels, tuple(raw)) if set(names) - dropped == set(some)), None)
+    if known is None:
+        strange = next((name for name in names if name not in card.labels and name not in dropped), None)
+        absent = next((name for name in card.labels if name not in names), None)
+        found = f"label names {', '.join(names)}; card '{card.name}' has {', '.join(card.labels)}"
+        hint = f"'{strange}': {nearest(strange, card.labels)}" if strange is not None else f"'{absent}' is not there"
+        raise SourceError(f"{shown}: {found}; {hint}")
+    values = card.label_values or card.labels
+    return {number: values[known.index(name)] if name in known else name for number, name in enumerate(names)}

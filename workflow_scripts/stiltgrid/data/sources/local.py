@@ -1,0 +1,190 @@
+"""A folder of JSON Lines or parquet files in the hub's columns: a mirror, or one's own data.
+
+A card's `local` section names `folder` and `splits`; a file is {data_dir}/{folder}/{name}.{language}.{ending}
+with ending jsonl.gz, jsonl or parquet. A name with "/" stands relative to `data_dir`; one that ends in such an
+ending is the whole file name, without a language; and any may end in a slice of row positions:
+"squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.data.rows import RawRow
+from stiltgrid.data.sources.base import Source
+from stiltgrid.data.sources.rowfiles import SUFFIXES, read_lines, read_table
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.utils.errors import SourceError, nearest
+from stiltgrid.utils.files import read_json
+
+_SLICE = re.compile(r"^(?P<name>[^\[\]]+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?$")
+MANIFEST = "mirror.json"  # what mirror.py records of the files that it fetched
+TEXT_SUFFIXES = (".txt.gz", ".txt")
+
+
+@dataclass(frozen=True)
+class FileName:
+    """One entry of `splits`: a stem relative to the data folder and the rows [start, stop) of its file."""
+
+    stem: str
+    start: int = 0
+    stop: int | None = None
+
+
+def parse_name(name: str, folder: str) -> FileName:
+    """Read "train", "squad/train[:800]" or "train[800:]"; SourceError when the slice is not of that form."""
+    match = _SLICE.match(name)
+    if match is None:
+        raise SourceError(f"split '{name}': expected a name, or a name with rows like 'train[:800]' or 'train[800:]'")
+    stem = match["name"] if "/" in match["name"] else f"{folder}/{match['name']}"
+    start, stop = int(match["start"] or 0), int(match["stop"]) if match["stop"] else None
+    if stop is not None and stop <= start:
+        raise SourceError(f"split '{name}': the slice holds no rows")
+    return FileName(stem, start, stop)
+
+
+def split_names(section: Mapping[str, Any] | None, split: str, part: str | None = None) -> list[str]:
+    """The names that a section gives a split (all parts', or one part's); [] when it has no such split."""
+    value = ((section or {}).get("splits") or {}).get(split)
+    if isinstance(value, Mapping):
+        chosen = value.values() if part is None else [value[part]] if part in value else []
+        return [name for item in chosen for name in ([item] if isinstance(item, str) else item)]
+    if value is None or part is not None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+class LocalSource(Source):
+    """Reads a mirror folder. Says which files are missing and what stands nearest to their names."""
+
+    kind = "local"
+
+    def __init__(self, data_dir: str | Path) -> None:
+        self.data_dir = Path(data_dir)
+        self._read: set[Path] = set()
+
+    def names(self, card: TaskCard, split: str, part: str | None = None) -> list[FileName]:
+        """Files of a split, before language and ending are known."""
+        section = card.local or {}
+        return [parse_name(name, section.get("folder", card.name)) for name in split_names(section, split, part)]
+
+    def folder(self, card: TaskCard) -> Path:
+        """The card's own folder, for adapters that read files of another form."""
+        return self.data_dir / (card.local or {}).get("folder", card.name)
+
+    def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
+        """Rows of all the split's files in their order; see `Source.read`."""
+        names = self.names(card, split, part)
+        if not names:
+            which = f"split '{split}'" if part is None else f"part '{part}' of split '{split}'"
+            raise SourceError(f"task '{card.name}': its `local` section names no file for {which}")
+        for name in names:
+            path = self._find(name.stem, language)
+            if path is None:
+                raise SourceError(f"task '{card.name}': {self._missing(name.stem, language)}")
+            yield from renamed(self._slice(path, name), (card.local or {}).get("columns"))
+
+    def _slice(self, path: Path, name: FileName) -> Iterator[RawRow]:
+        self._read.add(path)
+        shown = path.relative_to(self.data_dir).as_posix()
+        found = False
+        for row in islice(read_table(path, shown), name.start, name.stop):
+            found = True
+            yield row
+        if not found:
+            raise SourceError(f"{shown}: expected rows from position {name.start} on, found fewer")
+
+    def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
+        """Whether any file of the split exists; `read` then insists on all of them."""
+        if language in ((card.local or {}).get("missing") or {}).get(split, ()):
+            return False
+        return any(self._find(name.stem, language) for name in self.names(card, split, part))
+
+    def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
+        """A sentence for every file of the split that does not exist, where the card says that it should."""
+        if language in ((card.local or {}).get("missing") or {}).get(split, ()):
+            return []
+        stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
+        return [self._missing(stem, language) for stem in stems if self._find(stem, language) is None]
+
+    def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
+        """The split's existing files."""
+        stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
+        return [str(path) for stem in stems if (path := self._find(stem, language))]
+
+    def text_file(self, language: str) -> Path | None:
+        """The raw text of a language, if the mirror has it."""
+        return self._first(f"text/{language}", TEXT_SUFFIXES)
+
+    def has_text(self, language: str) -> bool:
+        """See `Source.has_text`."""
+        return self.text_file(language) is not None
+
+    def text(self, language: str) -> Iterator[str]:
+        """One document a line."""
+        path = self.text_file(language)
+        if path is None:
+            present = [file.name.partition(".")[0] for file in sorted((self.data_dir / "text").glob("*.txt*"))]
+            raise SourceError(
+                f"raw text of '{language}': expected text/{language}.txt.gz in {self.data_dir}; "
+                + (nearest(language, present) if present else "the folder has no raw text")
+            )
+        self._read.add(path)
+        found = False
+        for _, line in read_lines(path, path.relative_to(self.data_dir).as_posix()):
+            found = True
+            yield line
+        if not found:
+            raise SourceError(f"text/{path.name}: expected lines of text, found an empty file")
+
+    def provenance(self) -> dict[str, Any]:
+        """Size and SHA-256 of every file read so far, by its name in the mirror.
+
+        Files that `make mirror` wrote come with the repository and commit that they were fetched from.
+        """
+        manifest = self.data_dir / MANIFEST
+        fetched = read_json(manifest).get("rows", {}) if manifest.is_file() else {}
+        files = {}
+        for path in sorted(self._read):
+            name = path.relative_to(self.data_dir).as_posix()
+            origin = {key: fetched[name][key] for key in ("repository", "commit")} if name in fetched else {}
+            files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path), **origin}
+        return {"source": self.kind, "files": files}
+
+    def _find(self, stem: str, language: str) -> Path | None:
+        if stem.endswith(SUFFIXES):
+            return self._first(stem, ("",))
+        return self._first(f"{stem}.{language}", SUFFIXES)
+
+    def _first(self, stem: str, suffixes: tuple[str, ...]) -> Path | None:
+        return next((path for suffix in suffixes if (path := self.data_dir / f"{stem}{suffix}").is_file()), None)
+
+    def _missing(self, stem: str, language: str) -> str:
+        wanted = stem if stem.endswith(SUFFIXES) else f"{stem}.{language}.jsonl.gz"
+        folder = (self.data_dir / stem).parent
+        if not folder.is_dir():
+            here = (
+                sorted(item.name for item in self.data_dir.iterdir() if item.is_dir()) if self.data_dir.is_dir() else []
+            )
+            hint = nearest(folder.name, here) if here else "the data folder does not exist or is empty"
+            return f"{wanted} is missing in {self.data_dir}: there is no folder '{folder.name}'; {hint}"
+        present = [file.name for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
+        hint = nearest(Path(wanted).name, present) if present else "the folder holds no rows"
+        return f"{wanted} is missing in {self.data_dir}; {hint}"
+
+
+def renamed(rows: Iterator[RawRow], columns: Mapping[str, str] | None) -> Iterator[RawRow]:
+    """Rows with columns renamed, source's name first; the others stay."""
+    if not columns:
+        return rows
+    return (RawRow({columns.get(key, key): value for key, value in row.values.items()}, row.place) for row in rows)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,91 @@
+"""Every task of the mini-lab by name, what skill it was built to teach or test, and its items."""
+
+from functools import lru_cache
+
+from stiltgrid.data.sources.minilab.settings import Stream, WorldSettings
+from stiltgrid.data.sources.minilab.tasks import Item, TaskBuilder
+from stiltgrid.data.sources.minilab.tasks_choice import Causes, Commonsense, Continuation, Reason, SocialQuestions
+from stiltgrid.data.sources.minilab.tasks_pairs import DuplicateQuestions, Inference, Paraphrases
+from stiltgrid.data.sources.minilab.tasks_retrieval import AnswerRetrieval, EntityLinking, Mining, Translations
+from stiltgrid.data.sources.minilab.tasks_span import Reading
+from stiltgrid.data.sources.minilab.tasks_tagging import Entities, Sentences
+from stiltgrid.data.sources.minilab.world import world_of
+
+ALL = ("train", "dev", "test")
+
+BUILDERS: dict[str, TaskBuilder] = {
+    builder.name: builder
+    for builder in (
+        Inference("mnli", ("train", "dev")),
+        Inference("snli", ALL, synonyms=0.2, adjuncts=0.4),
+        Inference("anli", ALL, synonyms=0.6, distractors=True),
+        Inference("xnli", ("dev", "test")),
+        DuplicateQuestions(),
+        Paraphrases(),
+        Reading("squad_v1", ("train", "dev")),
+        Reading("squad_v2", ("train", "dev"), unanswerable=1 / 3),
+        Reading("xquad", ("test",)),
+        Reading("mlqa", ("dev", "test"), length=6),
+        Reading("tydiqa", ("train", "test"), length=3, share=0.5, own_documents=True),
+        Continuation(),
+        Reason(),
+        SocialQuestions(),
+        Causes("copa", ("train", "dev"), 0.1),
+        Causes("xcopa", ("dev", "test"), 0.0),
+        Commonsense(),
+        Sentences("ccg", "tags", "category", 0.5, ("train", "dev")),
+        Sentences("udpos", "pos_tags", "upos", 0.25, ALL),
+        Entities(),
+        Translations(),
+        Mining(),
+        AnswerRetrieval(),
+        EntityLinking(),
+    )
+}
+
+_TAUGHT = {
+    "inference": ("xnli",),
+    "paraphrase": ("pawsx",),
+    "reading": ("xquad", "mlqa", "tydiqa", "lareqa"),
+    "sequel": ("xcopa",),
+    "cause": ("xcopa",),
+    "knowledge": (),
+    "syntax": ("udpos", "panx"),
+}
+_INTERMEDIATE = (
+    "mnli",
+    "snli",
+    "anli",
+    "qqp",
+    "squad_v1",
+    "squad_v2",
+    "hellaswag",
+    "ccg",
+    "cosmos_qa",
+    "social_i_qa",
+    "copa",
+    "commonsense_qa",
+)
+
+
+def planted_relations() -> dict[str, dict[str, tuple[str, ...] | str]]:
+    """Which intermediate task shares which skill with which targets, as the world was built.
+
+    {"mnli": {"skill": "inference", "targets": ("xnli",)}, …}; a task that shares none has no targets.
+    """
+    relations: dict[str, dict[str, tuple[str, ...] | str]] = {
+        name: {"skill": BUILDERS[name].skill, "targets": _TAUGHT[BUILDERS[name].skill]} for name in _INTERMEDIATE
+    }
+    relations["anli_plus"] = relations["anli"]
+    return relations
+
+
+@lru_cache(maxsize=64)
+def items_of(settings: WorldSettings, name: str, split: str, language: str = "") -> tuple[Item, ...]:
+    """A split's items. Every task and split has its own stream, so the order of reading changes nothing.
+
+    `language` is "" for items that are rendered in every language, or the only one that has them.
+    """
+    world, builder = world_of(settings), BUILDERS[name]
+    stream = Stream(settings.seed, name, split, language)
+    return tuple(builder.items(world, stream, split, builder.count(world, split)))

@@ -1,0 +1,46 @@
+"""What the designs of several studies ask of their sections: names that exist, lists that the grid fills in."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.utils.errors import nearest
+
+
+def unknown(key: str, wanted: Iterable[str], valid: Iterable[str], noun: str) -> Iterator[str]:
+    """A sentence for each name that is not valid: `key: no such noun 'name', did you mean …`."""
+    options = list(valid)
+    for name in wanted:
+        if name not in options:
+            yield f"{key}: no such {noun} '{name}', {nearest(name, options)}"
+
+
+def target_problems(targets: Iterable[str], grid: Grid, names: Sequence[str]) -> Iterator[str]:
+    """Targets of a study that are no tasks, or that no head can score."""
+    targets = list(targets)
+    yield from unknown("targets", targets, names, "task")
+    for name in targets:
+        card = grid.cards.get(name)
+        if card and not card.train and card.family != "embedding":
+            yield f"targets: '{name}' has an empty `train`, and a {card.family} task needs a trained head"
+
+
+def row_problems(key: str, rows: Iterable[str], grid: Grid, names: Sequence[str]) -> Iterator[str]:
+    """Rows of a study that are neither tasks nor recipes."""
+    yield from unknown(key, rows, (NONE, *grid.recipes, *names), "task or recipe")
+
+
+def chosen(section: Mapping[str, Any], key: str, default: Iterable[Any]) -> tuple[Any, ...]:
+    """A list of a study's section, or what the grid has where the section is silent."""
+    return tuple(section.get(key) or default)
+
+
+def few_problems(section: Mapping[str, Any], grid: Grid) -> Iterator[str]:
+    """One seed, which shows no variance of training, and one target, which stands for no other."""
+    for key, have, why in (
+        ("seeds", grid.seeds, "one shows no variance of training"),
+        ("targets", grid.targets, "what one shows holds for that one"),
+    ):
+        found = chosen(section, key, have)
+        if len(found) < 2:
+            yield f"{key}: expected two at least, found {', '.join(map(str, found)) or 'none'}; {why}"

@@ -1,0 +1,67 @@
+"""Study 3, diversity against volume: sets of d tasks times v examples in all, several random sets of each size."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from stiltgrid.grid.designs import Design
+from stiltgrid.grid.designs.checks import chosen, few_problems, target_problems, unknown
+from stiltgrid.grid.designs.draws import draw_sets
+from stiltgrid.grid.grid import Grid, Plan, mixture_name
+
+DRAWS = 4
+
+
+def task_sets(section: Mapping[str, Any]) -> dict[int, list[tuple[str, ...]]]:
+    """Tasks in a set -> its random sets, all different, the same for every volume.
+
+    Where there are fewer sets of a size than `draws`, all of them are taken.
+    """
+    draws, seed = section.get("draws", DRAWS), section.get("draw_seed", 0)
+    return {count: draw_sets(section["tasks"], count, draws, seed) for count in sorted(section["counts"])}
+
+
+def rows(section: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every row of the design: its name (`intermediate`), `set`, `tasks` in it (d) and `examples` asked for (v)."""
+    return [
+        {
+            "intermediate": mixture_name(names, examples),
+            "set": "+".join(names),
+            "tasks": count,
+            "examples": examples,
+        }
+        for count, sets in task_sets(section).items()
+        for names in sets
+        for examples in sorted(section["examples"])
+    ]
+
+
+def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> Iterator[str]:
+    """What a schema cannot say of the section."""
+    yield from unknown("tasks", section["tasks"], names, "task")
+    yield from unknown("models", section.get("models", ()), grid.models, "model")
+    yield from target_problems(section.get("targets", ()), grid, names)
+    yield from few_problems(section, grid)
+    pool = len(section["tasks"])
+    for count in section["counts"]:
+        if count > pool:
+            yield f"counts: a set of {count} cannot be drawn from {pool} tasks"
+    sizes = [count for count in section["counts"] if math.comb(pool, min(count, pool)) > 1]
+    if section.get("draws", DRAWS) < 2 or not sizes:
+        yield "draws: expected two sets of some size at least; one set of each shows no variance between sets"
+    for examples in section["examples"]:
+        if examples < max(section["counts"]):
+            yield f"examples: {examples} cannot be shared by {max(section['counts'])} tasks"
+
+
+def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
+    """The study's rectangle: every set at every volume."""
+    return Plan(
+        models=chosen(section, "models", grid.models),
+        intermediates=tuple(row["intermediate"] for row in rows(section)),
+        targets=chosen(section, "targets", grid.targets),
+        seeds=chosen(section, "seeds", grid.seeds),
+    )
+
+
+DESIGN = Design(problems, plan)

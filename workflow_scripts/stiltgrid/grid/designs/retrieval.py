@@ -1,0 +1,90 @@
+"""Study 5, question answering for retrieval: rows of question answering and controls of the same size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from stiltgrid.grid.designs import Design
+from stiltgrid.grid.designs.checks import chosen, row_problems, unknown
+from stiltgrid.grid.grid import NONE, Grid, Plan, Recipe, mixture_name
+from stiltgrid.grid.recipes import native_languages
+
+KINDS = ("english", "multilingual", "controls")
+FAMILIES = ("embedding", "dual")
+TRAINED_ON = "mewslix"
+
+
+def groups(section: Mapping[str, Any], grid: Grid) -> dict[str, tuple[str, ...]]:
+    """Kind of row -> its rows' names in the grid; a task under a budget is a mixture of itself alone."""
+    found = {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
+    return {**found, "multilingual": tuple(own for own, _ in _multilingual(section, grid))}
+
+
+def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of each multilingual row: a recipe of the grid, or a task in all languages that it has."""
+    budget = section.get("examples")
+    for name in section.get("multilingual", ()):
+        if name in grid.recipes:
+            yield name, grid.recipes[name]
+            continue
+        own = "_".join(["all_languages", *([f"v{budget}"] if budget else []), name])
+        languages = {name: native_languages(grid.cards[name], grid.source) or ()}
+        yield own, Recipe(own, (name,), sampling="uniform", examples=budget, languages=languages)
+
+
+def _row(name: str, section: Mapping[str, Any], grid: Grid) -> str:
+    if name in grid.recipes or section.get("examples") is None:
+        return name
+    return mixture_name([name], section["examples"])
+
+
+def targets(section: Mapping[str, Any], grid: Grid) -> tuple[str, ...]:
+    """The retrieval tasks: the section's, or those among the grid's targets."""
+    return tuple(section.get("targets") or (name for name in grid.targets if grid.cards[name].family in FAMILIES))
+
+
+def trained_on(section: Mapping[str, Any], grid: Grid) -> str | None:
+    """The task whose tuned models score targets that have no training; None where it is no target of the study."""
+    name = section.get("trained_on", TRAINED_ON)
+    return name if name in targets(section, grid) else None
+
+
+def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> Iterator[str]:
+    """What a schema cannot say of the section."""
+    yield from unknown("models", section.get("models", ()), grid.models, "model")
+    for kind in KINDS:
+        yield from row_problems(kind, section.get(kind, ()), grid, names)
+    yield from unknown("targets", section.get("targets", ()), names, "task")
+    for name in section.get("targets", ()):
+        if name in grid.cards and grid.cards[name].family not in FAMILIES:
+            family, known = grid.cards[name].family, " or ".join(FAMILIES)
+            yield f"targets: '{name}' is of family {family}; expected retrieval ({known})"
+    for name in section.get("multilingual", ()):
+        if name in grid.cards and name not in grid.recipes and not _speaks(grid, name):
+            yield (
+                f"multilingual: '{name}' has training rows in one language, or only its files tell; "
+                "name a recipe with `languages`"
+            )
+    if not targets(section, grid):
+        yield "targets: the grid has no retrieval task; name some, such as tatoeba or mewslix"
+    asked = section.get("trained_on")
+    if asked is not None and (asked not in targets(section, grid) or not grid.cards[asked].train):
+        yield f"trained_on: expected a target of this study that has a training, found '{asked}'"
+
+
+def _speaks(grid: Grid, name: str) -> bool:
+    return len(native_languages(grid.cards[name], grid.source) or ()) > 1
+
+
+def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
+    """`none` and every kind's rows, on the retrieval targets."""
+    rows = [name for kind in groups(section, grid).values() for name in kind]
+    return Plan(
+        models=chosen(section, "models", grid.own_models),
+        intermediates=(NONE, *dict.fromkeys(rows)),
+        targets=targets(section, grid),
+        seeds=chosen(section, "seeds", grid.seeds),
+        recipes={name: recipe for name, recipe in _multilingual(section, grid) if name not in grid.recipes},
+    )
+
+
+DESIGN = Design(problems, plan)

@@ -1,0 +1,252 @@
+"""What a grid is made of beside its task cards: models, recipes, training settings, plans of studies. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.grid.params import QUIET
+
+STAGES = ("pretrain", "intermediate", "target")
+
+
+NONE = "none"
+
+
+MIXTURE = "mix_"  # rows of the studies that are named by what they mix: mix_v2000_mnli__qqp
+
+
+BETWEEN = "__"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Hyper-parameters of one stage. Lengths in tokens, shares in [0, 1], learning rate per step."""
+
+    learning_rate: float = 1e-5
+    batch_size: int = 32
+    epochs: float = 3.0
+    max_steps: int | None = None
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    adam_epsilon: float = 1e-8
+    max_grad_norm: float = 1.0
+    examples: int | None = None
+    max_length: int | None = None
+    evaluate_every: int | None = None
+    patience: int | None = 30
+    dev_examples: int | None = 500
+    dev_share: float | None = 0.05
+    micro_batch_tokens: int = 16384
+    precision: str = "auto"
+    gradient_checkpointing: bool = False
+    optimizer: str = "adamw"
+    lora: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
+    freeze: str | None = field(default=None, metadata=QUIET)
+
+    def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
+        """These settings with some keys replaced; unknown keys have been refused at the door."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from.
+
+    `pooling` None is what suits the model (`kinds.default_pooling`).
+    """
+
+    name: str
+    hub: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    pretrain: Mapping[str, Any] | None = None
+    pooling: str | None = None
+    retrieval_pooling: str = "mean"
+    retrieval_layer: int | None = None
+    retrieval_centred: bool = False
+    licence: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one row of the grid is made: the tasks of the intermediate stage and how they are mixed.
+
+    `none` has no tasks. `sampling` is one of proportional (examples-proportional, with `cap` as in T5),
+    temperature (n ** (1 / temperature)) and uniform; with one task it changes nothing. `examples` is a number over
+    all tasks or one by task; where there are fewer, `upsample` True repeats some, False is an error and None takes
+    what there is. `languages` and `data` say by task which training rows are read (see `recipes.Variant`), `mlm` how
+    language modelling is interleaved. A step of a chain starts from the checkpoint of the row `after` and has the
+    training settings of the row `base`.
+    """
+
+    name: str
+    tasks: tuple[str, ...] = ()
+    sampling: str = "proportional"
+    cap: int | None = None
+    temperature: float = 1.0
+    examples: int | Mapping[str, int] | None = None
+    upsample: bool | None = field(default=None, metadata=QUIET)
+    languages: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=QUIET)
+    data: Mapping[str, str] | None = field(default=None, metadata=QUIET)
+    mlm: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
+    after: str | None = field(default=None, metadata=QUIET)
+    base: str | None = field(default=None, metadata=QUIET)
+
+
+def mixture_name(tasks: Iterable[str], examples: int | None = None) -> str:
+    """Name of the row that mixes some tasks evenly, `examples` in all (None: all that they have).
+
+    The name is the content: two studies that ask for the same mixture share its jobs, whatever their draws are called.
+    """
+    volume = "" if examples is None else f"v{examples}_"
+    return f"{MIXTURE}{volume}{BETWEEN.join(sorted(tasks))}"
+
+
+def mixture_pattern(tasks: Iterable[str]) -> str:
+    """A regular expression for the names of all mixtures of some tasks."""
+    task = f"(?:{'|'.join(sorted(tasks))})"
+    return f"{MIXTURE}(?:v[1-9][0-9]*_)?{task}(?:{BETWEEN}{task})*"
+
+
+def mixture(name: str) -> Recipe | None:
+    """The recipe that a mixture's name stands for; None for any other name."""
+    if not name.startswith(MIXTURE):
+        return None
+    volume, tasks = "", name.removeprefix(MIXTURE)
+    if tasks.startswith("v") and tasks[1:].partition("_")[0].isdecimal():
+        volume, _, tasks = tasks[1:].partition("_")
+    return Recipe(name, tuple(tasks.split(BETWEEN)), sampling="uniform", examples=int(volume) if volume else None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells that a study reads: a rectangle of its own beside the grid's, sharing what both have.
+
+    `trained` are rows that the study needs trained but not scored, `recipes` and `models` are those that only it
+    has. `mixed` are tasks whose mixtures (`mixture_name`) it chooses once other rows have run.
+    """
+
+    models: tuple[str, ...]
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trained: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    own_models: Mapping[str, Model] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How much of each evaluation split is scored; None scores all. `batch_tokens` is per forward pass."""
+
+    examples: int | None = None
+    batch_tokens: int = 16384
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The whole experiment: models × intermediates × targets × seeds over a catalogue of cards."""
+
+    source: str
+    data_dir: str | None
+    world: Mapping[str, Any]
+    models: Mapping[str, Model]
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    recipes: Mapping[str, Recipe]
+    cards: Mapping[str, TaskCard]
+    training: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    keep_tuned: bool = True
+    studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    estimate: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def own_models(self) -> tuple[str, ...]:
+        """The models of the grid itself: not those that only a study has."""
+        others = {name for plan in self.plans.values() for name in plan.own_models}
+        return tuple(name for name in self.models if name not in others)
+
+    @property
+    def all_intermediates(self) -> tuple[str, ...]:
+        """Every row that can be asked for by name: the grid's, the studies', and those that chains go through."""
+        rows = (name for plan in self.plans.values() for name in (*plan.intermediates, *plan.trained))
+        asked = dict.fromkeys((*self.intermediates, *rows))
+        return tuple(dict.fromkeys((*asked, *(step for name in asked for step in self.chain(name)))))
+
+    @property
+    def all_targets(self) -> tuple[str, ...]:
+        """Every column that can be asked for: the grid's, then the studies'."""
+        columns = (name for plan in self.plans.values() for name in plan.targets)
+        return tuple(dict.fromkeys((*self.targets, *columns)))
+
+    def view(self, study: str) -> "Grid":
+        """The rectangle of a study as a grid of its own."""
+        plan = self.plans[study]
+        return replace(
+            self,
+            models={name: self.models[name] for name in plan.models},
+            intermediates=plan.intermediates,
+            targets=plan.targets,
+            seeds=plan.seeds,
+            plans={},
+        )
+
+    def recipe(self, intermediate: str) -> Recipe:
+        """The recipe of a row: a named one, `none`, or a single task's."""
+        if intermediate in self.recipes:
+            return self.recipes[intermediate]
+        if intermediate == NONE:
+            return Recipe(NONE)
+        mixed = mixture(intermediate)
+        if mixed:
+            return mixed
+        return Recipe(intermediate, tasks=(intermediate,))
+
+    def chain(self, intermediate: str) -> tuple[str, ...]:
+        """The rows whose checkpoints a row goes through, itself last."""
+        steps = [intermediate]
+        while (before := self.recipe(steps[0]).after) is not None:
+            steps.insert(0, before)
+        return tuple(steps)
+
+    def training_for(self, stage: str, task: str) -> TrainingSettings:
+        """Settings of a task in a stage: defaults, then `all`, the stage, then the task (both ways)."""
+        own = self.training.get("tasks", {}).get(task, {})
+        layers = (self.training.get("all", {}), self.training.get(stage, {}), own.get("all", {}), own.get(stage, {}))
+        settings = TrainingSettings()
+        for layer in layers:
+            settings = settings.override(layer)
+        return settings
+
+    def evaluation_for(self, target: str) -> Evaluation:
+        """Evaluation settings of a target: the common keys, then the target's own under `tasks`."""
+        common = {key: value for key, value in self.evaluation.items() if key != "tasks"}
+        return Evaluation(**{**common, **self.evaluation.get("tasks", {}).get(target, {})})
+
+    def languages(self, task: str) -> tuple[str, ...]:
+        """Languages that a task is scored in under this grid's source."""
+        return self.cards[task].languages
+
+    def eval_splits(self, target: str) -> tuple[str, ...]:
+        """Splits that are scored of a target."""
+        return self.cards[target].scored_splits(self.source)
+
+    def headline_split(self, target: str) -> str:
+        """The split of a target whose scores head the tables."""
+        return self.cards[target].headline(self.source)
+
+    def origin_cards(self, task: str) -> dict[str, TaskCard]:
+        """The cards whose rows a task borrows, by name; what `prepare` needs beside the task's own."""
+        names = sorted({name for origins in self.cards[task].rows.values() for name in origins} - {task})
+        return {name: self.cards[name] for name in names}
+
+    def trained_tasks(self) -> tuple[str, ...]:
+        """Every task whose training rows some stage of this grid reads, sorted."""
+        rows = {task for name in self.all_intermediates for task in self.recipe(name).tasks}
+        columns = {task for name in self.all_targets for task in self.cards[name].train}
+        return tuple(sorted(rows | columns))

@@ -1,0 +1,105 @@
+"""How the grid's jobs hang together: where each file is, what a job reads, which code it runs. Pure.
+
+The rules call these functions while the workflow is parsed and once a job, so nothing here is heavy.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stiltgrid.grid.architectures import position_limit
+from stiltgrid.grid.grid import NONE, Grid, Model, mixture_pattern
+
+RESULTS = "results"
+CHECKPOINT = ("config.json", "model.safetensors")
+TRAINED = (*CHECKPOINT, "training.json", "log.jsonl")
+TEXT_LENGTH, TEXT_BATCH = 128, 32  # tokens of a row of raw text beside tasks, rows of a step
+NEVER = "(?!)"  # a pattern that nothing matches
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job of the grid's scoring."""
+
+    model: str
+    intermediate: str
+    target: str
+    seed: int
+
+    @property
+    def metrics(self) -> str:
+        """Path of the cell's scores."""
+        return f"{RESULTS}/scores/{self.model}/{self.intermediate}/{self.target}/seed{self.seed}/metrics.json"
+
+
+def cells(grid: Grid) -> list[Cell]:
+    """Every cell of the grid, in the order of the configuration."""
+    return [
+        Cell(model, intermediate, target, seed)
+        for model in grid.own_models
+        for intermediate in grid.intermediates
+        for target in grid.targets
+        for seed in grid.seeds
+    ]
+
+
+def backbone_folder(model: str) -> str:
+    """Where the weights of an untouched backbone are."""
+    return f"{RESULTS}/models/{model}/backbone"
+
+
+def intermediate_folder(model: str, intermediate: str, seed: int | str) -> str:
+    """The checkpoint of a row: the backbone itself for `none`, which has no job."""
+    if intermediate == NONE:
+        return backbone_folder(model)
+    return f"{RESULTS}/intermediate/{model}/{intermediate}/seed{seed}"
+
+
+def scored_folder(grid: Grid, model: str, intermediate: str, target: str, seed: int | str) -> str:
+    """The checkpoint that a target is scored from: its tuned model, or the row's where it has no training."""
+    tuned = grid.cards[target].tuned
+    if tuned is None:
+        return intermediate_folder(model, intermediate, seed)
+    return f"{RESULTS}/tuned/{model}/{intermediate}/{tuned}/seed{seed}"
+
+
+def checkpoint(folder: str) -> list[str]:
+    """The files of a checkpoint that a later stage reads."""
+    return [f"{folder}/{name}" for name in CHECKPOINT]
+
+
+def pattern(names: Iterable[str]) -> str:
+    """A wildcard constraint that matches just these names."""
+    return "|".join(sorted(name.replace("+", r"\+").replace(".", r"\.") for name in names)) or NEVER
+
+
+def trained_rows(grid: Grid, untrained: bool = False) -> str:
+    """A wildcard constraint for the rows that have an intermediate stage, the studies' among them; or for all rows."""
+    names = [name for name in grid.all_intermediates if untrained or name != NONE]
+    mixed = sorted({task for plan in grid.plans.values() for task in plan.mixed})
+    return "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
+
+
+def tuned_names(grid: Grid) -> list[str]:
+    """Names of the tuned models of each row, each once."""
+    return sorted({tuned for name in grid.all_targets if (tuned := grid.cards[name].tuned)})
+
+
+def sequence_length(grid: Grid, model: Model, task: str) -> int:
+    """Tokens that examples of a task are cut at: the configuration's, else the card's, at most the model's.
+
+    The limit of a fetched model is known only when it is here: encoding lowers the length to it then.
+    """
+    asked = (grid.training_for(stage, task).max_length for stage in ("intermediate", "target"))
+    length = max((number for number in asked if number), default=grid.cards[task].max_length)
+    if model.pretrain is None:
+        return length
+    return min(length, position_limit(model.pretrain["architecture"]) or model.pretrain["sequence_length"])
+
+
+def text_length(model: Model, mlm: Mapping[str, Any]) -> int:
+    """Tokens of a row of raw text: what the recipe says, at most the model's, where that is known yet."""
+    length: int = mlm.get("sequence_length", TEXT_LENGTH)
+    if model.pretrain is None:
+        return length
+    return min(length, position_limit(model.pretrain["architecture"]) or model.pretrain["sequence_length"])

@@ -1,0 +1,258 @@
+"""A pretrained model as this project uses it: token ids in, hidden states out, one interface for all kinds."""
+
+import inspect
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding
+from transformers.initialization import no_init_weights
+from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING, MODEL_MAPPING
+from transformers.utils import logging as transformers_logging
+
+from stiltgrid.grid.architectures import first_position, objective, position_limit
+from stiltgrid.modeling.batching import Batch, make_batch
+from stiltgrid.modeling.device import Compute
+from stiltgrid.modeling.encoded import Encoded, to_table
+from stiltgrid.modeling.optimizers import split_matrices
+from stiltgrid.modeling.packing import GROUPED, JAGGED, register_attention
+from stiltgrid.utils.errors import SourceError
+
+transformers_logging.disable_progress_bar()
+
+LOG = logging.getLogger(__name__)
+TRIED_LENGTHS = (7, 3, 5)  # of the sequences that a backbone must read alike packed and padded
+# How far their states may lie apart, in deviations: in float32, and in the half precision that a job computes in.
+FULL_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.1
+
+
+class Backbone(torch.nn.Module):
+    """Hidden states of a Hugging Face model. Encoder-decoders are read by their encoder alone."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        self.hidden_layers: int = config.num_hidden_layers
+        self.hidden_size: int = getattr(config, "hidden_size", None) or config.d_model
+        self.vocabulary_size: int = config.vocab_size
+        self.matrix_parameters: int = sum(item.numel() for item in split_matrices(model)[0])
+        self.max_length: int | None = position_limit(config.to_dict())
+        # Masked, causal, or None: what it would go on learning from raw text.
+        self.objective: str | None = objective(config.to_dict())
+        if config.is_encoder_decoder:
+            # Frozen, so that no optimiser state is kept for what never runs.
+            encoder = model.get_encoder()
+            kept = {id(parameter) for parameter in encoder.parameters()}
+            for parameter in model.parameters():
+                parameter.requires_grad_(id(parameter) in kept)
+        accepts = inspect.signature(self.reader.forward).parameters
+        self._options: dict[str, Any] = {"use_cache": False} if "use_cache" in accepts else {}
+        self._takes_positions = "position_ids" in accepts
+        self._first_position = first_position(config.to_dict())
+        self._padded_attention: str = self.reader.config._attn_implementation
+        # The way packed sequences are attended to, once `learn_packing` has found one.
+        self._packed_attention: str | None = None
+        # Token types are for models that have learnt more than one of them.
+        self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
+
+    @property
+    def reader(self) -> Any:
+        """The module that reads the text: the model, or the encoder of a pair."""
+        return self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model
+
+    @property
+    def token_embeddings(self) -> torch.nn.Module:
+        """The table of the vocabulary's vectors."""
+        found: torch.nn.Module = self.reader.get_input_embeddings()
+        return found
+
+    @property
+    def parameter_count(self) -> int:
+        """All weights, adapters included."""
+        return sum(item.numel() for item in self.parameters())
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """(sequences, longest, hidden): the last layer's states."""
+        return self._read(batch).last_hidden_state
+
+    def all_layers(self, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """States of every layer, embeddings first: layers + 1 tensors of (sequences, longest, hidden)."""
+        return tuple(self._read(batch, output_hidden_states=True).hidden_states)
+
+    def _read(self, batch: Batch, **options: Any) -> Any:
+        segments = batch.segments if self._tells_segments else None
+        if segments is not None:
+            options["token_type_ids"] = segments
+        if batch.packing is not None:
+            options |= {"packing": batch.packing, "position_ids": batch.packing.positions + self._first_position}
+        # Stays as it is until the next pass: recomputed activations look the attention up again.
+        wanted = self._padded_attention if batch.packing is None else self._packed_attention
+        if self.reader.config._attn_implementation != wanted:
+            self.reader.config._attn_implementation = wanted
+        return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
+
+    def learn_packing(self, compute: Compute) -> bool:
+        """Find a packed attention that gives this backbone the states that padding gives; whether there is one.
+
+        Tried out on short sequences rather than told by names: transformers has hundreds of architectures.
+        """
+        if self._packed_attention is None:
+            register_attention()
+            fault = "it takes no position ids"
+            kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
+            for attention in kernels if self._takes_positions else ():
+                fault = self._packing_fault(attention, compute)
+                if not fault:
+                    self._packed_attention = attention
+                    break
+            if fault:
+                LOG.info("micro-batches of similar lengths, not packed ones: %s", fault)
+        return self._packed_attention is not None
+
+    @torch.no_grad()
+    def _packing_fault(self, attention: str, compute: Compute) -> str:
+        """Why sequences packed for this attention are not read as padded ones are; empty where they are."""
+        random = np.random.default_rng(0)
+        ids = [random.integers(self.vocabulary_size // 2, self.vocabulary_size, size) for size in TRIED_LENGTHS]
+        data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
+        batches = [
+            make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device) for packed in (True, False)
+        ]
+        half = compute.dtype != torch.float32
+        tries = [(nullcontext, FULL_TOLERANCE), *([(compute.autocast, HALF_TOLERANCE)] if half else [])]
+        was_training, self._packed_attention = self.training, attention
+        self.eval()
+        try:
+            for precision, tolerance in tries:
+                with precision():
+                    packed, padded = (batch.flat(self(batch)).float() for batch in batches)
+                apart = ((packed - padded).abs().max() / padded.std()).item()
+                if not apart <= tolerance:
+                    return f"{attention}: states differ from padded ones by {apart:.1g} deviations"
+        except Exception as error:  # whatever an architecture may raise at what it does not know
+            return f"{attention}: {type(error).__name__}: {error}"
+        finally:
+            self._packed_attention = None
+            self.train(was_training)
+        return ""
+
+    def checkpoint_gradients(self) -> None:
+        """Recompute activations in the backward pass: less memory, about a third more time."""
+        self.model.activation_checkpointing_enable({"use_reentrant": False})
+
+
+def auto_class(config: Any) -> Any:
+    """What loads a folder: `AutoModel`, or, where it holds the encoder of a pair alone (T5EncoderModel), its like."""
+    alone = any(name.endswith("EncoderModel") for name in config.architectures or ())
+    return AutoModelForTextEncoding if alone and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+
+
+def model_class(config: Any) -> Any:
+    """The headless architecture of a configuration, as `auto_class` would choose it."""
+    encoders = auto_class(config) is AutoModelForTextEncoding
+    kind = (MODEL_FOR_TEXT_ENCODING_MAPPING if encoders else MODEL_MAPPING)[type(config)]
+    return kind[0] if isinstance(kind, (list, tuple)) else kind
+
+
+def model_options(config: Any) -> dict[str, Any]:
+    """Constructor arguments that leave out an unused pooling layer where the architecture allows it."""
+    kind = model_class(config)
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+
+
+def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32) -> Backbone:
+    """The backbone of a Hugging Face folder (`config.json`, `model.safetensors`), never from the network.
+
+    Raises SourceError when a file is missing, truncated, or would need remote code.
+    """
+    path = Path(folder)
+    config = _config(path)
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
+        raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
+    try:
+        plain = dtype == torch.float32 and not (path / "adapter_config.json").is_file() and _holds_float32(weights)
+        if plain and (model := _own_form(config, load_file(weights))) is not None:
+            return Backbone(model)
+        model, report = auto_class(config).from_pretrained(
+            path,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **model_options(config),
+        )
+    except Exception as error:  # safetensors and transformers raise many kinds for a damaged file
+        raise SourceError(f"{weights}: cannot be loaded ({type(error).__name__}: {error})") from error
+    _refuse_gaps(report["missing_keys"], weights)
+    return Backbone(model)
+
+
+def build_backbone(
+    folder: str | os.PathLike[str], state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32
+) -> Backbone:
+    """A backbone from a folder's `config.json` and weights that are already in memory (a tuned model's)."""
+    config = _config(Path(folder))
+    if dtype == torch.float32 and (model := _own_form(config, state)) is not None:
+        return Backbone(model)
+    model, report = model_class(config).from_pretrained(
+        None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **model_options(config)
+    )
+    _refuse_gaps(report["missing_keys"], Path(folder) / "model.safetensors")
+    return Backbone(model)
+
+
+def _holds_float32(weights: Path) -> bool:
+    """Whether a file's floating numbers are all float32, by its header: half ones need not be read to be told."""
+    with safe_open(weights, framework="pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no mapping)
+    return not any("F" in kind and kind != "F32" for kind in kinds)
+
+
+def _own_form(config: Any, state: Mapping[str, torch.Tensor]) -> Any:
+    """The model in float32, where the weights are float32 and named and shaped just as it names and shapes its own.
+
+    None for all others (published, half, quantised weights): those are `from_pretrained`'s, which first compiles
+    the patterns of every renaming that transformers knows. That takes longer than a small job's training.
+    """
+    if getattr(config, "quantization_config", None) is not None:
+        return None
+    if any(value.is_floating_point() and value.dtype != torch.float32 for value in state.values()):
+        return None
+    with no_init_weights():
+        model = auto_class(config).from_config(config, dtype=torch.float32, **model_options(config))
+    model.tie_weights()
+    own = model.state_dict()
+    tied = {value.data_ptr() for key, value in own.items() if key in state}
+    complete = all(key in state or value.data_ptr() in tied for key, value in own.items())
+    if not complete or any(key not in own or own[key].shape != value.shape for key, value in state.items()):
+        return None
+    model.load_state_dict(state, strict=False)
+    model.eval()
+    return model
+
+
+def _config(path: Path) -> Any:
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise SourceError(f"{path / 'config.json'}: not a readable model configuration ({error})") from error
+
+
+def _refuse_gaps(missing: set[str] | list[str], weights: Path) -> None:
+    """A pooler may be absent; any other missing weight would be random without a word."""
+    gaps = sorted(key for key in missing if "pooler" not in key)
+    if gaps:
+        raise SourceError(f"{weights}: {len(gaps)} weights are missing, among them {', '.join(gaps[:3])}")

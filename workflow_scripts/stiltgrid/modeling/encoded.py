@@ -1,0 +1,87 @@
+"""Encoded data on disk: one Arrow file a split, memory-mapped, shared by every row of the grid.
+
+A row is one *sequence* (a sentence, a window, an option, a piece of a long sentence). `example` is the
+index of the canonical row that it came from, so that sequences of one example stay together.
+Integer columns hold one number a sequence; list columns hold one number a token.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stiltgrid.utils.errors import SourceError
+from stiltgrid.utils.files import atomic_path
+
+
+class Encoded:
+    """Read-only view of an encoded table: flat numpy arrays over the mapped file, no copies."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        self.scalars: dict[str, np.ndarray] = {}
+        self.tokens: dict[str, np.ndarray] = {}
+        self.offsets = np.zeros(1, dtype=np.int64)
+        for name in self.table.column_names:
+            column = self.table.column(name)
+            chunk = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
+            if pa.types.is_large_list(column.type):
+                start, stop = (chunk.offsets[0].as_py(), chunk.offsets[-1].as_py()) if len(chunk) else (0, 0)
+                self.tokens[name] = chunk.values.slice(start, stop - start).to_numpy(zero_copy_only=True)
+                if name == "input_ids" and len(chunk):
+                    self.offsets = chunk.offsets.to_numpy() - start
+            else:
+                self.scalars[name] = chunk.to_numpy(zero_copy_only=False)
+        self.lengths = np.diff(self.offsets)
+        self.examples = self.scalars["example"]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take_examples(self, examples: np.ndarray) -> "Encoded":
+        """The sequences of some example numbers (ascending), which become 0, 1, 2, …."""
+        rows = np.flatnonzero(np.isin(self.examples, examples))
+        table = self.table.take(pa.array(rows))
+        numbers = pa.array(np.searchsorted(examples, self.examples[rows]).astype(np.int32))
+        return Encoded(table.set_column(table.column_names.index("example"), "example", numbers))
+
+    @property
+    def example_offsets(self) -> np.ndarray:
+        """(examples + 1,): sequences of example number k are [offsets[k], offsets[k + 1])."""
+        changes = np.flatnonzero(np.diff(self.examples)) + 1
+        return np.concatenate([[0], changes, [len(self)]]) if len(self) else np.zeros(1, dtype=np.int64)
+
+
+def to_table(columns: Mapping[str, list]) -> pa.Table:
+    """Columns (lists of int, or lists of lists of int) as one Arrow table."""
+    arrays = {}
+    for name, values in columns.items():
+        nested = len(values) > 0 and not np.isscalar(values[0])
+        arrays[name] = pa.array(values, type=pa.large_list(pa.int32()) if nested or name == "input_ids" else pa.int32())
+    return pa.table(arrays)
+
+
+def write_encoded(columns: Mapping[str, list] | pa.Table, path: str | os.PathLike[str]) -> None:
+    """Write columns (or a table of them) as an uncompressed Arrow file of one chunk, atomically."""
+    table = (columns if isinstance(columns, pa.Table) else to_table(columns)).combine_chunks()
+    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table, max_chunksize=max(1, table.num_rows))
+
+
+def read_encoded(path: str | os.PathLike[str]) -> Encoded:
+    """Map an encoded file; raises SourceError when it is truncated or not Arrow."""
+    try:
+        return Encoded(pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(f"{Path(path)}: not a whole Arrow file ({error}); delete it and run again") from error
+
+
+def check_lengths(encoded: Encoded, limit: int | None, path: Any) -> None:
+    """Refuse sequences that the backbone has no positions for."""
+    longest = int(encoded.lengths.max(initial=0))
+    if limit is not None and longest > limit:
+        raise SourceError(f"{path}: a sequence of {longest} tokens, but the model reads {limit}; lower max_length")

@@ -1,0 +1,159 @@
+"""The plan of an optimiser step: which examples, and into which micro-batches they are cut. Numpy only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stiltgrid.modeling.encoded import Encoded
+
+TIE = 1e-6  # of a token's price, for the padding of micro-batches that cost the same
+
+
+class ExampleOrder:
+    """An endless seeded stream of example numbers: a fresh shuffle each epoch, none twice in a step.
+
+    A step that reaches over the end of an epoch takes from the next shuffle only examples that it does
+    not hold yet (in-batch negatives need that), except where the step is larger than the pool.
+    """
+
+    def __init__(self, pool: np.ndarray, seed: int) -> None:
+        self.pool = np.asarray(pool, dtype=np.int64)
+        if not len(self.pool):
+            raise ValueError("no examples to draw from")
+        self.seed = seed
+        self.distinct = len(np.unique(self.pool))
+        self.epoch = 0
+        self.order = self._shuffle()
+        self.used = 0
+
+    def _shuffle(self) -> np.ndarray:
+        return np.random.default_rng([self.seed, self.epoch]).permutation(self.pool)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` example numbers."""
+        taken = self.order[self.used : self.used + count]
+        self.used += len(taken)
+        while len(taken) < count:
+            self.epoch += 1
+            fresh = self._shuffle()
+            repeats = np.isin(fresh, taken) if self.distinct >= count else np.zeros(len(fresh), dtype=bool)
+            drawn = np.flatnonzero(~repeats)[: count - len(taken)]
+            taken = np.concatenate([taken, fresh[drawn]])
+            self.order, self.used = np.delete(fresh, drawn), 0
+        return taken
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """What a forward and backward pass costs, in tokens: its computed tokens, at least `floor`, plus `overhead`."""
+
+    overhead: float = 0.0
+    floor: float = 0.0
+
+
+# Seconds a layer that a pass takes before any token, and floating-point operations a second. On a CPU the
+# first come on top; on a GPU they pass in the shadow of the computing, where there is enough of it.
+CPU_SECONDS, CPU_RATE = 2e-3, 1e10
+GPU_SECONDS, GPU_RATE = 6e-4, 3e14
+
+
+def pass_cost(device: str, layers: int, parameters: int) -> PassCost:
+    """The cost of passes through a backbone with so many layers and parameters in their matrices.
+
+    A token takes six operations a parameter (Kaplan et al. 2020), which turns seconds into tokens.
+    """
+    if device == "cpu":
+        return PassCost(overhead=layers * CPU_SECONDS * CPU_RATE / (6 * parameters))
+    return PassCost(floor=layers * GPU_SECONDS * GPU_RATE / (6 * parameters))
+
+
+def cut_by_length(lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost: PassCost) -> list[np.ndarray]:
+    """Cut units into micro-batches that cost least together, and among equals pad least.
+
+    `lengths` is each unit's longest sequence, `counts` its number of sequences. Units are sorted by
+    length, so a dynamic programme over cut points is exact: a micro-batch computes its sequences times
+    its longest. None exceeds `max_tokens`, unless one unit alone does. Longest first, so that a step's
+    peak of memory comes at once. Returns unit numbers, one array a micro-batch.
+    """
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    longest = lengths[order].astype(np.int64)
+    before = np.concatenate([[0], np.cumsum(counts[order])]).astype(np.int64)
+    best = np.zeros(len(order) + 1)
+    cut = np.zeros(len(order) + 1, dtype=np.int64)
+    for end in range(1, len(order) + 1):
+        tokens = longest[:end] * (before[end] - before[:end])
+        fits = tokens <= max_tokens
+        fits[end - 1] = True
+        price = np.maximum(tokens, cost.floor) + cost.overhead + TIE * tokens
+        costs = np.where(fits, best[:end] + price, np.inf)
+        cut[end] = int(costs.argmin())
+        best[end] = costs[cut[end]]
+    pieces = []
+    end = len(order)
+    while end:
+        pieces.append(order[cut[end] : end])
+        end = int(cut[end])
+    return pieces[::-1]
+
+
+def fill(longest: np.ndarray, sizes: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """Units of `sizes` tokens in as few micro-batches of at most `max_tokens` as their order by length allows.
+
+    Longest first. A unit that alone is larger stands alone.
+    """
+    order = np.lexsort((np.arange(len(longest)), -longest))
+    pieces: list[list[int]] = []
+    left = 0
+    for unit in order:
+        if not pieces or sizes[unit] > left:
+            pieces.append([])
+            left = max_tokens
+        pieces[-1].append(int(unit))
+        left -= int(sizes[unit])
+    return [np.asarray(piece, dtype=np.int64) for piece in pieces]
+
+
+def plan_step(
+    encoded: Encoded,
+    example_offsets: np.ndarray,
+    examples: np.ndarray,
+    max_tokens: int,
+    cost: PassCost,
+    splits_batches: bool = True,
+    splits_examples: bool = False,
+    packed: bool = False,
+) -> list[np.ndarray]:
+    """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
+
+    `splits_batches` False keeps the step in one forward pass; `splits_examples` True lets sequences of
+    one example part, which saves padding where the loss is a sum over sequences. `packed` ones have no
+    padding to save, so they are as large as `max_tokens` allows, whatever the `cost` of a pass.
+    """
+    starts, stops = example_offsets[examples], example_offsets[examples + 1]
+    counts = stops - starts
+    rows = np.arange(int(counts.sum())) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    if not splits_batches:
+        return [rows]
+    lengths = encoded.lengths[rows]
+    if splits_examples:
+        ones = np.ones_like(lengths)
+        pieces = fill(lengths, lengths, max_tokens) if packed else cut_by_length(lengths, ones, max_tokens, cost)
+        return [rows[piece] for piece in pieces]
+    first = np.cumsum(counts) - counts
+    longest = np.maximum.reduceat(lengths, first)
+    groups = np.split(rows, first[1:])
+    sizes = np.add.reduceat(lengths, first)
+    pieces = fill(longest, sizes, max_tokens) if packed else cut_by_length(longest, counts, max_tokens, cost)
+    return [np.concatenate([groups[unit] for unit in piece]) for piece in pieces]
+
+
+def length_sorted(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
+    """All sequences, longest first, in batches of at most `max_tokens` computed tokens (at least one sequence)."""
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    batches = []
+    start = 0
+    while start < len(order):
+        size = max(1, int(max_tokens // max(1, int(lengths[order[start]]))))
+        batches.append(order[start : start + size])
+        start += size
+    return batches

@@ -1,0 +1,151 @@
+"""Token ids without importing transformers: a `tokenizers` file and the layout of its special tokens.
+
+Every model folder's tokenizer (fetched or trained here) is one `tokenizer.json` beside
+`special_tokens.json`: {"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]},
+the ids around one segment (prefix A suffix) or two (prefix A middle B suffix). Where they differ from an XLM-R's,
+three more keys say how the model reads: "segments" (trained with token types), "causal" (from left to right) and
+"pooling" (the state that stands for a text by default).
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from tokenizers import Tokenizer
+
+from stiltgrid.utils.errors import SourceError
+from stiltgrid.utils.files import read_json
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Ids of one text without special tokens, and their character spans [start, end) in it."""
+
+    ids: list[int]
+    starts: list[int]
+    ends: list[int]
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of padding and mask, the ids that stand around segments, and how the model reads what they enclose."""
+
+    pad: int
+    mask: int | None
+    prefix: list[int]
+    middle: list[int]
+    suffix: list[int]
+    segments: bool = False
+    causal: bool = False
+    pooling: str = "cls"
+
+    @property
+    def separator(self) -> int | None:
+        """The id that ends the first segment, where the model was trained to tell segments apart."""
+        return self.middle[0] if self.segments and self.middle else None
+
+    @property
+    def around(self) -> tuple[int, ...]:
+        """Ids that mean-pooling leaves out."""
+        return tuple(sorted({*self.prefix, *self.middle, *self.suffix}))
+
+
+def read_special_tokens(folder: str | os.PathLike[str]) -> SpecialTokens:
+    """A model's special tokens, without loading its (large) vocabulary; raises SourceError."""
+    path = Path(folder) / "special_tokens.json"
+    try:
+        layout = read_json(path)
+        more = {key: layout[key] for key in ("segments", "causal", "pooling") if key in layout}
+        return SpecialTokens(*(layout[key] for key in ("pad", "mask", "prefix", "middle", "suffix")), **more)
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(f"{path}: not a layout of special tokens ({error})") from error
+
+
+class SubwordTokenizer:
+    """Encodes texts, words and pairs for one model. Truncation is the caller's, and always explicit."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        path = Path(folder)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises a bare Exception for unreadable files
+            raise SourceError(f"{path}: no readable tokenizer ({error})") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.special = read_special_tokens(path)
+        self.pad: int = self.special.pad
+        self.mask: int | None = self.special.mask
+        self.prefix: list[int] = self.special.prefix
+        self.middle: list[int] = self.special.middle
+        self.suffix: list[int] = self.special.suffix
+        self.causal: bool = self.special.causal
+        self._blanks = self._needs_blanks()
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of pieces, added tokens included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def unknown(self) -> int:
+        """A stand-in for a word that yields no id: the unknown token, or where there is none, padding's id."""
+        names = ("<unk>", "[UNK]", "<|endoftext|>", "<|unk|>")
+        ids = (self._tokenizer.token_to_id(name) for name in names)
+        return next((number for number in ids if number is not None), self.pad)
+
+    def special_count(self, segments: int) -> int:
+        """Special tokens around one or two segments."""
+        return len(self.prefix) + len(self.suffix) + (len(self.middle) if segments == 2 else 0)
+
+    def pieces(self, texts: list[str]) -> list[Pieces]:
+        """Tokenise texts, without special tokens, with character spans."""
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [
+            Pieces(item.ids, [start for start, _ in item.offsets], [end for _, end in item.offsets])
+            for item in encodings
+        ]
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        """Tokenise texts, ids only, without special tokens."""
+        return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
+        """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id.
+
+        Words become the pieces that they are in running text, with blanks between them.
+        """
+        if self._blanks:
+            sentences = [[*words[:1], *(f" {word}" for word in words[1:])] for words in sentences]
+        encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
+        # Without special tokens every id has a word, so none of these is None.
+        return [(item.ids, cast(list[int], item.word_ids)) for item in encodings]
+
+    def _needs_blanks(self) -> bool:
+        """Whether words must bring their blank along: byte-level pieces (GPT-2, Llama 3) begin with it."""
+        words = ["one", "two"]
+
+        def alone(parts: list[str]) -> list[int]:
+            return list(self._tokenizer.encode(parts, is_pretokenized=True, add_special_tokens=False).ids)
+
+        running = list(self._tokenizer.encode(" ".join(words), add_special_tokens=False).ids)
+        return alone(words) != running and alone([words[0], f" {words[1]}"]) == running
+
+    def join(self, first: list[int], second: list[int] | None = None) -> list[int]:
+        """One sequence with special tokens: prefix A suffix, or prefix A middle B suffix."""
+        if second is None:
+            return [*self.prefix, *first, *self.suffix]
+        return [*self.prefix, *first, *self.middle, *second, *self.suffix]
+
+    def join_truncated(self, first: list[int], second: list[int] | None, max_length: int) -> list[int]:
+        """Like `join`, cutting the end of the longer segment first until the whole fits `max_length`."""
+        room = max_length - self.special_count(1 if second is None else 2)
+        if second is None:
+            return self.join(first[:room])
+        excess = max(0, len(first) + len(second) - room)
+        cut_first = min(excess, max(0, len(first) - len(second)))
+        cut_second = min(excess - cut_first, max(0, len(second) - len(first)))
+        both = excess - cut_first - cut_second
+        keep_first = len(first) - cut_first - both // 2
+        keep_second = len(second) - cut_second - (both - both // 2)
+        return self.join(first[:keep_first], second[:keep_second])

@@ -1,0 +1,97 @@
+"""How many examples of each task a row trains on, and which: drawn by seed, shared as the tasks are sampled."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from stiltgrid.grid.grid import Recipe
+from stiltgrid.grid.params import from_params
+from stiltgrid.grid.recipes import budget_problems
+from stiltgrid.utils.errors import SourceError
+from stiltgrid.utils.files import write_json
+from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.seeding import derive_seed
+
+
+def count_examples(recipe: Mapping[str, Any], paths: Sequence[str], out: str | os.PathLike[str]) -> None:
+    """Write how many training rows each task of a recipe has; SourceError where it asks for more than there are."""
+    mix: Recipe = from_params(Recipe, recipe)
+    counts = {}
+    for task, path in zip(mix.tasks, paths, strict=True):
+        with whole_parquet(path):
+            counts[task] = pq.read_metadata(path).num_rows
+    refuse_shortfall(mix, counts)
+    write_json(counts, out)
+
+
+def refuse_shortfall(recipe: Recipe, counts: Mapping[str, int]) -> None:
+    """Raises SourceError where a recipe asks for more examples than there are and may not repeat any."""
+    problems = budget_problems(recipe, counts)
+    if problems:
+        raise SourceError(f"row '{recipe.name}': {'; '.join(problems)}")
+
+
+def mixing_weights(sizes: Sequence[int], recipe: Recipe) -> np.ndarray:
+    """Chance of each task at each step, summing to 1 (Raffel et al. 2020, section 3.5.2)."""
+    counts = np.asarray(sizes, dtype=np.float64)
+    if recipe.cap is not None:
+        counts = np.minimum(counts, recipe.cap)
+    exponents = {"proportional": 1.0, "temperature": 1.0 / recipe.temperature, "uniform": 0.0}
+    weights = counts ** exponents[recipe.sampling]
+    return weights / weights.sum()
+
+
+def share_budget(sizes: Sequence[int], recipe: Recipe) -> list[int]:
+    """Examples of each task under the recipe's `examples`: as it says by task, or by mixing weight of the whole.
+
+    Without `upsample` no task gives more than it has; what it cannot give goes to the others.
+    """
+    if isinstance(recipe.examples, Mapping):
+        return [recipe.examples.get(task, size) for task, size in zip(recipe.tasks, sizes, strict=True)]
+    if recipe.examples is None:
+        return list(sizes)
+    if recipe.upsample:
+        return _apportioned(recipe.examples, mixing_weights(sizes, recipe))
+    if recipe.examples >= sum(sizes):
+        return list(sizes)
+    weights, given = mixing_weights(sizes, recipe), np.zeros(len(sizes), dtype=np.int64)
+    room = np.asarray(sizes, dtype=np.int64)
+    while given.sum() < recipe.examples:
+        open_weights = np.where(given < room, weights, 0.0)
+        left = recipe.examples - int(given.sum())
+        wish = left * open_weights / open_weights.sum()
+        extra = np.minimum(np.floor(wish).astype(np.int64), room - given)
+        if not extra.any():
+            extra[np.argsort(-(wish * (given < room)), kind="stable")[:left]] = 1
+            extra = np.minimum(extra, room - given)
+        given += extra
+    return [int(number) for number in given]
+
+
+def _apportioned(total: int, weights: np.ndarray) -> list[int]:
+    """A total in whole numbers by weight, the largest remainders rounded up; every task has one at least."""
+    wish = total * weights
+    shares = np.floor(wish).astype(np.int64)
+    shares[np.argsort(shares - wish, kind="stable")[: total - int(shares.sum())]] += 1
+    return [max(1, int(number)) for number in shares]
+
+
+def draw_budget(pool: np.ndarray, size: int, seed: int, task: str) -> np.ndarray:
+    """`size` example numbers of a pool, drawn by seed, ascending; a smaller draw is part of a larger one.
+
+    Where more are asked than there are, each comes as often as any other, but for one.
+    """
+    if size == len(pool):
+        return pool
+    order = np.random.default_rng(derive_seed(seed, "budget", task)).permutation(len(pool))
+    return pool[np.sort(np.resize(order, size))]
+
+
+def draw_examples(count: int, wanted: int | None, seed: int) -> np.ndarray:
+    """`wanted` example numbers (all where None or too many), drawn by seed, ascending."""
+    if wanted is None or wanted >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).permutation(count)[:wanted])

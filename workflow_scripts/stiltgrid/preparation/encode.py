@@ -1,0 +1,91 @@
+"""Canonical rows to token ids, once per model and task; every cell of the grid reads the result."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stiltgrid.grid.architectures import position_limit
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.modeling.encoded import to_table, write_encoded
+from stiltgrid.modeling.tokenization import SubwordTokenizer
+from stiltgrid.tasks.families import family
+from stiltgrid.tasks.families.common import with_labels
+from stiltgrid.utils.errors import SourceError
+from stiltgrid.utils.files import read_json
+from stiltgrid.utils.parquet import whole_parquet
+
+LOG = logging.getLogger(__name__)
+ROWS_AT_ONCE = 4096
+
+
+def usable_length(max_length: int, backbone_folder: str | os.PathLike[str] | None) -> int:
+    """`max_length`, or what the backbone can read where that is less."""
+    if backbone_folder is None:
+        return max_length
+    limit = position_limit(read_json(Path(backbone_folder) / "config.json"))
+    if limit is None or limit >= max_length:
+        return max_length
+    LOG.warning("sequences are cut at %d tokens, the model's limit; %d were asked for", limit, max_length)
+    return limit
+
+
+def encode_file(
+    card: TaskCard,
+    rows_path: str | os.PathLike[str],
+    tokenizer_folder: str | os.PathLike[str],
+    out_path: str | os.PathLike[str],
+    max_length: int,
+    training: bool,
+    backbone_folder: str | os.PathLike[str] | None = None,
+) -> None:
+    """Encode a parquet of canonical rows into an Arrow file that training and scoring map into memory.
+
+    `max_length` is in tokens, special tokens included; with `backbone_folder` it is lowered to what the
+    backbone can read. Raises SourceError when a row yields no sequence or a sequence is too long.
+    """
+    kind = family(card.family)
+    with whole_parquet(rows_path):
+        file = pq.ParquetFile(str(rows_path))
+    card = with_labels(card, file.schema_arrow)
+    tokenizer = SubwordTokenizer(tokenizer_folder)
+    length = usable_length(max_length, backbone_folder)
+    tables = []
+    done = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE):
+        rows = pa.Table.from_batches([batch])
+        tables.append(_shifted(to_table(kind.encode(card, rows, tokenizer, length, training)), done, rows.num_rows))
+        done += rows.num_rows
+    if not done:
+        tables.append(to_table(kind.encode(card, kind.schema.empty_table(), tokenizer, length, training)))
+    # The schema's metadata may carry labels collected from the training rows; heads are built from them.
+    table = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(file.schema_arrow.metadata)
+    _check(table, done, length, training, Path(rows_path))
+    write_encoded(table, out_path)
+    tokens = len(table.column("input_ids").chunk(0).values) if table.num_rows else 0
+    LOG.info("%s: %d rows, %d sequences, %d tokens", card.name, done, table.num_rows, tokens)
+
+
+def _shifted(table: pa.Table, first: int, count: int) -> pa.Table:
+    """The table of a slice of rows with `example` counted from the start of the file."""
+    numbers = table.column("example").to_numpy() + first
+    if len(numbers) and (numbers.min() < first or numbers.max() >= first + count):
+        raise AssertionError("a family numbered an example outside the rows that it was given")
+    place = table.column_names.index("example")
+    return table.set_column(place, "example", pa.array(numbers.astype(np.int32)))
+
+
+def _check(table: pa.Table, rows: int, length: int, training: bool, path: Path) -> None:
+    missing = np.setdiff1d(np.arange(rows), table.column("example").to_numpy())
+    if len(missing) and not training:
+        raise SourceError(f"{path}: {len(missing)} rows yield no sequence, the first is row {missing[0] + 1}")
+    if len(missing):
+        LOG.warning("%s: %d of %d rows yield no training sequence", path, len(missing), rows)
+    if not table.num_rows:
+        return
+    lengths = np.diff(table.column("input_ids").chunk(0).offsets.to_numpy())
+    if lengths.max() > length:
+        raise AssertionError(f"a family made a sequence of {lengths.max()} tokens where {length} is the limit")

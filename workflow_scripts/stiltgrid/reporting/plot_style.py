@@ -1,0 +1,151 @@
+"""What all pictures share: cells with readable numbers, colours centred at zero, files with the same bytes each time.
+
+Only matplotlib's figure is used, not pyplot: no window system, no global state, a faster start.
+"""
+
+import os
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from stiltgrid.analysis.statistics import Estimate
+from stiltgrid.grid.layout import Layout
+from stiltgrid.utils.files import atomic_path
+
+STYLE = {"svg.hashsalt": "stiltgrid", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.0}
+METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+COLOURS = "RdBu"  # red is worse, blue is better: told apart by colour-blind eyes; in grey by the sign written
+SCORE_FACE = "#f2f2f2"
+SYNTHETIC = "Synthetic data (mini-lab): made languages and texts; says nothing about real ones."
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours of gains, symmetric about zero: no gain is white whatever else is in the picture."""
+
+    limit: float
+
+    @classmethod
+    def of(cls, gains: Iterable[Estimate | None]) -> "Scale":
+        """The scale that reaches as far as the largest gain or loss, at least one point."""
+        return cls(max([1.0, *(abs(gain.value) for gain in gains if gain is not None)]))
+
+    @property
+    def mappable(self) -> ScalarMappable:
+        """For colour bars and faces."""
+        return ScalarMappable(self._norm, matplotlib.colormaps[COLOURS])
+
+    @property
+    def _norm(self) -> Normalize:
+        return Normalize(-self.limit, self.limit)
+
+    def face(self, gain: float) -> tuple[float, ...]:
+        """The colour of a gain in points."""
+        return matplotlib.colormaps[COLOURS](float(self._norm(gain)))
+
+
+def number(estimate: Estimate, signed: bool) -> str:
+    """One decimal, with a true minus sign, and the standard deviation over seeds where there is one."""
+    value = round(estimate.value, 1) + 0.0
+    text = f"{value:+.1f}" if signed and value else f"{value:.1f}"
+    spread = f"\n±{estimate.sd:.1f}" if estimate.sd is not None else ""
+    return text.replace("-", "\u2212") + spread
+
+
+def draw_cell(axes: Axes, place: tuple[float, float], text: str, face: Any, size: float = 7.5) -> None:
+    """A unit square around `place` with text that contrasts with its face."""
+    x, y = place
+    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
+    axes.text(x, y, text, ha="center", va="center", size=size, color=_ink(face), linespacing=0.95)
+
+
+def draw_gain(axes: Axes, place: tuple[float, float], gain: Estimate | None, scale: Scale) -> None:
+    """A gain in its colour; a missing one is hatched and says so with a dash."""
+    if gain is not None:
+        draw_cell(axes, place, number(gain, signed=True), scale.face(gain.value), 7.5 if gain.sd is None else 6.5)
+        return
+    x, y = place
+    frame = Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="white", edgecolor="#bbbbbb", hatch="////", linewidth=0)
+    axes.add_patch(frame)
+    axes.text(x, y, "–", ha="center", va="center", size=7.5, color="#555555")
+
+
+def draw_score(axes: Axes, place: tuple[float, float], score: Estimate | None) -> None:
+    """A score on neutral ground: it has no colour because it is no gain."""
+    text = "–" if score is None else number(score, signed=False)
+    draw_cell(axes, place, text, SCORE_FACE, 7.5 if score is None or score.sd is None else 6.5)
+
+
+def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any) -> None:
+    """A frame around a cell that is drawn already, with a line at its foot that contrasts with its face."""
+    x, y = place
+    frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor="none", edgecolor="black", linewidth=1.2, zorder=3)
+    axes.add_patch(frame)
+    axes.text(x, y + 0.33, text, ha="center", va="center", size=4.5, color=_ink(face))
+
+
+def _ink(face: Any) -> str:
+    red, green, blue = matplotlib.colors.to_rgb(face)
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def cell_axes(figure: Figure, box: Sequence[float], columns: Sequence[float], rows: Sequence[float]) -> Axes:
+    """Axes for unit cells at given centres, first row on top; `box` is left, bottom, width, height in inches."""
+    axes = figure.add_axes(_share(figure, box))
+    axes.set_xlim(min(columns) - 0.5, max(columns) + 0.5)
+    axes.set_ylim(max(rows) + 0.5, min(rows) - 0.5)
+    axes.tick_params(length=0, labelsize=7.5)
+    axes.xaxis.tick_top()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return axes
+
+
+def colour_bar(figure: Figure, box: Sequence[float], scale: Scale) -> None:
+    """The key to the colours, with their unit."""
+    bar = figure.colorbar(scale.mappable, cax=figure.add_axes(_share(figure, box)), orientation="horizontal")
+    bar.set_label("gain over none (points of a score from 0 to 100)", size=7.5, loc="left")
+    bar.ax.tick_params(labelsize=7)
+
+
+def _share(figure: Figure, box: Sequence[float]) -> tuple[float, float, float, float]:
+    width, height = figure.get_size_inches()
+    left, bottom, wide, high = box
+    return (left / width, bottom / height, wide / width, high / height)
+
+
+def seeds_note(layout: Layout) -> str:
+    """How much of the spread can be seen."""
+    count = len(layout.seeds)
+    if count == 1:
+        return "One seed: the variance of training is unseen."
+    return f"Mean of {count} seeds, ± standard deviation over seeds; gains are paired by seed."
+
+
+def write_notes(figure: Figure, notes: Iterable[str], synthetic: bool, width: int) -> None:
+    """Notes at the foot of the picture; that data is synthetic is said in it, not only in the caption."""
+    lines = [line for note in notes if note for line in textwrap.wrap(note, width)]
+    height = figure.get_size_inches()[1]
+    figure.text(
+        0.1 / figure.get_size_inches()[0], 0.08 / height, "\n".join(lines), size=7, color="#333333", va="bottom"
+    )
+    if synthetic:
+        place = (0.1 / figure.get_size_inches()[0], 1 - 0.08 / height)
+        figure.text(*place, SYNTHETIC, size=8, weight="bold", color="#7a3b00", va="top")
+
+
+def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Write a figure in the formats that the file names ask for, the same bytes for the same picture."""
+    for path in paths:
+        kind = Path(path).suffix.removeprefix(".")
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=150, metadata=METADATA.get(kind))

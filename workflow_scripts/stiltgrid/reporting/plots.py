@@ -1,0 +1,244 @@
+"""The pictures of the grid, read from the score table: the transfer matrix, its languages, English and zero-shot."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stiltgrid.analysis.best_rows import Best
+from stiltgrid.analysis.statistics import Estimate, estimate
+from stiltgrid.analysis.tables import Cell, Transfer, read_transfer
+from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.reporting.plot_style import (
+    STYLE,
+    Scale,
+    cell_axes,
+    colour_bar,
+    draw_gain,
+    draw_score,
+    frame_cell,
+    save,
+    seeds_note,
+    write_notes,
+)
+
+Gains = Mapping[tuple[str, str, str], Estimate | None]
+Paths = Iterable[str | os.PathLike[str]]
+NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
+BAND = -1.3  # where the scores of `none` stand: set off from the gains
+BEST_NOTE = (
+    "Framed: the row that development data chose (or each half of a single split for the other), with the 95 % "
+    "interval of its gain."
+)
+# Okabe and Ito's colours with a marker each, so that grey prints tell rows apart too.
+POINTS = tuple(
+    zip(
+        ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31") * 2,
+        "osD^vP*X<>hp8d1s",
+        strict=True,
+    )
+)
+
+
+def plot_transfer_matrix(
+    scores_path: str | os.PathLike[str], layout: Layout, paths: Paths, best: Best | None = None
+) -> None:
+    """Intermediates by targets: gains over `none` in colour, the scores of `none` above them; a panel a model.
+
+    The rows that development data chose (`best`) are framed, with the 95 % intervals of their gains.
+    """
+    transfer = read_transfer(scores_path, layout)
+    gains = {(cell.model, cell.intermediate, cell.column.target): transfer.gain(cell) for cell in transfer}
+    scale = Scale.of(gains.values())
+    columns, rows = len(layout.columns), len(layout.rows)
+    # With several seeds a chosen cell holds three lines.
+    row_height = 0.46 if best and len(layout.seeds) > 1 else 0.36
+    panel = (0.72 * (columns + 1.3), row_height * (rows + 1.3))
+    top, left, head, foot = 0.35, 1.35, 0.95, 1.25
+    size = (left + max(panel[0], NARROWEST) + 0.2, top + len(layout.models) * (panel[1] + head) + foot)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        for index, model in enumerate(layout.models):
+            bottom = size[1] - top - (index + 1) * (panel[1] + head)
+            xs, ys = [*range(columns), columns + 0.3], [BAND, *range(rows)]
+            axes = cell_axes(figure, (left, bottom, *panel), xs, ys)
+            _matrix_panel(axes, transfer, model, gains, scale)
+            _frame_best(axes, model, layout, gains, scale, best or {})
+        colour_bar(figure, (left, foot - 0.2, min(3.0, panel[0]), 0.1), scale)
+        notes = [
+            "Scores are unweighted means over each target's languages; top row: scores of none; below: gains over it, "
+            "and their mean over targets where none is missing.",
+            BEST_NOTE if best else "",
+            seeds_note(layout),
+            missing_note(transfer),
+        ]
+        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
+        save(figure, paths)
+
+
+def _frame_best(axes: Axes, model: str, layout: Layout, gains: Gains, scale: Scale, best: Best) -> None:
+    """Frames around the chosen rows of a panel; the interval at the foot of the cell."""
+    places = {NONE: BAND, **{row: float(y) for y, row in enumerate(layout.rows)}}
+    for x, column in enumerate(layout.columns):
+        chosen = best.get((model, column.target))
+        for row in chosen.rows if chosen else ():
+            gain = gains.get((model, row, column.target))
+            text = chosen.interval if chosen else ""
+            frame_cell(axes, (x, places[row]), text, scale.face(gain.value if gain else 0.0))
+
+
+def _matrix_panel(axes: Axes, transfer: Transfer, model: str, gains: Gains, scale: Scale) -> None:
+    layout = transfer.layout
+    baseline = [transfer.cell(model, NONE, column.target) for column in layout.columns]
+    for x, cell in enumerate(baseline):
+        draw_score(axes, (x, BAND), cell.score if cell else None)
+    for y, row in enumerate(layout.rows):
+        line = [gains.get((model, row, column.target)) for column in layout.columns]
+        for x, gain in enumerate(line):
+            draw_gain(axes, (x, y), gain, scale)
+        known = [gain.value for gain in line if gain is not None]
+        mean = Estimate(estimate(known).value, None, len(known)) if known and len(known) == len(line) else None
+        draw_gain(axes, (len(line) + 0.3, y), mean, scale)
+    cells = [_any_cell(transfer, model, column) for column in layout.columns]
+    heads = [_head(column, cell) for column, cell in zip(layout.columns, cells, strict=True)]
+    axes.set_xticks([*range(len(heads)), len(heads) + 0.3], [*heads, "mean gain"])
+    axes.set_yticks([BAND, *range(len(layout.rows))], ["none (score)", *layout.rows])
+    axes.set_title(f"{model}: what each intermediate task changes", loc="left", size=9, weight="bold")
+
+
+def _any_cell(transfer: Transfer, model: str, column: Column) -> Cell | None:
+    found = (transfer.cell(model, name, column.target) for name in (NONE, *transfer.layout.rows))
+    return next((cell for cell in found if cell), None)
+
+
+def _head(column: Column, cell: Cell | None) -> str:
+    count = f"n={sum(cell.examples.values()):,}" if cell else "no score"
+    return f"{column.target}\n{column.metric}\n{column.split}, {len(column.languages)} lang.\n{count}"
+
+
+def missing_note(transfer: Transfer) -> str:
+    """How many of the grid's scores are absent; empty when none is."""
+    if not transfer.missing:
+        return ""
+    return (
+        f"{len(transfer.missing)} of {transfer.expected} scores (cells times seeds) are missing: hatched, or left out."
+    )
+
+
+def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: str, paths: Paths) -> None:
+    """Languages by intermediates for one target: the score of `none`, then gains over it; a panel a model."""
+    transfer = read_transfer(scores_path, layout.part(target))
+    column = layout.column(target)
+    names = [*([column.english] if column.english else []), *sorted(column.others)]
+    cells = {(cell.model, cell.intermediate): cell for cell in transfer}
+    gains = {(key, name): transfer.gain(cell, name) for key, cell in cells.items() for name in names}
+    scale = Scale.of(gains.values())
+    rows = len(layout.rows)
+    panel = (0.72 * (rows + 1.3), 0.28 * len(names))
+    top, left, head, foot = 0.35, 0.7, 1.15, 1.15
+    size = (left + max(panel[0], NARROWEST) + 0.9, top + len(layout.models) * (panel[1] + head) + foot)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        for index, model in enumerate(layout.models):
+            bottom = size[1] - top - (index + 1) * (panel[1] + head)
+            axes = cell_axes(figure, (left, bottom, *panel), [BAND, *range(rows)], range(len(names)))
+            for y, name in enumerate(names):
+                baseline = cells.get((model, NONE))
+                draw_score(axes, (BAND, y), baseline.language(name) if baseline else None)
+                for x, row in enumerate(layout.rows):
+                    draw_gain(axes, (x, y), gains.get(((model, row), name)), scale)
+            axes.set_yticks(range(len(names)), names)
+            axes.set_xticks([BAND, *range(rows)], ["none\n(score)", *layout.rows])
+            for label in axes.get_xticklabels()[1:]:
+                label.set(rotation=30, ha="left", va="bottom")
+            title = f"{model}: {target} by language ({column.metric}, {column.split})"
+            axes.set_title(title, loc="left", size=9, weight="bold")
+        colour_bar(figure, (left, foot - 0.2, min(3.0, panel[0]), 0.1), scale)
+        counts = _counts(transfer, column)
+        notes = [
+            f"First column: scores of none; then gains over it. {counts}",
+            seeds_note(layout),
+            missing_note(transfer),
+        ]
+        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
+        save(figure, paths)
+
+
+def _counts(transfer: Transfer, column: Column) -> str:
+    counts = sorted({n for cell in transfer.cells.values() for n in cell.examples.values()})
+    if not counts:
+        return ""
+    many = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    return f"n = {many} examples a language, {len(column.languages)} languages."
+
+
+def plot_english_and_zero_shot(scores_path: str | os.PathLike[str], layout: Layout, paths: Paths) -> None:
+    """The score in English against the mean of the other languages; a line leads from `none` to each row."""
+    transfer = read_transfer(scores_path, layout)
+    shown = [column for column in layout.columns if column.english and column.others]
+    panels = [(model, column) for model in layout.models for column in shown]
+    wide = max(1, min(4, len(shown)))
+    tall = -(-len(panels) // wide)
+    left, top, foot, side = 0.6, 0.4, 1.35, 2.25
+    size = (max(left + wide * side + 0.1, 6.5), top + max(tall, 0.3) * side + foot)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size)
+        for index, (model, column) in enumerate(panels):
+            x, y = left + index % wide * side, size[1] - top - (index // wide + 1) * side
+            box = (x / size[0], (y + 0.45) / size[1], (side - 0.55) / size[0], (side - 0.75) / size[1])
+            axes = figure.add_axes(box)
+            _scatter_panel(axes, transfer, model, column, title=f"{model}: {column.target}")
+        _scatter_key(figure, layout.rows, 0.62 / size[1])
+        hidden = [column.target for column in layout.columns if column not in shown]
+        notes = [
+            "Axes: scores from 0 to 100; dotted: English and zero-shot alike. Lines lead from none to each row.",
+            f"Left out, for want of an English part: {', '.join(hidden)}." if hidden else "",
+            seeds_note(layout),
+            missing_note(transfer),
+        ]
+        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
+        save(figure, paths)
+
+
+def _scatter_panel(axes: Axes, transfer: Transfer, model: str, column: Column, title: str) -> None:
+    rows = transfer.layout.rows
+    origin = transfer.cell(model, NONE, column.target)
+    low, high = 100.0, 0.0
+    for index, name in enumerate((*rows, NONE)):
+        cell = transfer.cell(model, name, column.target)
+        if cell is None or cell.english is None or cell.zero_shot is None:
+            continue
+        x, y = cell.english, cell.zero_shot
+        if origin is not None and origin.english and origin.zero_shot and name != NONE:
+            line = ([origin.english.value, x.value], [origin.zero_shot.value, y.value])
+            axes.plot(*line, color="#bbbbbb", linewidth=0.7, zorder=1)
+        colour, marker = ("black", "o") if name == NONE else POINTS[index % len(POINTS)]
+        face = "white" if name == NONE else colour
+        axes.errorbar(
+            x.value, y.value, xerr=x.sd, yerr=y.sd, elinewidth=0.6, ecolor="#888888", fmt=marker, markersize=5,
+            color=colour, markerfacecolor=face, markeredgecolor=colour, zorder=3,
+        )  # fmt: skip
+        low, high = min(low, x.value, y.value), max(high, x.value, y.value)
+    margin = max(2.0, 0.08 * (high - low))
+    ends = (max(0.0, low - margin), min(100.0, high + margin)) if low <= high else (0.0, 100.0)
+    axes.plot(ends, ends, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
+    axes.set(xlim=ends, ylim=ends)
+    axes.set_title(title, size=8, weight="bold", loc="left")
+    axes.set_xlabel(f"English, {column.metric} ({column.split})", size=7)
+    axes.set_ylabel(f"mean of {len(column.others)} others", size=7)
+    axes.tick_params(labelsize=6.5)
+
+
+def _scatter_key(figure: Figure, rows: Sequence[str], bottom: float) -> None:
+    from matplotlib.lines import Line2D
+
+    points = [("black", "o"), *(POINTS[index % len(POINTS)] for index in range(len(rows)))]
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, markerfacecolor="white" if index == 0 else colour)
+        for index, (colour, marker) in enumerate(points)
+    ]
+    names = [NONE, *rows]
+    figure.legend(handles, names, loc="lower center", bbox_to_anchor=(0.5, bottom), ncols=6, fontsize=7, frameon=False)

@@ -1,0 +1,15 @@
+"""The families by name; each is imported only where a task needs it."""
+
+import importlib
+
+from stiltgrid.tasks.families.base import Family
+
+NAMES = ("sequence", "tagging", "span", "choice", "embedding", "dual")
+
+
+def family(name: str) -> Family:
+    """The family called `name`; raises KeyError for a name outside NAMES."""
+    if name not in NAMES:
+        raise KeyError(name)
+    loaded: Family = importlib.import_module(f"stiltgrid.tasks.families.{name}").FAMILY
+    return loaded

@@ -1,0 +1,146 @@
+"""What a family is: it owns how rows become examples, sequences, loss, predictions and measurements.
+
+Modules here import no torch at the top: preparing and measuring need none. Heads live in `heads.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from stiltgrid.data.rows import RawRow as RawRow
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.modeling.tokenization import SubwordTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from stiltgrid.modeling.batching import Batch
+
+KEYS = [("id", pa.string()), ("language", pa.string()), ("split", pa.string())]
+PREDICTIONS = pa.schema(
+    [
+        *KEYS,
+        ("prediction", pa.string()),
+        ("gold", pa.string()),
+        ("score", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number of the tidy table. Scores run from 0 to 100; `n` counts examples."""
+
+    language: str
+    split: str
+    metric: str
+    value: float
+    n: int
+
+
+class Family(ABC):
+    """One kind of task. Stateless: everything that varies comes from the card."""
+
+    name: str
+    schema: pa.Schema  # of canonical rows, KEYS first
+    reads_all_layers = False  # True: `predict` gets every layer's hidden states
+    splits_batches = True  # False: a step's examples must share one forward pass (in-batch negatives)
+    splits_examples = False  # True: the loss is a sum over sequences, so those of one example may part
+    pooling_setting = "pooling"  # the field of `Model` that says how `Batch.pool` pools
+    compares = False  # True: pooling `compared` sets the two texts of a sequence side by side; the mean elsewhere
+
+    @abstractmethod
+    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+        """Canonical rows of one language and split, validated.
+
+        Raises RowError naming the row for labels outside the card, misplaced answers, unequal lengths,
+        missing columns or empty texts. Rows whose label is in `drop_labels` are left out.
+        """
+
+    def subsample(self, table: pa.Table, examples: int, seed: int = 0) -> pa.Table:
+        """The same `examples` row positions of every language and split (parallel sets stay parallel)."""
+        import numpy as np
+
+        keep: list[int] = []
+        languages, splits = table.column("language").to_pylist(), table.column("split").to_pylist()
+        groups: dict[tuple[str, str], list[int]] = {}
+        for index, key in enumerate(zip(languages, splits, strict=True)):
+            groups.setdefault(key, []).append(index)
+        for (_, split), members in groups.items():
+            digest = hashlib.sha256(f"{seed}/{split}/{len(members)}".encode()).digest()
+            order = np.random.default_rng(int.from_bytes(digest[:8], "big")).permutation(len(members))
+            keep.extend(members[position] for position in sorted(order[:examples]))
+        return table.take(sorted(keep))
+
+    @abstractmethod
+    def encode(
+        self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
+    ) -> dict[str, list]:
+        """Columns for `write_encoded`: `input_ids`, `example` and the family's own; one entry a sequence.
+
+        Sequences come grouped by `example` in row order. Nothing exceeds `max_length` tokens.
+        """
+
+    @abstractmethod
+    def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
+        """A new head, its parameters drawn from torch's default generator."""
+
+    @abstractmethod
+    def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Sum (not mean) of the loss terms of a batch; the loop divides by the step's `loss_weight`.
+
+        `hidden` is the backbone's last layer in the batch's own layout; read it through
+        `batch.pool(hidden, how)` -> (sequences, hidden) or `batch.flat(hidden)` -> (tokens, hidden).
+        """
+
+    @abstractmethod
+    def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
+        """Number of loss terms in encoded numpy columns of some sequences (what the step's sum is divided by)."""
+
+    @abstractmethod
+    def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
+        """One numpy output a sequence, in batch order, as small as decoding allows."""
+
+    @abstractmethod
+    def decode(
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
+        options: Mapping[str, Any],
+    ) -> pa.Table:
+        """Predictions (schema PREDICTIONS, more columns allowed) from one output a sequence.
+
+        `columns` are the encoded scalar columns; `options` carries model settings (retrieval_layer, …).
+        """
+
+    def pooling(self, asked: str) -> str:
+        """How this family's sequences are pooled in a model whose setting is `asked`."""
+        return "mean" if asked == "compared" and not self.compares else asked
+
+    def pooled_width(self, hidden_size: int, asked: str) -> int:
+        """Length of a pooled vector: what `build_head` is to be told."""
+        return 4 * hidden_size if self.pooling(asked) == "compared" else hidden_size
+
+    def layers_per_pass(self, sequences: int, layers: int, hidden_size: int) -> int:
+        """How many of `layers` layers' vectors one `decode` may hold for so many sequences; all, mostly.
+
+        Where it is fewer, scoring runs the backbone once a pass and names the layers of the pass in
+        `options["layers"]`; the passes' predictions are concatenated before `measure`.
+        """
+        return layers
+
+    def published(self, predictions: pa.Table) -> pa.Table:
+        """The part of `decode`'s table that is kept as predictions.parquet, after `measure` has read it all."""
+        return predictions
+
+    @abstractmethod
+    def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
+        """All metrics by language and split, the card's headline metric among them."""

@@ -1,0 +1,95 @@
+"""Rows of retrieval tasks, shared by the embedding and the dual family: queries, candidates, training pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stiltgrid.data.rows import RawRow
+from stiltgrid.tasks.families.base import KEYS
+from stiltgrid.utils.errors import RowError, nearest
+
+RETRIEVAL = [
+    *KEYS,
+    ("role", pa.string()),
+    ("text", pa.string()),
+    ("text_pair", pa.string()),
+    ("gold", pa.list_(pa.string())),
+]
+QUERY, CANDIDATE, PAIR = "query", "candidate", "pair"
+
+
+@dataclass(frozen=True)
+class PoolRow:
+    """A source row of a pool of queries and candidates, checked; `gold` holds ids as the source has them."""
+
+    id: str
+    role: str
+    text: str
+    text_pair: str | None
+    gold: tuple[str, ...]
+    language: str
+
+
+def pool_row(row: RawRow, language: str) -> PoolRow:
+    """Read the columns id, role, text, text_pair, gold (and language, where a row has its own).
+
+    Raises RowError for a missing column, another role, an id with white space (predictions join ids by
+    blanks), an empty text, or gold on a candidate.
+    """
+    role = required(row, "role")
+    if role not in (QUERY, CANDIDATE):
+        raise RowError(row.place, f"role '{role}': expected '{QUERY}' or '{CANDIDATE}'")
+    gold = tuple(str(item) for item in row.values.get("gold") or ())
+    if gold and role == CANDIDATE:
+        raise RowError(row.place, "a candidate has no gold; only a query names its candidates")
+    name = str(required(row, "id"))
+    for item in (name, *gold):
+        if not item or len(item.split()) != 1:
+            raise RowError(row.place, f"id '{item}': expected one word, because predictions join ids by blanks")
+    pair = row.values.get("text_pair")
+    text = filled(row, "text", required(row, "text"))
+    return PoolRow(name, role, text, (pair or "").strip() or None, gold, row.values.get("language") or language)
+
+
+def required(row: RawRow, column: str) -> Any:
+    """A column's value; RowError naming the nearest column where it is not there."""
+    if row.values.get(column) is None:
+        raise RowError(row.place, f"no column '{column}'; {nearest(column, row.values)}")
+    return row.values[column]
+
+
+def filled(row: RawRow, name: str, text: Any) -> str:
+    """A text without surrounding white space; RowError where nothing else is in it."""
+    if not isinstance(text, str) or not text.strip():
+        raise RowError(row.place, f"{name}: expected text, found {text!r}")
+    return text.strip()
+
+
+def refuse_repeats(rows: Iterable[tuple[Mapping[str, Any], str]]) -> None:
+    """RowError for the second row with an id: gold could not tell the two apart. Takes (row, place) pairs."""
+    seen: dict[str, str] = {}
+    for row, place in rows:
+        if row["id"] in seen:
+            raise RowError(place, f"id '{row['id']}' is also that of {seen[row['id']]}; expected one row an id")
+        seen[row["id"]] = place
+
+
+def by_language_and_split(rows: pa.Table) -> dict[tuple[str, str], np.ndarray]:
+    """Row positions of each (language, split), in the table's order."""
+    members: dict[tuple[str, str], list[int]] = {}
+    keys = zip(rows.column("language").to_pylist(), rows.column("split").to_pylist(), strict=True)
+    for position, key in enumerate(keys):
+        members.setdefault(key, []).append(position)
+    return {key: np.asarray(positions, dtype=np.int64) for key, positions in members.items()}
+
+
+def draw(names: Sequence[str], count: int, seed: int) -> set[str]:
+    """The `count` names of lowest digest: the same for the same names, and nearly the same for similar sets."""
+    unique = dict.fromkeys(names)
+    return set(sorted(unique, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[: max(0, count)])

@@ -1,0 +1,189 @@
+"""Sequence tagging: one tag for every word; long sentences are split between words, never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from stiltgrid.data.rows import RawRow
+from stiltgrid.grid.cards import TaskCard
+from stiltgrid.modeling.tokenization import SubwordTokenizer
+from stiltgrid.tasks import fields
+from stiltgrid.tasks.families.base import KEYS, Family, Measurement
+from stiltgrid.tasks.families.common import by_language_and_split, example_groups, in_chunks, predictions_table
+from stiltgrid.tasks.metrics.accuracy import accuracy, macro_f1
+from stiltgrid.tasks.metrics.chunks import chunk_scores
+from stiltgrid.utils.errors import RowError
+
+if TYPE_CHECKING:
+    import torch
+
+    from stiltgrid.modeling.batching import Batch
+
+CONTINUED = -100  # in the encoded column `tag`: special tokens and all but one piece of a word
+DROPOUT = 0.1
+METRICS = {
+    "bio": ("f1", "precision", "recall", "accuracy"),
+    "plain": ("f1", "accuracy", "macro_f1"),
+    "open": ("accuracy", "macro_f1"),
+}
+
+
+class Tagging(Family):
+    """Fields: tokens, tags. Options: scheme, labels_from_data.
+
+    `scheme` says which metrics are meant (METRICS): `bio` for named entities, `plain` (the default) for tags
+    of single words, with XTREME's chunk F1 over bare tags beside accuracy; it means nothing where
+    `labels_from_data` gathers an open set of tags. Words whose tag is among the card's `drop_labels` are left
+    out of their sentence.
+    """
+
+    name = "tagging"
+    splits_examples = True
+    schema = pa.schema([*KEYS, ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.int32()))])
+
+    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+        """See Family.examples. Tokens may be any text, even an empty one: each has its tag."""
+        numbers: dict[Any, int | None] = {}
+        found = []
+        for number, row in enumerate(rows):
+            words = fields.texts(row, card.fields["tokens"], "tokens")
+            raw_tags = fields.resolve(row, card.fields["tags"], "tags")
+            if not words or len(words) != len(raw_tags):
+                raise RowError(
+                    row.place,
+                    f"tokens and tags must be of one length above 0, "
+                    f"found {len(words)} tokens and {len(raw_tags)} tags",
+                )
+            for tag in raw_tags:
+                if tag not in numbers:
+                    numbers[tag] = None if fields.dropped(card, tag) else fields.label_index(card, tag, row.place)
+            pairs = zip(words, (numbers[tag] for tag in raw_tags), strict=True)
+            tagged = [(word, tag) for word, tag in pairs if tag is not None]
+            if tagged:
+                found.append(
+                    {
+                        "id": fields.identifier(card, row, language, split, number),
+                        "language": language,
+                        "split": split,
+                        "tokens": [word for word, _ in tagged],
+                        "tags": [tag for _, tag in tagged],
+                    }
+                )
+        return found
+
+    def encode(
+        self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
+    ) -> dict[str, list]:
+        """One sequence a piece of a sentence. Column `tag`: the tag on one sub-token of each word, else CONTINUED.
+
+        That is the first, as for BERT; in a model that reads from left to right the last, which has seen the word.
+        """
+        sentences: list[list[str]] = rows.column("tokens").to_pylist()
+        room = max_length - tokenizer.special_count(1)
+        before, after = [CONTINUED] * len(tokenizer.prefix), [CONTINUED] * len(tokenizer.suffix)
+        columns: dict[str, list] = {"input_ids": [], "example": [], "tag": []}
+        tokenised = in_chunks(tokenizer.word_ids, sentences)
+        for example, (encoded, tags) in enumerate(zip(tokenised, rows.column("tags").to_pylist(), strict=True)):
+            words = _words(*encoded, count=len(tags), stand_in=tokenizer.unknown, room=room)
+            for piece in _pieces(words, room):
+                columns["input_ids"].append(tokenizer.join([token for place in piece for token in words[place]]))
+                columns["example"].append(example)
+                inner = [label for place in piece for label in _marks(tags[place], len(words[place]), tokenizer.causal)]
+                columns["tag"].append([*before, *inner, *after])
+        return columns
+
+    def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
+        """Dropout and one linear layer over the card's labels, as in XLM-R's token classification."""
+        from stiltgrid.modeling.heads import TokenHead
+
+        return TokenHead(hidden_size, len(card.labels), DROPOUT)
+
+    def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Summed cross-entropy of the words' tags."""
+        from torch.nn.functional import cross_entropy
+
+        marked = batch.places_on_device(np.flatnonzero(batch.numbers["tag"] != CONTINUED))
+        return cross_entropy(head(batch.flat(hidden)[marked]).float(), batch.tokens["tag"][marked], reduction="sum")
+
+    def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
+        """One term a word."""
+        return float((np.asarray(tokens["tag"]) != CONTINUED).sum())
+
+    def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
+        """The most probable tag's index for each word of the piece, (words,)."""
+        import torch
+
+        assert head is not None, "tagging needs a head"
+        marked = batch.tokens["tag"] != CONTINUED
+        predicted = head(batch.flat(hidden)[marked]).argmax(-1).cpu().numpy().astype(np.int32)
+        owners = torch.repeat_interleave(torch.arange(len(batch), device=marked.device), batch.lengths)[marked]
+        words = torch.bincount(owners, minlength=len(batch)).cpu().numpy()
+        return np.split(predicted, np.cumsum(words)[:-1])
+
+    def decode(
+        self,
+        card: TaskCard,
+        outputs: Sequence[Any],
+        columns: Mapping[str, Any],
+        rows: pa.Table,
+        options: Mapping[str, Any],
+    ) -> pa.Table:
+        """Tags joined by blanks; the score is the share of words that are right."""
+        tags = rows.column("tags").to_pylist()
+        indices, golds, predicted, scores = [], [], [], []
+        for example, pieces in example_groups(columns["example"]):
+            gold, guess = np.asarray(tags[example]), np.concatenate(outputs[pieces])
+            if len(gold) != len(guess):
+                raise AssertionError(f"{len(guess)} predictions for the {len(gold)} words of example {example}")
+            indices.append(example)
+            golds.append(" ".join(card.labels[tag] for tag in gold))
+            predicted.append(" ".join(card.labels[tag] for tag in guess))
+            scores.append(float((gold == guess).mean()))
+        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores})
+
+    def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
+        """The metrics of the card's scheme (METRICS); `n` counts sentences. See metrics.chunks for chunk F1."""
+        found = []
+        names = METRICS["open" if card.options.get("labels_from_data") else card.options.get("scheme", "plain")]
+        for language, split, table in by_language_and_split(predictions):
+            golds = [text.split(" ") for text in table.column("gold").to_pylist()]
+            predicted = [text.split(" ") for text in table.column("prediction").to_pylist()]
+            gold_words = [tag for tags in golds for tag in tags]
+            predicted_words = [tag for tags in predicted for tag in tags]
+            values = chunk_scores(golds, predicted) if "f1" in names else {}
+            values["accuracy"] = accuracy(gold_words, predicted_words)
+            values["macro_f1"] = macro_f1(gold_words, predicted_words)
+            found += [Measurement(language, split, name, values[name], len(golds)) for name in names]
+        return found
+
+
+def _marks(tag: int, tokens: int, at_end: bool) -> list[int]:
+    """The column `tag` over the sub-tokens of a word."""
+    others = [CONTINUED] * (tokens - 1)
+    return [*others, tag] if at_end else [tag, *others]
+
+
+def _words(ids: list[int], word_ids: list[int], count: int, stand_in: int, room: int) -> list[list[int]]:
+    """Sub-tokens of each word, at most `room` of them (its first one carries the tag), at least a stand-in."""
+    words: list[list[int]] = [[] for _ in range(count)]
+    for token, word in zip(ids, word_ids, strict=True):
+        words[word].append(token)
+    return [word[:room] or [stand_in] for word in words]
+
+
+def _pieces(words: Sequence[Sequence[int]], room: int) -> Iterator[range]:
+    """Ranges of whole words whose sub-tokens fit `room`, filled greedily as XTREME's scripts do."""
+    start = used = 0
+    for place, word in enumerate(words):
+        if used + len(word) > room:
+            yield range(start, place)
+            start, used = place, 0
+        used += len(word)
+    yield range(start, len(words))
+
+
+FAMILY = Tagging()

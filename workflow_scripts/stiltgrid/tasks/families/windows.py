@@ -1,0 +1,79 @@
+"""Windows over long contexts, and the way between character offsets and tokens (extractive answering)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stiltgrid.modeling.tokenization import Pieces
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Character spans [start, end) of a context's tokens, (tokens,) each, neither ever decreasing."""
+
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, pieces: Pieces) -> "Spans":
+        """Spans of tokenised text, made monotone where a normaliser has moved characters."""
+        return cls(
+            np.maximum.accumulate(np.asarray(pieces.starts, dtype=np.int64)),
+            np.maximum.accumulate(np.asarray(pieces.ends, dtype=np.int64)),
+        )
+
+    def tokens_of(self, start: int, end: int) -> tuple[int, int]:
+        """(first, last) token of the characters [start, end).
+
+        Sub-tokens may share a span (a blank's mark and its word, the bytes of one character): the first of
+        these opens an answer, the last closes it.
+        """
+        first = max(0, int(np.searchsorted(self.starts, start, side="right")) - 1)
+        while first and self.starts[first - 1] == self.starts[first] and self.ends[first - 1] == self.ends[first]:
+            first -= 1
+        last = int(np.searchsorted(self.starts, end, side="left")) - 1
+        return first, max(first, last)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Context tokens [start, stop) seen together."""
+
+    start: int
+    stop: int
+
+
+def windows(length: int, room: int, stride: int, longest_answer: int) -> list[Window]:
+    """Windows of at most `room` tokens over `length`, each `stride` tokens after the one before.
+
+    A stride that would let neighbours share fewer than 2 * `longest_answer` tokens is shortened (to half a
+    window at least): every answer up to that length then lies whole in the very window that shows its first
+    token in most context, the only one where it may start.
+    """
+    step = min(stride, max(room - 2 * longest_answer, room // 2, 1))
+    found = [Window(0, min(room, length))]
+    while found[-1].stop < length:
+        start = found[-1].start + step
+        found.append(Window(start, min(start + room, length)))
+    return found
+
+
+def most_context(cut: Sequence[Window], length: int) -> Iterator[np.ndarray]:
+    """For each window, (its tokens,) of bool: whether no other window shows that token in more context.
+
+    A token's context in a window is the smaller of the numbers of tokens left and right of it; ties go to
+    the earlier window. (BERT's SQuAD script adds a hundredth of the window's length, which at the short last
+    window may outweigh context and cut an answer off.)
+    """
+    best = np.full(length, -1)
+    owner = np.zeros(length, dtype=np.int64)
+    for number, window in enumerate(cut):
+        left = np.arange(window.stop - window.start)
+        score = np.minimum(left, left[::-1])
+        here = slice(window.start, window.stop)
+        better = score > best[here]
+        owner[here][better] = number
+        best[here][better] = score[better]
+    for number, window in enumerate(cut):
+        yield owner[window.start : window.stop] == number

@@ -1,0 +1,150 @@
+"""The head of a language model on a backbone: the checkpoint's own where it has one, tied to the embeddings.
+
+It serves the stage that it is built for and is left behind: only the backbone goes on.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+from stiltgrid.data.sources.client import HubClient
+from stiltgrid.grid.architectures import CAUSAL, objective, text_part
+from stiltgrid.grid.grid import Model
+from stiltgrid.modeling.backbone import Backbone
+from stiltgrid.preparation.models import model_folder
+from stiltgrid.training.language_modelling import head_modules, head_state
+from stiltgrid.utils.errors import SourceError, StiltgridError
+from stiltgrid.utils.files import atomic_path, read_json
+
+LOG = logging.getLogger(__name__)
+DEVIATION = 0.02
+
+
+class LanguageHead(torch.nn.Module):
+    """Scores of the vocabulary from states: (n, hidden) -> (n, vocabulary). `origin` is pretrained, partly or new."""
+
+    def __init__(self, layers: Mapping[str, torch.nn.Module]) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleDict(dict(layers))
+        self.origin = "new"
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """The layers one after another, as the model's own class applies them."""
+        for layer in self.layers.values():
+            states = layer(states)
+        return states
+
+
+def language_model_class(config: Any, goal: str | None) -> Any:
+    """The transformers class with a language model's head for a configuration; None where it has none."""
+    if goal is None:
+        return None
+    mapping = MODEL_FOR_CAUSAL_LM_MAPPING if goal == CAUSAL else MODEL_FOR_MASKED_LM_MAPPING
+    return mapping[type(config)] if type(config) in mapping else None
+
+
+def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None) -> LanguageHead:
+    """The head for a backbone's own objective, with the weights of a file as far as that has them.
+
+    New weights are drawn from torch's generator. Raises StiltgridError for an architecture without such a head.
+    """
+    config = backbone.model.config
+    kind = language_model_class(config, backbone.objective)
+    if kind is None:
+        raise StiltgridError(f"architecture '{config.model_type}' has no language model in transformers")
+    with torch.device("meta"):
+        model = kind(config)
+    head = LanguageHead(dict(head_modules(model)))
+    head.to_empty(device="cpu")
+    head.apply(_initialise)
+    _tie(head, backbone, model)
+    head.origin = _fill(head, backbone, load_file(path) if path is not None else {})
+    head.to(next(backbone.parameters()).device)
+    states = torch.zeros(1, backbone.hidden_size, device=next(backbone.parameters()).device)
+    try:
+        fits = head(states).shape[-1] == backbone.vocabulary_size
+    except (RuntimeError, TypeError):
+        fits = False
+    if not fits:
+        raise StiltgridError(f"architecture '{config.model_type}' has a language model's head of a form not known here")
+    LOG.info("language modelling (%s) with a %s head", backbone.objective, head.origin)
+    return head
+
+
+@torch.no_grad()
+def _initialise(module: torch.nn.Module) -> None:
+    """As BERT: normal matrices, zero biases, norms that change nothing."""
+    for name, parameter in module.named_parameters(recurse=False):
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=DEVIATION)
+        else:
+            parameter.fill_(1.0 if "bias" not in name else 0.0)
+
+
+def _tie(head: LanguageHead, backbone: Backbone, model: Any) -> None:
+    """Share the tensors that the model's own class shares: the table of the vocabulary, biases kept twice."""
+    if not getattr(model.config, "tie_word_embeddings", True):
+        return
+    for target, source in dict(getattr(model, "_tied_weights_keys", None) or {}).items():
+        layer, _, name = target.rpartition(".")
+        first = layer.partition(".")[0]
+        if first not in head.layers:
+            continue
+        prefix = f"{model.base_model_prefix}."
+        if source.startswith(prefix):
+            shared = backbone.model.get_parameter(source.removeprefix(prefix))
+        else:
+            shared = head.layers.get_parameter(source)
+        setattr(head.layers.get_submodule(layer), name, shared)
+
+
+@torch.no_grad()
+def _fill(head: LanguageHead, backbone: Backbone, state: Mapping[str, torch.Tensor]) -> str:
+    """Put a file's weights into a head; whether all, some or none of its own came from there."""
+    tied = {id(parameter) for parameter in backbone.parameters()}
+    own = {id(item): name for name, item in head.layers.named_parameters() if id(item) not in tied}
+    for name, value in state.items():
+        parameter = head.layers.get_parameter(name)
+        if parameter.shape != value.shape:
+            raise SourceError(f"language model's head: '{name}' has shape {tuple(value.shape)}; not this model's")
+        parameter.copy_(value)
+        own.pop(id(parameter), None)
+    if not own:
+        return "pretrained"
+    return "partly new" if state else "new"
+
+
+def fetch_language_head(
+    model: Model,
+    out: str | os.PathLike[str],
+    data_dir: str | os.PathLike[str] | None = None,
+    client: HubClient | None = None,
+) -> None:
+    """Write what a checkpoint has of a language model's head, without what is tied to the backbone; maybe nothing.
+
+    The checkpoint is the one that `fetch_model` finds, in a mirror at `data_dir` too.
+    """
+    folder, _ = model_folder(model, client or HubClient(), data_dir)
+    saved = read_json(folder / "config.json")
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    kind = language_model_class(config, objective(saved)) if text_part(saved) is saved else None
+    kept: dict[str, torch.Tensor] = {}
+    if kind is not None:
+        try:
+            loaded, report = kind.from_pretrained(
+                folder, config=config, dtype="auto", use_safetensors=True, trust_remote_code=False,
+                local_files_only=True, output_loading_info=True,
+            )  # fmt: skip
+        except Exception as error:  # a truncated or foreign file fails in many ways
+            raise SourceError(f"model '{model.name}': its weights cannot be read from {folder} ({error})") from error
+        kept = {key: value for key, value in head_state(loaded).items() if key not in report["missing_keys"]}
+    LOG.info("model '%s': its checkpoint has %d tensors of a language model's head", model.name, len(kept))
+    with atomic_path(Path(out)) as temporary:
+        save_file(kept, temporary, {"format": "pt"})

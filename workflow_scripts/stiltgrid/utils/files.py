@@ -1,0 +1,66 @@
+"""Files that are whole or absent: write under a temporary name, rename at the end."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.utils.errors import StiltgridError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary sibling of `path` (file or folder) that takes its place only when the block succeeds."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        _open_as_usual(temporary)
+        if temporary.is_dir() and final.is_dir():
+            shutil.rmtree(final)
+        temporary.replace(final)
+    except Exception as error:
+        if _says_full(error):
+            free = shutil.disk_usage(final.parent).free / 1e9
+            raise StiltgridError(
+                f"{final}: no room to write it ({error}); {free:.2f} GB are free there. Nothing half-written is kept: "
+                "make room and run again, finished jobs stay finished"
+            ) from error
+        raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _open_as_usual(path: Path) -> None:
+    """Give a file, or a folder's files, the rights that the process's umask allows; safetensors writes 600."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for file in [path, *path.rglob("*")]:
+        if file.is_file():
+            file.chmod(stat.S_IMODE(file.stat().st_mode) | (0o666 & ~umask))
+
+
+def _says_full(error: Exception) -> bool:
+    """A full disk, a quota or a limit on file sizes; safetensors and Arrow tell them in words of their own."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return getattr(error, "errno", None) in numbers or any(f"os error {number})" in str(error) for number in numbers)
+
+
+def write_json(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write indented, key-sorted UTF-8 JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read UTF-8 JSON."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
