@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from stiltgrid.data.raw_text import SCHEMA
 from stiltgrid.evaluation.prediction import Reader
 from stiltgrid.grid.grid import Model, Recipe, TrainingSettings
 from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.backbone import load_backbone
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.modeling.tokenization import read_special_tokens
-from stiltgrid.data.raw_text import SCHEMA
 from stiltgrid.training.language_heads import build_language_head, fetch_language_head
 from stiltgrid.training.language_task import (
     NOT_ASKED,

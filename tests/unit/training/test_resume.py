@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from nervous import Nervous
+from stiltgrid.data.raw_text import SCHEMA
 from stiltgrid.grid.grid import Recipe
 from stiltgrid.grid.params import as_params
-from stiltgrid.data.raw_text import SCHEMA
 from stiltgrid.training.language_task import encode_text
 from stiltgrid.training.resume import SUFFIX, Interrupted, Keeper, SavedState, job_digest, job_keeper, state_files
 from stiltgrid.training.training import train_intermediate, train_target
