@@ -31,7 +31,7 @@ def test_a_head_of_another_family_or_other_labels() -> None:
 
 def test_unknown_adapter_and_label() -> None:
     assert (
-        "no such module 'larega' in stiltgrid/adapters, did you mean 'lareqa'?"
+        "no such module 'larega' in stiltgrid/data/adapters, did you mean 'lareqa'?"
         in problems(with_tasks(qqp={"adapter": "larega"}))[0]
     )
     assert "options.positive: no such label 'duplicates'" in only(

@@ -152,9 +152,11 @@ FAMILY = Span()
 
 @pytest.fixture
 def family(tree: Path) -> Path:
-    (tree / "stiltgrid/families").mkdir()
-    (tree / "stiltgrid/families/__init__.py").write_text("")
-    path = tree / "stiltgrid/families/span.py"
+    folder = tree / "stiltgrid/tasks/families"
+    folder.mkdir(parents=True)
+    for package in (folder.parent, folder):
+        (package / "__init__.py").write_text("")
+    path = folder / "span.py"
     path.write_text(FAMILY)
     return path
 
@@ -162,22 +164,22 @@ def family(tree: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "old", "new", "same"),
     [
-        ("families/span.py", "X + unlike()", "X - unlike()", True),
-        ("families/span.py", "return 3", "return 4", True),
+        ("tasks/families/span.py", "X + unlike()", "X - unlike()", True),
+        ("tasks/families/span.py", "return 3", "return 4", True),
         ("other.py", "1", "2", True),
-        ("families/span.py", "return helper()", "return helper() + 1", False),
-        ("families/span.py", "return TWO", "return TWO + 1", False),
+        ("tasks/families/span.py", "return helper()", "return helper() + 1", False),
+        ("tasks/families/span.py", "return TWO", "return TWO + 1", False),
         ("deep.py", "2", "3", False),
     ],
 )
 def test_of_a_family_only_the_methods_that_a_stage_calls_count(
     tree: Path, family: Path, name: str, old: str, new: str, same: bool
 ) -> None:
-    before = digest(tree, "stiltgrid.families.span:FAMILY", leave_out=("measure",))
-    whole = digest(tree, "stiltgrid.families.span:FAMILY")
+    before = digest(tree, "stiltgrid.tasks.families.span:FAMILY", leave_out=("measure",))
+    whole = digest(tree, "stiltgrid.tasks.families.span:FAMILY")
     edit(tree / "stiltgrid" / name, old, new)
-    assert (digest(tree, "stiltgrid.families.span:FAMILY", leave_out=("measure",)) == before) is same
-    assert digest(tree, "stiltgrid.families.span:FAMILY") != whole
+    assert (digest(tree, "stiltgrid.tasks.families.span:FAMILY", leave_out=("measure",)) == before) is same
+    assert digest(tree, "stiltgrid.tasks.families.span:FAMILY") != whole
 
 
 def test_a_function_that_nothing_reached_names_does_not_count(tree: Path) -> None:
