@@ -93,7 +93,10 @@ def _tables(card: TaskCard, local: LocalSource) -> Iterator[tuple[Mapping[str, A
                     if local.has(narrow, split, language):
                         rows = [dict(row.values) for row in local.read(narrow, split, language)]
                         stem = parse_name(name, "").stem.removeprefix("/")
-                        yield section, language, stem, [_as_on_hub(card, section, row, language) for row in rows]
+                        config = section.get("config")
+                        config = config.get(split) if isinstance(config, Mapping) else config
+                        hub_rows = [_as_on_hub(card, section, row, language) for row in rows]
+                        yield {**section, "config": config}, language, stem, hub_rows
 
 
 def _narrowed(card: TaskCard, split: str, stored: list[str], index: int) -> TaskCard:

@@ -11,7 +11,7 @@ import pytest
 from stand_in_hub import StandInHub
 from stiltgrid.data.sources import client
 from stiltgrid.data.sources.client import HubClient
-from stiltgrid.data.sources.hub import HubSource
+from stiltgrid.data.sources.hub import CONVERTED, HubSource
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import SourceError
 
@@ -151,6 +151,51 @@ def test_a_commit_of_the_converted_branch_is_known_by_its_folders(hub: StandInHu
     files = {f"{code}/test/0000.parquet": parquet(nli_rows(code), label=NAMES) for code in ("de", "en")}
     commit = hub.repository("made/xnli").commit(files, ref="refs/convert/parquet")
     assert [row["premise"] for row in values(source, at(NLI, revision=commit))] == ["de 0", "de 1"]
+
+
+def test_only_parquet_files_of_the_converted_branch_are_rows(hub: StandInHub, source: HubSource) -> None:
+    card = at(NLI, revision="refs/convert/parquet")
+    content = parquet(nli_rows("real"), label=NAMES)
+    files: dict[str, bytes | str] = {"de/test/0000.parquet": content, "de/test/index.duckdb": b"no table"}
+    hub.repository("made/xnli").commit({**files, "de/test/0000.parquet.lock": b"", "old/notes.txt": "x"}, CONVERTED)
+    assert [row["premise"] for row in values(source, card)] == ["real 0", "real 1"]
+    with pytest.raises(SourceError, match=r"no configuration 'old'; valid: de"):
+        values(source, at(card, config="old"))
+
+
+def test_the_default_configuration_of_a_converted_commit_resolves(hub: StandInHub, source: HubSource) -> None:
+    """As cosmos_qa's: a commit of the converted branch, without a README, whose configuration is called `default`."""
+    files = {
+        f"default/{split}/0000.parquet": parquet(nli_rows(split), label=NAMES) for split in ("train", "validation")
+    }
+    commit = hub.repository("made/xnli").commit(files, CONVERTED)
+    card = at(NLI, revision=commit, config="default", splits={"train": "train", "dev": "validation"})
+    assert [row["premise"] for row in values(source, card, "train")] == ["train 0", "train 1"]
+    assert [row["premise"] for row in values(source, card, "dev")] == ["validation 0", "validation 1"]
+
+
+def test_a_split_may_read_configurations_of_its_own(hub: StandInHub, source: HubSource) -> None:
+    hub.repository("made/xnli").commit(nli_files("first"))
+    card = at(NLI, config={"dev": "{language}", "test": ["de", "en"]})
+    assert [row["premise"] for row in values(source, card, "dev", "en")] == [f"first en validation {n}" for n in (0, 1)]
+    assert len(values(source, card, "test", "en")) == 4
+
+
+def test_a_section_that_was_not_verified_is_said_once(
+    hub: StandInHub, source: HubSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    commit = hub.repository("made/other").commit(nli_files("other"))
+    hub.repository("made/xnli").commit(nli_files("first"))
+    override = {
+        "languages": ["en"], "path": "made/other", "revision": commit, "verified": False, "note": "Columns are a guess."
+    }  # fmt: skip
+    card = at(NLI, overrides=[override])
+    values(source, card, "test", "de")
+    assert not [record for record in caplog.records if "verified" in record.message]
+    for split in ("dev", "test", "test"):
+        values(source, card, split, "en")
+    said = [record.getMessage() for record in caplog.records if "verified" in record.getMessage()]
+    assert said == ["task 'xnli': what its card says of made/other was not verified: Columns are a guess."]
 
 
 def test_a_gated_repository_says_how_to_get_in(hub: StandInHub, source: HubSource) -> None:

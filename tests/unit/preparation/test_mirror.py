@@ -139,7 +139,7 @@ def test_a_new_commit_is_mirrored_anew(hub: StandInHub, commits: Commits, tmp_pa
         hub.reset()
         serve(hub, commits)
         mirror(some, tmp_path, HubClient(0.01))
-        commit = hub.repositories["dataset", "google/xtreme"].refs["refs/convert/parquet"]
+        commit = hub.repositories["dataset", "google/xtreme"].refs[CARDS["tatoeba"].hub["revision"]]
         assert (
             json.loads((tmp_path / "mirror.json").read_text())["rows"]["tatoeba/validation.de.jsonl.gz"]["commit"]
             == commit

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stiltgrid.config.model_checks import model_problems
 from stiltgrid.config.recipe_checks import model_recipe_problems, recipe_problems
@@ -54,9 +55,17 @@ def _hub_problems(card: TaskCard) -> Iterator[str]:
         without = [language for language in languages if language not in hub.get("codes", {})]
         if "{code}" in templates and without:
             yield f"{place}: uses {{code}}, but hub.codes has none for {', '.join(without)}"
+        splits = part.get("splits", hub.get("splits", {}))
+        lacking = [split for split in splits if split not in part["config"]] if _by_split(part) else []
+        if lacking:
+            yield f"{place}.config: expected configurations for every split, found none for {', '.join(lacking)}"
     without = [language for language in card.languages if language not in hub.get("prefix", {}).get("values", {})]
     if "prefix" in hub and without:
         yield f"hub.prefix.values: expected one for every language, found none for {', '.join(without)}"
+
+
+def _by_split(part: Mapping[str, Any]) -> bool:
+    return isinstance(part.get("config"), Mapping)
 
 
 def _stage_problems(card: TaskCard, cards: Mapping[str, TaskCard]) -> Iterator[str]:

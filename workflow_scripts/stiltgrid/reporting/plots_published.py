@@ -63,7 +63,8 @@ def _label(item: Beside) -> str:
     figure = item.figure
     metric = figure.metric.replace("_", " ")
     where = "mean" if figure.language is None else figure.language
-    return f"{item.model}, {item.row}: {figure.target} {metric}, {where} ({figure.split}) {item.difference:+.1f}"
+    what = f"{item.model}, {item.row}: {figure.target} {metric}, {where} ({figure.split})"
+    return f"{what}, {figure.value:.1f} {item.difference:+.1f}"
 
 
 def _title(items: Sequence[Beside]) -> str:

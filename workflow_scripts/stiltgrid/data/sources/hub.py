@@ -6,7 +6,7 @@ the repository's README says which files make up a configuration's split. Only t
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -46,6 +46,7 @@ class HubSource(Source):
         self.client = client or HubClient()
         self.local = LocalSource(data_dir) if data_dir is not None else None
         self._configs: dict[tuple[str, str], list[str]] = {}
+        self._warned: set[tuple[str, str]] = set()  # (task, repository) of unverified sections already logged
         self._builders: dict[tuple[str, str, str | None], Any] = {}
 
     def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
@@ -57,10 +58,11 @@ class HubSource(Source):
         names = split_names(section, split, part)
         if not names:
             raise SourceError(f"task '{card.name}': its `hub` section has no split '{split}'")
+        self._warn_if_unverified(card, section)
         for name in names:
             wanted = parse_name(name, "")
             stem = wanted.stem.removeprefix("/")
-            for config in _configs(section, card, language):
+            for config in _configs(section, split, language):
                 table = self._table(section, card, language, config, stem)
                 rows = _of_language(self._rows(card, section, table), section, language)
                 yield from islice(rows, wanted.start, wanted.stop)
@@ -130,6 +132,19 @@ class HubSource(Source):
         own = {"files": self.local.provenance()["files"]} if self.local is not None else {}
         return {"source": self.kind, "commits": self.client.provenance(), **own}
 
+    def _warn_if_unverified(self, card: TaskCard, section: Mapping[str, Any]) -> None:
+        """Log once for a task and repository that nobody read what the card says of them."""
+        key = (card.name, section["path"])
+        if section["verified"] or key in self._warned:
+            return
+        self._warned.add(key)
+        logger.warning(
+            "task '%s': what its card says of %s was not verified: %s",
+            card.name,
+            section["path"],
+            section.get("note", "the card does not say what"),
+        )
+
     def _own(self, card: TaskCard) -> LocalSource:
         if self.local is None:
             raise SourceError(self.missing(card, "train", "en")[0])
@@ -157,12 +172,12 @@ class HubSource(Source):
         """Whether a commit is one of the converted branch: no README names its configurations, folders do."""
         if config is None or config in self._config_names(repository):
             return False
-        return any(path.count("/") > 1 for path in self.client.files(repository, config))
+        return any(path.count("/") > 1 for path in _parquet_only(self.client.files(repository, config)))
 
     def _converted(self, repository: Repository, config: str, split: str) -> Table:
-        files = self.client.files(repository, config)
+        files = _parquet_only(self.client.files(repository, config))
         if not files:
-            configs = {path.split("/")[0] for path in self.client.files(repository) if "/" in path}
+            configs = {path.split("/")[0] for path in _parquet_only(self.client.files(repository)) if "/" in path}
             raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, configs)}")
         paths = tuple(sorted(path for path in files if path.startswith(f"{config}/{split}/")))
         if not paths:
@@ -227,12 +242,19 @@ def _filled(template: str, section: Mapping[str, Any], language: str) -> str:
     return template.format(language=language, code=(section.get("codes") or {}).get(language, language))
 
 
-def _configs(section: Mapping[str, Any], card: TaskCard, language: str) -> list[str | None]:
-    """The configurations of a language, in the order in which their rows are read."""
+def _configs(section: Mapping[str, Any], split: str, language: str) -> list[str | None]:
+    """The configurations of one of our splits in a language, in the order in which their rows are read."""
     configs = section.get("config")
+    if isinstance(configs, Mapping):
+        configs = configs.get(split)
     if configs is None:
         return [None]
     return [_filled(item, section, language) for item in ([configs] if isinstance(configs, str) else configs)]
+
+
+def _parquet_only(paths: Iterable[str]) -> list[str]:
+    """Without what the converted branch holds beside its tables, such as .gitattributes or an index."""
+    return [path for path in paths if path.endswith(".parquet")]
 
 
 def _of_language(rows: Iterator[RawRow], section: Mapping[str, Any], language: str) -> Iterator[RawRow]:
