@@ -15,7 +15,7 @@ sys.path.append(f"{workflow.basedir}/workflow_scripts")
 from stiltgrid.data import adapters
 from stiltgrid.grid import paths, recipes
 from stiltgrid.workflow import resources, runs, job_runner
-from stiltgrid.grid.grid import NONE
+from stiltgrid.grid.grid import NONE, model_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.config.loading import load_grid
 from stiltgrid.utils.errors import StiltgridError
@@ -23,7 +23,7 @@ from stiltgrid.grid.layout import grid_layout
 from stiltgrid.utils.memoize import memoize
 from stiltgrid.workflow.snakemake_patches import sign_functions
 from stiltgrid.workflow.job_digests import Digests
-from stiltgrid.grid.card_views import card_part, model_part
+from stiltgrid.grid.cards import card_view
 from stiltgrid.data.sources import open_source
 
 runs.collect_rarely()
@@ -120,7 +120,7 @@ def source_params():
 def origin_parts(task):
     """Parts of the cards whose rows a task takes over."""
     return {
-        name: card_part(card, "prepare", GRID.source)
+        name: card_view(card, "prepare", GRID.source)
         for name, card in GRID.origin_cards(task).items()
     }
 
@@ -150,7 +150,7 @@ def training_params(stage, model, tasks):
     """Cards, settings and files of a stage's tasks."""
     return [
         {
-            "card": card_part(GRID.cards[plain_task(task)], "train"),
+            "card": card_view(GRID.cards[plain_task(task)], "train"),
             "settings": as_params(GRID.training_for(stage, plain_task(task))),
             "train": f"results/encoded/{model}/{task}/train.arrow",
             "train_rows": f"results/data/{task}/train.parquet",
@@ -165,7 +165,7 @@ def training_params(stage, model, tasks):
 def scored_card(target):
     """What scoring reads of a target's card, with the split that heads the tables under this source."""
     return {
-        **card_part(GRID.cards[target], "score"),
+        **card_view(GRID.cards[target], "score"),
         "headline_split": GRID.headline_split(target),
     }
 
@@ -174,7 +174,7 @@ def scored_card(target):
 def head_card(target):
     """The card whose head is scored: that of the last training stage; None where there is no head."""
     train = GRID.cards[target].train
-    return card_part(GRID.cards[train[-1]], "train") if train else None
+    return card_view(GRID.cards[train[-1]], "train") if train else None
 
 
 @memoize

@@ -88,7 +88,7 @@ def variant_parts(name):
 def version_part(card, version):
     """Part of a card with its rows where a version's are; under `hub` also those of one's own."""
     found = recipes.of_version(card, version)
-    part = card_part(found, "prepare", GRID.source)
+    part = card_view(found, "prepare", GRID.source)
     own = GRID.source == "hub" and found.hub is None and found.local is not None
     return {**part, "local": as_params(found.local)} if own else part
 

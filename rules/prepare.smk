@@ -24,7 +24,7 @@ rule prepare_train:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_part(
+        card=lambda wildcards: card_view(
             GRID.cards[wildcards.task], "prepare", GRID.source
         ),
         origins=lambda wildcards: origin_parts(wildcards.task),
@@ -90,7 +90,7 @@ rule prepare_eval:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_part(
+        card=lambda wildcards: card_view(
             GRID.cards[wildcards.target], "prepare", GRID.source
         ),
         origins=lambda wildcards: origin_parts(wildcards.target),
@@ -223,7 +223,7 @@ rule encode_train:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_part(
+        card=lambda wildcards: card_view(
             GRID.cards[plain_task(wildcards.task)], "encode"
         ),
         max_length=lambda wildcards: paths.sequence_length(
@@ -268,7 +268,7 @@ rule encode_eval:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_part(GRID.cards[wildcards.target], "encode"),
+        card=lambda wildcards: card_view(GRID.cards[wildcards.target], "encode"),
         max_length=lambda wildcards: paths.sequence_length(
             GRID, GRID.models[wildcards.model], wildcards.target
         ),

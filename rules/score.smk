@@ -30,7 +30,7 @@ rule score_target:
         mem_mb=scoring_memory,
         runtime=scoring_minutes,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
         target=lambda wildcards: scored_card(wildcards.target),
         head=lambda wildcards: head_card(wildcards.target),
         batch_tokens=lambda wildcards: GRID.evaluation_for(

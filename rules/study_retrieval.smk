@@ -28,7 +28,7 @@ rule rank_queries:
         mem_mb=scoring_memory,
         runtime=scoring_minutes,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
         card=lambda wildcards: scored_card(wildcards.target),
         batch_tokens=lambda wildcards: GRID.evaluation_for(
             wildcards.target

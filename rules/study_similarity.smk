@@ -31,7 +31,7 @@ rule embed_task:
         mem_mb=scoring_memory,
         runtime=scoring_minutes,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "score"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
         examples=embedding_option("examples", 500),
         batch_tokens=16384,
         code=lambda wildcards: CODE.plain("embed_task"),
@@ -63,8 +63,8 @@ rule train_fisher:
         mem_mb=scoring_memory,
         runtime=scoring_minutes,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
-        card=lambda wildcards: card_part(GRID.cards[fisher_task(wildcards)], "train"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
+        card=lambda wildcards: card_view(GRID.cards[fisher_task(wildcards)], "train"),
         examples=embedding_option("fisher_examples", 200),
         seed=GRID.seeds[0],
         code=lambda wildcards: CODE.families("train_fisher", [fisher_task(wildcards)]),

@@ -41,7 +41,7 @@ rule train_intermediate:
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
         save_seconds=600,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
         recipe=lambda wildcards: recipe_params(wildcards.model, wildcards.intermediate),
         tasks=lambda wildcards: row_params(wildcards.model, wildcards.intermediate),
         settings=lambda wildcards: recipe_settings(wildcards.intermediate),
@@ -84,7 +84,7 @@ rule train_target:
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
         save_seconds=600,
     params:
-        model=lambda wildcards: model_part(GRID.models[wildcards.model], "train"),
+        model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
         tasks=lambda wildcards: training_params(
             "target", wildcards.model, wildcards.tuned.split("+")
         ),

@@ -5,13 +5,13 @@ from stiltgrid.workflow.job_runner import run
 
 def main(snakemake):
     from stiltgrid.data.sources import open_source
-    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.grid.cards import card_from_view
     from stiltgrid.preparation.prepare import prepare_train
 
     params = snakemake.params
     prepare_train(
-        card_from_part(params.card),
-        {name: card_from_part(part) for name, part in params.origins.items()},
+        card_from_view(params.card),
+        {name: card_from_view(part) for name, part in params.origins.items()},
         params.languages,
         open_source(**params.source),
         snakemake.output.train,

@@ -5,15 +5,15 @@ from stiltgrid.workflow.job_runner import run
 
 def main(snakemake):
     from stiltgrid.data.sources import open_source
-    from stiltgrid.grid.card_views import card_from_part
+    from stiltgrid.grid.cards import card_from_view
     from stiltgrid.preparation.prepare import prepare_variant
 
     params = snakemake.params
     prepare_variant(
         [
             (
-                card_from_part(part["card"]),
-                {name: card_from_part(origin) for name, origin in part["origins"].items()},
+                card_from_view(part["card"]),
+                {name: card_from_view(origin) for name, origin in part["origins"].items()},
                 part["languages"],
             )
             for part in params.parts

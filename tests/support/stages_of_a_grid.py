@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from stiltgrid.data.sources import open_source
 from stiltgrid.evaluation.scoring import score_target
-from stiltgrid.grid.card_views import card_from_part, card_part
+from stiltgrid.grid.cards import card_from_view, card_view
 from stiltgrid.grid.grid import Evaluation, Grid
 from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.encode import encode_file
@@ -48,7 +48,7 @@ def prepared(grid: Grid, folder: Path) -> Rows:
 def encoded(rows: Rows, model: Path, out: Path, task: str, split: str) -> str:
     card, path = rows.grid.cards[task], out / task / f"{split}.arrow"
     if not path.is_file():
-        part = card_from_part(card_part(card, "encode"))
+        part = card_from_view(card_view(card, "encode"))
         source = rows.folder / task / f"{split}.parquet"
         encode_file(part, source, model / "tokenizer", path, 96, split == "train", model / "backbone")
     return str(path)
@@ -56,7 +56,7 @@ def encoded(rows: Rows, model: Path, out: Path, task: str, split: str) -> str:
 
 def stage(rows: Rows, model: Path, out: Path, kind: str, task: str) -> dict:
     return {
-        "card": card_part(rows.grid.cards[task], "train"),
+        "card": card_view(rows.grid.cards[task], "train"),
         "settings": as_params(rows.grid.training_for(kind, task)),
         "train": encoded(rows, model, out, task, "train"),
         "train_rows": str(rows.folder / task / "train.parquet"),
@@ -87,10 +87,10 @@ def scored(
 ) -> tuple[list, pa.Table]:
     """Scores and predictions of a cell."""
     card = rows.grid.cards[target]
-    head = card_part(rows.grid.cards[card.train[-1]], "train") if card.train else None
+    head = card_view(rows.grid.cards[card.train[-1]], "train") if card.train else None
     metrics, predictions = out / f"{target}.json", out / f"{target}.parquet"
     score_target(
-        checkpoint, model / "tokenizer", settings, card_part(card, "score"), head,
+        checkpoint, model / "tokenizer", settings, card_view(card, "score"), head,
         encoded(rows, model, out, target, "eval"), rows.folder / target / "eval.parquet",
         {"batch_tokens": batch_tokens}, dict(cell), 1, metrics, predictions, {},
     )  # fmt: skip

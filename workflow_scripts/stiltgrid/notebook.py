@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stiltgrid.utils.errors import SourceError, nearest
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 
 __all__ = ["list_cells", "read_metrics", "read_predictions", "read_scores", "read_table", "read_transfer"]
 
@@ -101,7 +101,7 @@ def _cell(results: AnyPath, model: str, intermediate: str, target: str, seed: in
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    with whole_parquet(path):
+    with parquet_errors(path):
         return pd.read_parquet(path)
 
 

@@ -15,8 +15,7 @@ from architectures import write_folder
 from stages_of_a_grid import MIRROR, ROOT, prepared, scored, tuned
 from stiltgrid.analysis.tables import collect_scores
 from stiltgrid.config.loading import load_grid
-from stiltgrid.grid.card_views import model_part
-from stiltgrid.grid.grid import Grid
+from stiltgrid.grid.grid import Grid, model_view
 from stiltgrid.preparation.models import fetch_model
 from stiltgrid.reporting.exports import Part, export_benchmark, exported_tasks
 from xtreme_program import evaluate, file_of, tatoeba_labels
@@ -102,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, Path]:
             make_an_answer_easy(folder / "mirror" / task / f"{FILES.get(task, 'test')}.{language}.jsonl")
     models = {"tiny": {"path": str(folder / "original"), "pooling": "mean"}}
     grid = load_grid({**CONFIG, "data_dir": str(folder / "mirror"), "models": models}, ROOT)
-    settings, model = model_part(grid.models["tiny"], "score"), folder / "model"
+    settings, model = model_view(grid.models["tiny"], "score"), folder / "model"
     fetch_model(grid.models["tiny"], model)
     (folder / "rows").mkdir()
     rows, parts, metrics = prepared(grid, folder / "rows"), [], []

@@ -7,7 +7,7 @@ import pytest
 from architectures import KINDS, write_folder
 from stages_of_a_grid import MIRROR, ROOT, Rows, prepared, scored, stage, tuned
 from stiltgrid.config.loading import load_grid
-from stiltgrid.grid.card_views import model_part
+from stiltgrid.grid.grid import model_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.models import fetch_model
 from stiltgrid.training.training import train_intermediate
@@ -40,12 +40,12 @@ def test_a_small_grid(name: str, rows: Rows, tmp_path: Path) -> None:
     original, model, out = tmp_path / "original", tmp_path / "model", tmp_path / "out"
     write_folder(name, original)
     grid = load_grid({**CONFIG, "models": {name: {"path": str(original)}}}, ROOT)
-    settings = model_part(grid.models[name], "score")
+    settings = model_view(grid.models[name], "score")
     fetch_model(grid.models[name], model)
     row = out / "mnli"
     train_intermediate(
         model / "backbone", model / "tokenizer", as_params(grid.recipe("mnli")),
-        [stage(rows, model, out, "intermediate", "mnli")], model_part(grid.models[name], "train"), 1, 1, row, {},
+        [stage(rows, model, out, "intermediate", "mnli")], model_view(grid.models[name], "train"), 1, 1, row, {},
     )  # fmt: skip
     for target in TARGETS:
         card, checkpoint = grid.cards[target], tuned(rows, model, out, settings, row, target)

@@ -167,13 +167,13 @@ def read_transfer(scores_path: AnyPath, layout: Layout) -> Transfer:
     """
     import pandas as pd
 
-    from stiltgrid.utils.parquet import whole_parquet
+    from stiltgrid.utils.parquet import parquet_errors
 
     headline = [
         [("target", "==", column.target), ("metric", "==", column.metric), ("split", "==", column.split)]
         for column in layout.columns
     ]
-    with whole_parquet(scores_path):
+    with parquet_errors(scores_path):
         table = pd.read_parquet(scores_path, filters=headline).set_index([*CELL_KEYS, "language"])
     values, examples = table["value"].to_dict(), table["n"].to_dict()
     cells, missing = [], []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 
 if TYPE_CHECKING:
     pass
@@ -19,6 +19,6 @@ TEXTS_AT_ONCE = 2000
 
 def read_texts(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """(language, text) of every document, in file order."""
-    with whole_parquet(path):
+    with parquet_errors(path):
         for batch in pq.ParquetFile(str(path)).iter_batches(TEXTS_AT_ONCE):
             yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)

@@ -27,7 +27,7 @@ from stiltgrid.tasks.families.embedding import retrieval_layer
 from stiltgrid.tasks.families.mined import Side, centred
 from stiltgrid.tasks.families.retrieval import by_language_and_split
 from stiltgrid.utils.files import atomic_path
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 
 LOG = logging.getLogger(__name__)
 AnyPath = str | os.PathLike[str]
@@ -56,7 +56,7 @@ def rank_queries(
     task: TaskCard = from_params(TaskCard, card)
     compute = prepare_compute(precision, threads)
     encoded = read_encoded(encoded_path)
-    with whole_parquet(rows_path):
+    with parquet_errors(rows_path):
         rows = pq.read_table(rows_path)
     backbone = load_tuned(checkpoint_dir, compute.dtype)[0] if tuned else load_backbone(checkpoint_dir, compute.dtype)
     backbone = backbone.to(compute.device)

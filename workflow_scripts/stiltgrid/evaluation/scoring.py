@@ -25,7 +25,7 @@ from stiltgrid.tasks.families.base import Family, Measurement
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, write_json
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 from stiltgrid.utils.provenance import describe_device, versions
 
 LOG = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def score_target(
     kind = family(card.family)
     compute = prepare_compute(precision, threads)
     encoded = read_encoded(eval_arrow)
-    with whole_parquet(eval_rows):
+    with parquet_errors(eval_rows):
         rows = pq.read_table(eval_rows)
     card = with_labels(card, rows.schema)
     reader = Reader(read_special_tokens(tokenizer_dir), settings)

@@ -1,13 +1,30 @@
-"""What the grid is made of: task cards, models, recipes, training settings. Pure; no torch, no I/O.
+"""Task cards, and the view of a card that each stage reads.
 
-The mappings that these are built from have passed the door (`door.py`), so nothing is checked twice.
+The mappings that cards are built from have passed the checks of `config`, so nothing is checked here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from stiltgrid.grid.params import as_params, from_params
+
 SPLITS = ("train", "dev", "test")
+# Options that only decoding and measuring read. They are left out of the views of `prepare` and `encode`, so that
+# changing one does not prepare or encode the rows again.
+SCORING_OPTIONS = frozenset({
+    "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "null_threshold", "positive",
+})  # fmt: skip
+# Fields of a card by the stage that reads them.
+READS: Mapping[str, tuple[str, ...]] = {
+    "prepare": (
+        "family", "fields", "labels", "label_values", "drop_labels", "rows", "adapter", "options", "dev_from_train",
+    ),
+    "encode": ("family", "labels", "options"),
+    "train": ("family", "labels", "options", "metric"),
+    "score": ("family", "labels", "options", "metric", "headline_split", "languages"),
+}  # fmt: skip
+EMPTY: Mapping[str, Any] = {"about": "", "citation": "", "languages": (), "metric": "", "max_length": 0}
 
 
 @dataclass(frozen=True)
@@ -74,3 +91,25 @@ class TaskCard:
     def headline(self, kind: str) -> str:
         """The split whose scores head the tables: the card's wish, or test, or dev where there is no test."""
         return self.headline_split or ("test" if "test" in self.scored_splits(kind) else "dev")
+
+
+def card_view(card: TaskCard, stage: str, source: str | None = None) -> dict[str, Any]:
+    """What one stage reads of a card, and the card's section for `source`, as plain containers.
+
+    `stage` is a key of READS. Whatever is not in the view cannot rerun the stage's jobs. Fields at their default are
+    left out, so a field added to TaskCard reruns only the jobs that use it.
+    """
+    defaults = TaskCard("", "", "", "", (), "", 0)
+    known = {item.name for item in fields(TaskCard)}
+    names = [name for name in (*READS[stage], *([source] if source else [])) if name in known]
+    view = {name: getattr(card, name) for name in names if getattr(card, name) != getattr(defaults, name)}
+    if stage in ("prepare", "encode") and "options" in view:
+        view["options"] = {key: value for key, value in view["options"].items() if key not in SCORING_OPTIONS}
+    plain: dict[str, Any] = as_params({**EMPTY, "name": card.name, **view})
+    return plain
+
+
+def card_from_view(view: Mapping[str, Any]) -> TaskCard:
+    """A card with the fields of a view; all other fields are empty."""
+    card: TaskCard = from_params(TaskCard, view)
+    return card

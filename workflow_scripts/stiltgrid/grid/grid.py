@@ -68,6 +68,14 @@ class Model:
     licence: str | None = None
 
 
+def model_view(model: Model, stage: str) -> dict[str, Any]:
+    """What `stage` (train or score) reads of a model's settings, as plain containers."""
+    names: tuple[str, ...] = ("name", "pooling")
+    if stage == "score":
+        names += ("retrieval_pooling", "retrieval_layer", "retrieval_centred")
+    return {name: getattr(model, name) for name in names}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one row of the grid is made: the tasks of the intermediate stage and how they are mixed.

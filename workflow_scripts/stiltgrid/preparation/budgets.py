@@ -12,7 +12,7 @@ from stiltgrid.grid.params import from_params
 from stiltgrid.grid.recipes import budget_problems
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import write_json
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 from stiltgrid.utils.seeding import derive_seed
 
 
@@ -21,7 +21,7 @@ def count_examples(recipe: Mapping[str, Any], paths: Sequence[str], out: str | o
     mix: Recipe = from_params(Recipe, recipe)
     counts = {}
     for task, path in zip(mix.tasks, paths, strict=True):
-        with whole_parquet(path):
+        with parquet_errors(path):
             counts[task] = pq.read_metadata(path).num_rows
     refuse_shortfall(mix, counts)
     write_json(counts, out)

@@ -16,7 +16,7 @@ from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import read_json
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 
 LOG = logging.getLogger(__name__)
 ROWS_AT_ONCE = 4096
@@ -48,7 +48,7 @@ def encode_file(
     backbone can read. Raises SourceError when a row yields no sequence or a sequence is too long.
     """
     kind = family(card.family)
-    with whole_parquet(rows_path):
+    with parquet_errors(rows_path):
         file = pq.ParquetFile(str(rows_path))
     card = with_labels(card, file.schema_arrow)
     tokenizer = SubwordTokenizer(tokenizer_folder)

@@ -24,7 +24,7 @@ from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.base import Family
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
-from stiltgrid.utils.parquet import whole_parquet
+from stiltgrid.utils.parquet import parquet_errors
 from stiltgrid.utils.seeding import derive_seed
 
 
@@ -119,7 +119,7 @@ def load_stage_task(task: Mapping[str, Any], seed: int, limit: int | None = None
 
 
 def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: int | None) -> DevSet | None:
-    with whole_parquet(task["dev_rows"]):
+    with parquet_errors(task["dev_rows"]):
         rows = pq.read_table(task["dev_rows"])
     encoded = read_encoded(task["dev"])
     check_lengths(encoded, limit, task["dev"])

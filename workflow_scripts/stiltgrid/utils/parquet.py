@@ -1,4 +1,4 @@
-"""Parquet files that the grid wrote, and one clear error where one is damaged."""
+"""One clear error for a damaged parquet file. Imports pyarrow, so nothing that runs at parse time imports this."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from stiltgrid.utils.errors import SourceError
 
 
 @contextlib.contextmanager
-def whole_parquet(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Around reading `path`: SourceError, naming the file and the remedy, where it is cut, damaged or missing."""
+def parquet_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Wrap code that reads `path`: if the file is truncated, damaged or missing, raises SourceError with its name."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
