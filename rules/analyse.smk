@@ -92,7 +92,7 @@ rule plot_languages:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=lambda wildcards: as_params(LAYOUT.part(wildcards.target)),
+        layout=lambda wildcards: as_params(LAYOUT.only(wildcards.target)),
         code=lambda wildcards: CODE.plain("plot_languages"),
     script:
         "../workflow_scripts/plot_languages.py"

@@ -1,4 +1,4 @@
-"""A sound configuration, what to change in it, and how the door takes it."""
+"""A valid configuration, ways to change it, and the problems that loading reports."""
 
 import copy
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ GOOD: dict[str, Any] = {
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """The good configuration with top-level keys replaced."""
+    """The valid configuration with top-level keys replaced."""
     return {**copy.deepcopy(GOOD), **changes}
 
 

@@ -1,4 +1,4 @@
-"""Cards that cannot work, and data that they lack, are refused at the door."""
+"""Cards that cannot work are refused when the configuration is loaded."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_unknown_adapter_and_label() -> None:
     )
 
 
-def test_broken_card_of_ones_own(tmp_path: Path) -> None:
+def test_an_invalid_card_is_reported_with_its_line(tmp_path: Path) -> None:
     for folder in ("tasks", "schemas"):
         (tmp_path / folder).mkdir()
         for file in (ROOT / folder).iterdir():

@@ -85,7 +85,7 @@ def test_name_does_not_break_paths(card: TaskCard) -> None:
 
 
 @every_card
-def test_languages_are_told_once(card: TaskCard) -> None:
+def test_languages_are_not_repeated(card: TaskCard) -> None:
     assert [code for code, count in Counter(card.languages).items() if count > 1] == []
     assert set(card.train_languages) <= set(card.languages) or "en" not in card.languages or not card.train
 

@@ -1,4 +1,4 @@
-"""Bad input is refused before any work, all of it at once, in sentences that help."""
+"""A wrong configuration is refused before any work, with all problems in one list."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from stiltgrid.utils.errors import ConfigError
 pytestmark = pytest.mark.usefixtures("at_the_root")
 
 
-def test_a_sound_configuration_becomes_a_grid() -> None:
+def test_a_valid_configuration_becomes_a_grid() -> None:
     grid = load(GOOD)
     assert grid.languages("xnli") == ("en", "de", "sw", "zh")
     assert grid.eval_splits("xquad") == ("test",) and grid.headline_split("xnli") == "test"
@@ -24,7 +24,7 @@ def test_a_sound_configuration_becomes_a_grid() -> None:
     )  # fmt: skip
 
 
-def test_the_shipped_configuration_is_sound() -> None:
+def test_the_shipped_configuration_is_valid() -> None:
     load(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), (ROOT / "config.yaml",))
 
 
@@ -97,7 +97,7 @@ def test_all_problems_come_at_once() -> None:
     assert str(ConfigError(found)).startswith("4 problems in the configuration:\n  - config: ")
 
 
-def test_a_list_with_a_word_twice() -> None:
+def test_duplicates_in_a_list() -> None:
     assert only(changed(seeds=[1, 2, 1])) == "config: seeds: given twice: 1"
     assert only(changed(targets=["xnli", "xnli"])) == "config: targets: given twice: xnli"
 
@@ -123,9 +123,9 @@ def test_ranges_of_training_settings(key: str, value: Any, sentence: str) -> Non
     assert only(changed(training={"intermediate": {key: value}})) == f"config: training.intermediate.{key}: {sentence}"
 
 
-def test_texts_of_the_command_line_become_what_the_schema_asks_for() -> None:
+def test_texts_of_the_command_line_are_converted_to_the_types_of_the_schema() -> None:
     """Snakemake reads the inside of --config values as text: `seeds=[1,2]` is ["1", "2"], `seeds=1,2` is "1,2"."""
-    told = {
+    changes = {
         "seeds": "3,4",
         "targets": "xnli xquad",
         "intermediates": ["none", "mnli"],
@@ -133,7 +133,7 @@ def test_texts_of_the_command_line_become_what_the_schema_asks_for() -> None:
         "training": {"all": {"max_steps": "7", "learning_rate": "0.001", "examples": "null"}},
         "tasks": {**GOOD["tasks"], "squad_v1": {"max_length": "64", "options": {"doc_stride": "16"}}},
     }
-    grid = load(changed(**told))
+    grid = load(changed(**changes))
     assert (grid.seeds, grid.targets, grid.keep_tuned) == ((3, 4), ("xnli", "xquad"), False)
     settings = grid.training_for("target", "mnli")
     assert (settings.max_steps, settings.learning_rate, settings.examples) == (7, 0.001, None)
@@ -202,7 +202,7 @@ def test_ccg_reads_auto_files_or_json_lines() -> None:
     assert "ccg" in load(config).trained_tasks()
 
 
-def test_ccg_on_the_hub_asks_for_ones_own_copy() -> None:
+def test_ccg_with_the_hub_needs_a_folder_with_ccgbank() -> None:
     config = on_the_hub(intermediates=["none", "ccg"])
     found = problems(config)
     assert found and all("intermediate 'ccg'" in item and "LDC2005T13" in item and "data_dir" in item for item in found)
@@ -214,14 +214,14 @@ def test_a_language_that_a_data_set_on_the_hub_does_not_have() -> None:
     assert "config: tasks.xnli.languages: the task has no 'dee', did you mean 'de'?" in problems(config)
 
 
-def test_a_null_takes_an_entry_of_the_file_below_away() -> None:
+def test_null_removes_an_entry_of_the_file_below() -> None:
     config = changed(models={"tiny": {"pretrain": PRETRAIN}, "other": None}, training=None, recipes={"gone": None})
     config["tasks"] = {**GOOD["tasks"], "mlqa": None}
     grid = load(config)
     assert list(grid.models) == ["tiny"] and grid.training == {} and grid.recipes == {}
 
 
-def test_an_overlay_that_stands_alone(tmp_path: Path) -> None:
+def test_a_standalone_overlay_drops_what_only_the_default_says(tmp_path: Path) -> None:
     overlay, default = tmp_path / "overlay.yaml", tmp_path / "config.yaml"
     own = {"standalone": True, **changed(models={"mine": {"pretrain": PRETRAIN}}, training={"all": {"max_steps": 9}})}
     overlay.write_text(yaml.safe_dump(own), encoding="utf-8")

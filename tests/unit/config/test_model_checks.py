@@ -1,4 +1,4 @@
-"""Recipes and models that cannot work are refused at the door."""
+"""Recipes and models that cannot work are refused when the configuration is loaded."""
 
 import logging
 import shutil
@@ -22,7 +22,7 @@ def test_recipes() -> None:
     assert "temperature: has no effect" in only(changed(recipes={"m": {"tasks": ["mnli"], "temperature": 3}}))
 
 
-def test_a_grid_without_none_is_allowed_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_grid_without_none_is_allowed_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         load(changed(intermediates=["mnli"]))
     assert "'none' is absent, so the tables show scores but no gains" in caplog.text
@@ -40,7 +40,7 @@ def test_a_model_like_another_states_what_differs() -> None:
     assert models["tiny"].pretrain == {**PRETRAIN, "seed": 3} and models["twin"].pooling == "last"
 
 
-def test_a_model_is_like_one_that_is_there() -> None:
+def test_like_must_name_a_model_of_the_configuration() -> None:
     tiny = {"pretrain": PRETRAIN}
     assert "config: models.twin.like: 'tyny' is no model, did you mean 'tiny'?" in only(
         changed(models={"tiny": tiny, "twin": {"like": "tyny"}})
@@ -59,7 +59,7 @@ def test_a_model_is_like_one_that_is_there() -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["path", "mirror", "pretrain"])
-def test_what_a_config_json_contradicts(model: dict[str, Any], sentence: str, place: str, tmp_path: Path) -> None:
+def test_settings_that_contradict_config_json(model: dict[str, Any], sentence: str, place: str, tmp_path: Path) -> None:
     """Read where the model is: in its folder, in a mirror, or in the configuration itself."""
     folder = tmp_path / "models/decoder"
     folder.mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_what_a_config_json_contradicts(model: dict[str, Any], sentence: str, pl
         ({"lora": {"rank": 4}, "freeze": "embeddings"}, "freeze: has no effect beside lora"),
     ],
 )
-def test_parts_that_are_trained_do_not_contradict_each_other(settings: dict[str, Any], sentence: str) -> None:
+def test_settings_that_cancel_each_other_are_refused(settings: dict[str, Any], sentence: str) -> None:
     found = only(changed(training={"tasks": {"mnli": {"target": settings}}}))
     assert f"config: training: target stage of 'mnli': {sentence}" in found
 

@@ -42,7 +42,7 @@ MIRROR = {
 
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Empty files under the names of the shared data folder: the door only looks whether they are there."""
+    """Empty files under the names of the shared data folder: loading only checks that they exist."""
     folder = tmp_path_factory.mktemp("data")
     for tables, languages in MIRROR.items():
         for table in tables.split():
@@ -133,7 +133,7 @@ def test_the_mini_preset_is_the_default_spelled_out() -> None:
     """Another spelling of the same grid: change both files together."""
     default, mini = (ROOT / "config.yaml",), (ROOT / "presets/mini.yaml", ROOT / "config.yaml")
     grids = load(snakemake_merge(*default), default), load(snakemake_merge(*mini), mini)
-    told = [
+    sections = [
         {
             "plain": (grid.source, grid.intermediates, grid.targets, grid.seeds, grid.recipes, grid.keep_tuned),
             "world": world_settings(grid.world),
@@ -154,8 +154,8 @@ def test_the_mini_preset_is_the_default_spelled_out() -> None:
         }
         for grid in grids
     ]
-    for part in told[0]:
-        assert told[1][part] == told[0][part], part
+    for part in sections[0]:
+        assert sections[1][part] == sections[0][part], part
 
 
 def _pretraining(model: Model) -> tuple[Any, ...]:

@@ -53,14 +53,14 @@ def test_recipe_of_a_row() -> None:
     assert GRID.recipe("mixed").sampling == "uniform"
 
 
-def test_training_settings_go_from_general_to_special() -> None:
+def test_specific_training_settings_override_general_ones() -> None:
     settings = GRID.training_for("target", "a")
     assert (settings.learning_rate, settings.batch_size, settings.epochs) == (1e-3, 8, 5)
     assert GRID.training_for("intermediate", "a").epochs == 1
     assert GRID.training_for("target", "c").batch_size == TrainingSettings().batch_size
 
 
-def test_evaluation_of_a_target_overrides_the_common() -> None:
+def test_evaluation_settings_of_a_target_override_the_common_ones() -> None:
     assert GRID.evaluation_for("xx") == Evaluation(examples=100)
     assert GRID.evaluation_for("read").examples is None
 
@@ -81,11 +81,11 @@ def test_origin_cards_are_the_borrowed_ones() -> None:
 def test_splits_by_source() -> None:
     assert CARDS["c"].splits("local") == ("train", "dev", "test")
     assert CARDS["c"].splits("hub") == ()
-    assert CARDS["xx"].splits("minilab") == ("test",), "the mini-lab makes the splits of the real data set"
+    assert CARDS["xx"].splits("minilab") == ("test",), "the mini-lab has the splits of the real data set"
     assert card("d", minilab={"splits": {"dev": None}}, hub={"splits": {"test": "t"}}).splits("minilab") == ("dev",)
 
 
-def test_scored_splits_leave_training_pairs_of_an_adapter_out() -> None:
+def test_training_pairs_of_an_adapter_are_not_scored() -> None:
     assert CARDS["b"].scored_splits("local") == ("dev",)
     borrowed = card("e", adapter="lareqa", rows={"dev": ("a",)}, local={"folder": "e", "splits": {"test": "t"}})
     assert borrowed.scored_splits("local") == ("test",)
@@ -106,7 +106,7 @@ def test_params_are_plain_sorted_and_come_back() -> None:
     assert from_params(TrainingSettings, as_params(TrainingSettings(epochs=2))) == TrainingSettings(epochs=2)
 
 
-def test_a_quiet_field_speaks_only_when_it_is_set():
+def test_a_quiet_field_is_in_params_only_if_it_is_set():
     @dataclass(frozen=True)
     class Settings:
         epochs: float = 1.0

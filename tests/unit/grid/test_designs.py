@@ -1,4 +1,4 @@
-"""Studies join the grid at the door: named by content, checked with the rest, beside the default rectangle."""
+"""Plans of studies are added to the grid: rows named after their content, beside the grid's own cells."""
 
 import re
 from typing import Any
@@ -35,13 +35,13 @@ def test_a_mixture_is_named_by_what_it_holds() -> None:
     assert mixture("multi_task") is None
 
 
-def test_the_pattern_fits_mixtures_of_its_tasks_alone() -> None:
+def test_the_pattern_matches_mixtures_of_its_tasks_only() -> None:
     pattern = re.compile(mixture_pattern(["mnli", "squad_v1"]))
     assert pattern.fullmatch("mix_v2000_mnli__squad_v1") and pattern.fullmatch("mix_squad_v1")
     assert not any(pattern.fullmatch(name) for name in ("mnli", "mix_qqp", "mix_v0_mnli", "mix_v5_mnli__qqp"))
 
 
-def test_a_study_adds_rows_beside_the_rectangle() -> None:
+def test_a_study_adds_rows_beside_the_grid_s_own_cells() -> None:
     plain, grid = load(changed()), load(with_study())
     assert paths.cells(grid) == paths.cells(plain)
     rows = grid.plans["diversity"].intermediates
@@ -77,7 +77,7 @@ def test_the_same_sets_are_drawn_each_time_and_for_each_volume() -> None:
         ({"volumes": [1]}, "studies.diversity: unknown key 'volumes'"),
     ],
 )
-def test_a_wrong_section_is_refused_at_the_door(changes: dict[str, Any], said: str) -> None:
+def test_a_wrong_section_is_refused(changes: dict[str, Any], said: str) -> None:
     assert any(problem.startswith(f"config: {said}") for problem in problems(with_study(**changes)))
 
 
@@ -88,10 +88,11 @@ def test_an_unknown_study_is_refused() -> None:
 
 def test_a_recipe_may_not_take_a_mixtures_name() -> None:
     found = problems(changed(recipes={"mix_v100_mnli": {"tasks": ["qqp"]}}))
-    assert found == ("config: recipes.mix_v100_mnli: studies name their mixtures so; give it another name",)
+    said = "studies use names of this form for their mixtures; give it another name"
+    assert found == (f"config: recipes.mix_v100_mnli: {said}",)
 
 
-def test_data_that_only_a_study_lacks_stops_that_study_alone() -> None:
+def test_data_that_only_a_study_needs_is_reported_for_that_study_only() -> None:
     config = with_study(targets=["xnli", "pawsx"])
     config["tasks"]["pawsx"] = {"languages": ["en"], "local": {"folder": "nowhere", "splits": {"test": "test"}}}
     grid = load(config)
@@ -122,7 +123,7 @@ def test_a_task_of_several_languages_becomes_a_row_of_all_of_them() -> None:
     assert recipe.languages == {"tydiqa": ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")}
 
 
-def test_a_task_of_one_language_is_no_multilingual_row() -> None:
+def test_a_task_of_one_language_is_not_a_multilingual_row() -> None:
     said = "config: studies.retrieval.multilingual: 'mnli' has training rows in one language"
     assert any(problem.startswith(said) for problem in problems(with_retrieval(multilingual=["mnli"])))
     assert any("no such task or recipe 'tydica'" in item for item in problems(with_retrieval(multilingual=["tydica"])))
@@ -141,7 +142,7 @@ def test_a_study_brings_a_model_that_the_grid_does_not_have() -> None:
     assert {cell.model for cell in paths.cells(grid)} == {"tiny"}
 
 
-def test_a_study_s_model_that_cannot_be_is_refused() -> None:
+def test_an_invalid_model_of_a_study_is_refused() -> None:
     said = "config: studies.architecture.own_models.twin.like: 'tony' is no model, did you mean 'tiny'?; or leave"
     assert any(problem.startswith(said) for problem in problems(with_twin({"like": "tony"})))
     wrong = {"like": "tiny", "pretrain": {"sequence_length": 100000}}

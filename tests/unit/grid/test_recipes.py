@@ -1,4 +1,4 @@
-"""Rows as the configuration spells them: what they become, what is refused, and how examples are drawn for them."""
+"""Recipes of the configuration: what rows train on, which recipes are refused, and how examples are drawn."""
 
 import shutil
 from collections.abc import Mapping
@@ -162,14 +162,14 @@ def test_names_of_many_languages_stay_short() -> None:
         ({"a": {"tasks": ["mnlli"]}}, "recipes.a.tasks: no such task 'mnlli', did you mean 'mnli'?"),
         ({"a": {"like": "mnlli"}}, "recipes.a.like: no task or recipe 'mnlli', did you mean 'mnli'?"),
         ({"a": {"sequence": ["mnli", "qqqp"]}}, "recipes.a.sequence: no task or recipe 'qqqp', did you mean 'qqp'?"),
-        ({"a": {"sequence": ["mnli", "none"]}}, "'none' is no step"),
+        ({"a": {"sequence": ["mnli", "none"]}}, "'none' is not a step"),
         ({"a": {"sequence": ["mnli", "a"]}}, "recipes.a: goes in a circle: a -> a"),
         ({"a": {"like": "b"}, "b": {"like": "a"}}, "goes in a circle: a -> b -> a"),
         ({"a": {"sequence": ["mnli", "qqp"], "cap": 3}}, "recipes.a.cap: a chain has no other key"),
         ({"a": {"tasks": ["mnli"], "top": 2}}, "recipes.a.top: expected at most 1"),
         ({"a": {"tasks": ["mnli"], "examples": {"qqp": 3}}}, "recipes.a.examples: 'qqp' is not among its tasks"),
         ({"a": {"tasks": ["mnli"], "languages": {"qqp": ["en"]}}}, "'qqp' is not among its tasks"),
-        ({"a": {"tasks": ["mnli"], "data": "translate_train"}}, "recipes.a: data: says nothing without `languages`"),
+        ({"a": {"tasks": ["mnli"], "data": "translate_train"}}, "recipes.a: data: has no effect without `languages`"),
         ({"a": {"tasks": ["mnli"], "upsample": True}}, "upsample: has no effect without `examples`"),
         ({"a": {"tasks": []}}, "expected tasks, mlm, like or sequence"),
         ({"a": {"tasks": [], "mlm": MLM}}, "mlm.rate: is a share of steps beside tasks"),
@@ -186,7 +186,7 @@ def test_bad_recipes_are_refused_with_one_sentence(recipes: Mapping[str, Any], s
     assert sentence in problem(["a"] if "a" in recipes else [], recipes)
 
 
-def test_seeds_given_twice_are_refused() -> None:
+def test_duplicate_seeds_are_refused() -> None:
     assert problem(["mnli"], {}, seeds=[1, 2, 1]) == "config: seeds: given twice: 1"
 
 
@@ -195,7 +195,7 @@ def test_a_layer_that_the_model_does_not_have_is_refused() -> None:
     assert "retrieval_layer: expected 0 to 2" in problem(["mnli"], {}, models=models)
 
 
-def test_a_language_that_a_version_lacks_is_told_with_those_it_has() -> None:
+def test_a_language_that_a_version_lacks_is_reported_with_those_it_has() -> None:
     recipes = {"a": {"tasks": ["tydiqa"], "languages": ["en", "sw", "te"]}}
     found = problem(["a"], recipes, **in_mirror())
     assert found.endswith("it has original: en, sw")
@@ -226,7 +226,7 @@ def test_language_modelling_is_refused_for_a_tokenizer_without_a_mask(place: str
     assert "recipes.a.mlm: model 'mine' has a tokenizer without a mask token" in found
     grid_of(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "gpt2", "n_layer": 2}'))
     found = problem(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "mt5", "is_encoder_decoder": true}'))
-    assert "is the encoder of a pair" in found
+    assert "is the encoder of an encoder-decoder" in found
 
 
 # ---- examples ----------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_english_against_zero_shot_names_what_it_leaves_out(scores, tmp_path):
 
 def test_a_grid_without_english_still_has_a_picture(scores, tmp_path):
     path = tmp_path / "english_and_zero_shot.svg"
-    plot_english_and_zero_shot(scores, grids.layout().part("tatoeba"), [path])
+    plot_english_and_zero_shot(scores, grids.layout().only("tatoeba"), [path])
     assert any("Left out" in text for text in words(path))
 
 

@@ -1,4 +1,4 @@
-"""Files are whole or absent, and readable by whom the umask lets read."""
+"""Writes are atomic, and permissions follow the umask."""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def test_weights_honour_the_umask(umask, tmp_path, tiny_tokenizer_folder):
     assert mode(tmp_path / "state.safetensors") == 0o666 & ~umask
 
 
-def test_a_block_that_fails_leaves_what_was_there(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     (tmp_path / "kept").write_text("old")
     with pytest.raises(ValueError), atomic_path(tmp_path / "kept") as temporary:
         temporary.write_text("new")

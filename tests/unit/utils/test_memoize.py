@@ -1,4 +1,4 @@
-"""Answers are worked out once, and functions carry the signature that Snakemake asks for."""
+"""Results are computed once, and functions carry the signature that Snakemake inspects."""
 
 import inspect
 from types import SimpleNamespace
@@ -7,19 +7,19 @@ from stiltgrid.utils.memoize import memoize
 from stiltgrid.workflow.snakemake_patches import sign_functions
 
 
-def test_an_answer_is_worked_out_once_for_each_question() -> None:
-    asked: list[object] = []
+def test_a_result_is_computed_once_for_each_arguments() -> None:
+    calls: list[object] = []
 
     @memoize
     def files(model: str, tasks: list[str], training: bool = True) -> list[str]:
-        asked.append((model, tuple(tasks), training))
+        calls.append((model, tuple(tasks), training))
         return [f"{model}/{task}" for task in tasks]
 
     assert files("tiny", ["mnli", "qqp"]) == ["tiny/mnli", "tiny/qqp"] == files("tiny", ["mnli", "qqp"])
     assert files("tiny", ["qqp", "mnli"]) == ["tiny/qqp", "tiny/mnli"]
     files("tiny", ["mnli"], training=False)
     files("tiny", ["mnli"])
-    assert len(asked) == 4
+    assert len(calls) == 4
     assert files.__name__ == "files"
 
 

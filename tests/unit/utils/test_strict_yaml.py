@@ -1,4 +1,4 @@
-"""YAML's traps are told with their lines."""
+"""Values that YAML silently misreads are reported with their lines."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_a_key_given_twice_in_the_configuration_file(tmp_path: Path) -> None:
     assert len(found) == 1 and "key 'seeds' is given twice (first in line" in found[0]
 
 
-def test_a_trap_in_a_file_is_told_once_with_its_line(tmp_path: Path) -> None:
+def test_a_misread_value_in_a_file_is_reported_once_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     config = changed(training={"all": {"learning_rate": "1e-5"}})
     file.write_text(yaml.safe_dump(config).replace("'1e-5'", "1e-5"), encoding="utf-8")

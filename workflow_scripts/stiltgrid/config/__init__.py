@@ -1,5 +1,5 @@
-"""From YAML to a checked grid, or one list of everything that is wrong with it.
+"""Loading and checking of the configuration: YAML becomes a checked grid, or one list of all its problems.
 
-Runs while Snakemake parses, so torch, transformers and pyarrow are not imported. Checks that need a downloaded model
-or a data set's rows belong to the job that reads them.
+Runs while Snakemake parses, so it imports neither torch, transformers nor pyarrow. Checks that need a downloaded model
+or the rows of a data set belong to the job that reads them.
 """

@@ -1,4 +1,4 @@
-"""What a schema cannot say: names that must exist elsewhere, lengths that must agree, numbers that must fit."""
+"""Checks beyond the schemas: names that must exist elsewhere, lists of equal length, settings that conflict."""
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from stiltgrid.utils.errors import nearest
 
 
 def card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequence[str]) -> list[str]:
-    """Everything in a card that disagrees with itself or with the rest of the catalogue. `names` are all tasks."""
+    """Contradictions within a card or with the rest of the catalogue. `names` are all tasks."""
     return [f"tasks/{card.name}.yaml: {problem}" for problem in _card_problems(card, cards, names)]
 
 
@@ -40,7 +40,7 @@ def _card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequenc
 
 
 def hub_problems(card: TaskCard) -> list[str]:
-    """Languages of a card that the templates of its hub section cannot name."""
+    """Languages of a card for which the templates of its hub section have no value."""
     return [f"tasks/{card.name}.yaml: {problem}" for problem in _hub_problems(card)]
 
 
@@ -69,18 +69,18 @@ def _by_split(part: Mapping[str, Any]) -> bool:
 
 
 def _stage_problems(card: TaskCard, cards: Mapping[str, TaskCard]) -> Iterator[str]:
-    """The head that scores a target is the last stage's: it must be of the same family and labels."""
+    """A target is scored by the head of its last training stage, so the family and labels must be the same."""
     last = cards.get(card.train[-1]) if card.train else None
     if last and last.family != card.family:
         yield f"train: '{last.name}' is of family {last.family}, so its head cannot score a {card.family} task"
     elif last and last.family in ("sequence", "tagging") and last.labels != card.labels:
         theirs, ours = ", ".join(last.labels), ", ".join(card.labels)
         yield f"train: the labels of '{last.name}' ({theirs}) are not this card's ({ours})"
-    # Choices are scored one by one, so only families with a head over labels are bound to their number.
+    # Choices are scored one by one, so their number may differ.
 
 
 def grid_problems(grid: Grid, names: Sequence[str], root: Path) -> list[str]:
-    """Everything in the configuration that disagrees with the catalogue. `names` are all tasks, sound or not."""
+    """Contradictions within the configuration or with the catalogue. `names` are all tasks, valid or not."""
     return [f"config: {problem}" for check in _GRID_CHECKS for problem in check(grid, names, root)]
 
 
@@ -121,7 +121,7 @@ def _models(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
 
 
 def _trained(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
-    """Settings of what is trained that take each other's effect away."""
+    """Training settings that cancel each other."""
     rows = {(task, "intermediate") for name in grid.intermediates for task in (name, *grid.recipe(name).tasks)}
     columns = {(task, "target") for name in grid.targets if name in grid.cards for task in grid.cards[name].train}
     for task, stage in sorted(rows | columns):
@@ -136,7 +136,7 @@ _GRID_CHECKS = (_models, _intermediates, _recipes, _targets, _settings, _trained
 
 
 def remarks(grid: Grid) -> list[str]:
-    """What is allowed but worth a sentence."""
+    """Warnings about what is valid but may be unintended."""
     if NONE in grid.intermediates:
         return []
     return ["intermediates: 'none' is absent, so the tables show scores but no gains"]

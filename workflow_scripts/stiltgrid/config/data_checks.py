@@ -1,4 +1,4 @@
-"""Whether the rows that a grid needs are where its source looks for them; told at parse, all at once."""
+"""Checks that the source has all rows and raw text that a grid needs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from stiltgrid.utils.errors import ConfigError, StiltgridError, nearest
 
 
 def world_languages(world: Mapping[str, Any]) -> tuple[str, ...]:
-    """Languages of the embedded world."""
+    """Languages of the mini-lab."""
     from stiltgrid.data.sources.minilab import world_languages as of_world
 
     return tuple(of_world(dict(world)))
 
 
 def data_problems(grid: Grid, root: Path) -> list[str]:
-    """Every file, configuration or language that training or scoring would look for and not find.
+    """Every file, configuration or language that training or scoring would need and not find.
 
-    A file that is missing in several languages makes one sentence, with `{language}` in its name.
+    A file that is missing in several languages is reported once, with `{language}` in its name.
     """
-    if not grid.source:  # said by the schema
+    if not grid.source:  # the schema has reported it
         return []
     try:
         source = _open(grid, root)
@@ -40,7 +40,7 @@ def data_problems(grid: Grid, root: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not there; `language` where the same may hold of others."""
+    """Missing data. `language` is given where the same problem may occur in other languages."""
 
     where: str
     sentence: str
@@ -48,7 +48,7 @@ class Problem:
 
     @property
     def template(self) -> str:
-        """The sentence for any language, without the hint that only fits one."""
+        """The sentence with `{language}` for the language, without a hint that fits one language only."""
         if self.language is None:
             return self.sentence
         general = self.sentence.replace(f".{self.language}.", ".{language}.")
@@ -69,7 +69,7 @@ def _grouped(problems: Iterable[Problem]) -> list[str]:
 
 
 def _open(grid: Grid, root: Path) -> Source:
-    """The grid's source, from where jobs run; raises ConfigError."""
+    """The grid's source, as jobs will open it; raises ConfigError."""
     folder = Path(grid.data_dir).expanduser() if grid.data_dir else None
     if folder is not None and root.resolve() != Path.cwd():
         folder = root / folder
@@ -79,7 +79,7 @@ def _open(grid: Grid, root: Path) -> Source:
 
 
 def trained(grid: Grid) -> list[tuple[TaskCard, str]]:
-    """Every sound card that some stage trains on, with the first place of the configuration that asks for it."""
+    """Every valid card that some stage trains on, with the first row or target that needs it."""
     wanted: dict[str, str] = {}
     for row, step in steps(grid):
         for task in grid.recipe(step).tasks:
@@ -102,7 +102,7 @@ def _training_problems(wanted: tuple[TaskCard, str], grid: Grid, source: Source)
             of = "" if origin is card else f" of '{origin.name}'"
             yield Problem(where, f"has no {_KIND[split]}{of} in source '{grid.source}'{_obtain(origin, grid)}")
         if lacking and split == "train":
-            return  # that there is no development data either would say the same
+            return  # missing development data would be the same problem
         if not lacking and len(origins) == len(card.origins(split)):
             for language in card.train_languages:
                 yield from _language_problems(card, origins, split, language, grid, source, where)
@@ -123,7 +123,7 @@ _KIND = {"train": "training data", "dev": "development data"}
 
 
 def _offers(grid: Grid, card: TaskCard, split: str) -> bool:
-    """Whether a card has a split in this source at all; data that only a user can bring is local under `hub` too."""
+    """Whether a card has a split in this source. Data that cannot be downloaded is local under source `hub` too."""
     kind = "local" if grid.source == "hub" and card.hub is None and grid.data_dir else grid.source
     return split in card.splits(kind)
 
@@ -162,7 +162,7 @@ def _missing(
 
 
 def _text_problems(grid: Grid, source: Source) -> Iterator[str]:
-    """Raw text for the models that are pretrained here, and for rows with language modelling."""
+    """Languages without raw text, of models that are pretrained here and of rows with language modelling."""
     wanted = {
         f"models.{name}.pretrain.languages": (grid.models[name].pretrain or {}).get("languages", ())
         for name in grid.own_models

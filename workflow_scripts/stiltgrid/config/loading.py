@@ -1,6 +1,6 @@
-"""The door: config and catalogue become a Grid, or one ConfigError that lists everything that is wrong.
+"""Loads a configuration and the task cards into a Grid, or raises one ConfigError with all problems.
 
-Called when Snakemake parses, so nothing here imports torch, transformers or pyarrow, and each card is read once.
+Called while Snakemake parses, so nothing here imports torch, transformers or pyarrow.
 """
 
 import logging
@@ -11,11 +11,11 @@ from typing import Any
 
 from stiltgrid.config.checks import card_problems, grid_problems, hub_problems, remarks
 from stiltgrid.config.data_checks import data_problems, world_languages
-from stiltgrid.config.overlays import alone, likened, likened_in_studies, merge, without_null_entries
-from stiltgrid.config.recipes import plain_recipes
+from stiltgrid.config.overlays import merge, resolve_like, resolve_like_in_studies, standalone, without_null_entries
+from stiltgrid.config.recipe_expansion import expand_recipes
 from stiltgrid.config.schema import Schemas, place_of, prune, schemas_of
 from stiltgrid.grid.cards import TaskCard
-from stiltgrid.grid.designs.plans import planned
+from stiltgrid.grid.designs.plans import add_plans
 from stiltgrid.grid.grid import Grid, Model, Recipe
 from stiltgrid.utils.errors import ConfigError, nearest
 from stiltgrid.utils.strict_yaml import read_yaml, scan_yaml
@@ -27,33 +27,33 @@ CONFIG, DEFAULT = "config", "config.yaml"
 
 
 def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path] = ()) -> Grid:
-    """The experiment that a configuration describes, checked whole.
+    """The checked grid that a configuration describes.
 
-    `config` is Snakemake's merged mapping, `root` the folder that holds tasks/ and schemas/ (and that relative paths
-    start from), `files` the configuration files it was read from: they are read again, strictly, because Snakemake's
-    own reader keeps the last of two equal keys in silence. Raises ConfigError with all problems in one list.
+    `config` is Snakemake's merged mapping. `root` is the folder of tasks/ and schemas/, where relative paths start.
+    `files` are the configuration files behind `config`: they are read again strictly, because Snakemake's reader
+    silently keeps the last of two equal keys. Raises ConfigError with all problems in one list.
     """
     root, files = Path(root), list(files)
     schemas = schemas_of(root / "schemas")
     scanned = [_scan_config_file(Path(file), root) for file in files]
     problems = [problem for _, found in scanned for problem in found]
     contents = [content for content, _ in scanned]
-    if files and Path(files[-1]).name != DEFAULT:  # a run in a folder without it reads overlays only
+    if files and Path(files[-1]).name != DEFAULT:  # a run in a folder without config.yaml reads overlays only
         contents.append({})
-    checked, found = _checked_config(alone(config, contents), schemas)
-    # A trap in a file is reported with its line; saying it again for the merged mapping helps nobody.
-    problems += [problem for problem in found if not problems or not _says_trap(problem)]
+    checked, found = _checked_config(standalone(config, contents), schemas)
+    # Values that YAML misreads are reported with the line of their file, so the same report without a line is dropped.
+    problems += [problem for problem in found if not problems or not _is_misread(problem)]
     cards, names, found = _read_cards(checked, root, schemas)
     problems += found
     section = checked.get("recipes", {})
-    sound = {name: recipe for name, recipe in section.items() if not _blamed(f"recipes.{name}", problems)}
-    recipes, found = plain_recipes(sound, checked.get("intermediates", ()), names)
+    valid = {name: recipe for name, recipe in section.items() if not _reported(f"recipes.{name}", problems)}
+    recipes, found = expand_recipes(valid, checked.get("intermediates", ()), names)
     problems += [f"{CONFIG}: {problem}" for problem in found]
-    # What is wrong with a recipe has been said: its row is left out, so that nothing follows from it.
+    # The row of an invalid recipe is left out, so that one mistake is reported once.
     rows = [name for name in checked.get("intermediates", ()) if name not in section or name in recipes]
     grid = _grid({**checked, "intermediates": rows}, cards, recipes)
     if not any(problem.startswith(f"{CONFIG}: studies") for problem in problems):
-        grid, found = planned(grid, names)
+        grid, found = add_plans(grid, names)
         problems += found
     problems += [problem for card in grid.cards.values() for problem in card_problems(card, grid.cards, names)]
     if grid.source == "hub":
@@ -66,7 +66,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     return grid
 
 
-def _blamed(place: str, problems: Iterable[str]) -> bool:
+def _reported(place: str, problems: Iterable[str]) -> bool:
     return any(problem.startswith((f"{CONFIG}: {place}:", f"{CONFIG}: {place}.")) for problem in problems)
 
 
@@ -76,32 +76,34 @@ def _scan_config_file(path: Path, root: Path) -> tuple[Any, list[str]]:
     return scan_yaml(path, path.resolve().relative_to(root.resolve()).as_posix() if inside else str(path))
 
 
-def _says_trap(problem: str) -> bool:
+def _is_misread(problem: str) -> bool:
     return " is read as " in problem or "YAML reads an unquoted" in problem
 
 
 def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> tuple[dict[str, Any], list[str]]:
-    """The configuration as the schema wants it, without what is wrong in it, and what was wrong."""
+    """The configuration without its invalid parts, and what is wrong with those."""
     plain, problems = _text_keys(config, ())
     plain = without_null_entries(plain)
     plain = schemas.coerce("config.schema.yaml", plain)
-    # Overlays are parts of cards, so a card's schema says what `--config` texts in them stand for.
+    # Overlays are parts of cards, so texts from `--config` in them are converted by the schema of cards.
     if isinstance(plain.get("tasks"), Mapping):
         plain["tasks"] = {name: schemas.coerce("card.schema.yaml", part) for name, part in plain["tasks"].items()}
     if "models" in plain:
-        plain["models"], found = likened(plain["models"])
+        plain["models"], found = resolve_like(plain["models"])
         problems += [f"{CONFIG}: {problem}" for problem in found]
     if "studies" in plain:
         models = plain.get("models")
-        plain["studies"], found = likened_in_studies(plain["studies"], models if isinstance(models, Mapping) else {})
+        plain["studies"], found = resolve_like_in_studies(
+            plain["studies"], models if isinstance(models, Mapping) else {}
+        )
         problems += [f"{CONFIG}: {problem}" for problem in found]
     errors = schemas.errors("config.schema.yaml", plain)
     problems += [f"{CONFIG}: {error.sentence}" for error in errors]
-    return prune(plain, [path for error in errors for path in error.blamed]), problems
+    return prune(plain, [path for error in errors for path in error.invalid_paths]), problems
 
 
 def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:
-    """A mapping whose keys are all text (YAML reads an unquoted `no:` as False), and the keys that were not."""
+    """The value with all keys as text, and the keys that were not (YAML reads an unquoted `no:` as False)."""
     if isinstance(value, Mapping):
         result, problems = {}, []
         for key, item in value.items():
@@ -121,7 +123,7 @@ def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:
 def _read_cards(
     config: Mapping[str, Any], root: Path, schemas: Schemas
 ) -> tuple[dict[str, TaskCard], tuple[str, ...], list[str]]:
-    """The sound cards, the names of all cards, and what is wrong with the others."""
+    """The valid cards, the names of all cards, and what is wrong with the invalid ones."""
     overlays = config.get("tasks", {})
     languages = world_languages(config.get("world", {})) if config.get("source") == "minilab" else None
     cards: dict[str, TaskCard] = {}
@@ -151,7 +153,7 @@ def _read_cards(
 
 
 def _foreign_languages(name: str, overlay: Mapping[str, Any], card: Mapping[str, Any], source: str | None) -> list[str]:
-    """Languages of an overlay that the data set does not have; of a mirror its files tell."""
+    """Languages of an overlay that the data set lacks. In a mirror, the files decide, so nothing is checked here."""
     asked, known = overlay.get("languages"), card.get("languages", ())
     if source == "local" or (source == "hub" and "hub" in overlay) or not isinstance(asked, list):
         return []
@@ -160,13 +162,13 @@ def _foreign_languages(name: str, overlay: Mapping[str, Any], card: Mapping[str,
 
 
 def _world_languages_of(content: Mapping[str, Any], languages: Sequence[str]) -> list[str]:
-    """The world's languages; without English for retrieval of translations, where English is the other side."""
+    """The mini-lab's languages; without English for the retrieval of translations, where English is the other side."""
     bilingual = content.get("family") == "embedding"
     return [language for language in languages if not (bilingual and language == "en")]
 
 
 def card_from(name: str, content: Mapping[str, Any]) -> TaskCard:
-    """A card from a mapping that its schema has passed."""
+    """A card from a mapping that is valid by the schema."""
     known = {item.name for item in fields(TaskCard)}
     values: dict[str, Any] = {"fields": {}}
     for key in known & content.keys():

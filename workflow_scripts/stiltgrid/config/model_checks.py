@@ -1,4 +1,4 @@
-"""What can be said of a model before it is here: where it comes from, how it reads, how deep it is."""
+"""Checks of models that need no download: their origin, their `config.json` where it is at hand, their settings."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from stiltgrid.grid.grid import Model
 
 
 def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Iterator[str]:
-    """Everything in a model's settings that contradicts itself or its `config.json`, where that can be read."""
+    """Contradictions within a model's settings, or with its `config.json` where that can be read."""
     given = [key for key in ("hub", "path", "pretrain") if getattr(model, key) is not None]
     if len(given) != 1:
         found = " and ".join(given) if given else "none of them"
@@ -30,9 +30,9 @@ def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Ite
 
 
 def model_config(model: Model, root: Path, data_dir: str | None = None) -> Mapping[str, Any]:
-    """What is known of a model's `config.json` before anything runs; empty where that is nothing.
+    """A model's `config.json` as far as it is known before anything runs; empty where it is not.
 
-    Of a hub model it is known where a mirror has it.
+    The configuration of a hub model is known where a mirror has the model.
     """
     if model.pretrain:
         architecture = model.pretrain.get("architecture", {})
@@ -43,7 +43,7 @@ def model_config(model: Model, root: Path, data_dir: str | None = None) -> Mappi
 
 
 def known_folder(model: Model, root: Path, data_dir: str | None = None) -> Path | None:
-    """The folder of a model that is here before anything runs: its own, or a mirror's."""
+    """The folder of a model that needs no download: its `path`, or its folder in the mirror."""
     if model.path:
         return root / Path(model.path).expanduser()
     if model.hub and data_dir:
@@ -54,7 +54,7 @@ def known_folder(model: Model, root: Path, data_dir: str | None = None) -> Path 
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON mapping, or an empty one where there is none: fetching says what is wrong with the file."""
+    """The JSON mapping in a file; empty where it cannot be read, which fetching the model reports."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -71,8 +71,8 @@ def _reading_problems(model: Model, config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("pooling", "retrieval_pooling"):
         if getattr(model, key) == "cls" and objective(config) == CAUSAL:
             yield (
-                f"{key}: cls takes the first token, which has seen no other in a model that reads from left to right; "
-                "expected last, mean or mean_all"
+                f"{key}: cls takes the first token, which attends to no other token in a model that reads from left to "
+                "right; expected last, mean or mean_all"
             )
 
 

@@ -1,4 +1,4 @@
-"""How configurations lie on top of each other: overlays on cards, nulls that remove, files that stand alone."""
+"""Merging of configurations: overlays on cards, models that are `like` another, null entries, standalone files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from stiltgrid.utils.errors import nearest
 
 
 def merge(base: Any, overlay: Any) -> Any:
-    """An overlay on a card: mappings merge, lists and values replace, null takes a key away."""
+    """Merge an overlay into a card: mappings merge, lists and values replace, null removes a key."""
     if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
         return overlay
     merged = dict(base)
@@ -20,17 +20,14 @@ def merge(base: Any, overlay: Any) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Nulls of an overlay on keys that the card does not have."""
+    """The value without null entries of mappings, at any depth."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return value
 
 
-def likened(models: Any) -> tuple[Any, list[str]]:
-    """Models with those that are `like` another laid over it, and what is wrong with their references.
-
-    So a twin states only what differs, and follows its model's changes.
-    """
+def resolve_like(models: Any) -> tuple[Any, list[str]]:
+    """The models with every `like` replaced by the settings of the model it names, and the problems of `like` keys."""
     if not isinstance(models, Mapping):
         return models, []
     found: dict[str, Any] = {}
@@ -52,23 +49,24 @@ def likened(models: Any) -> tuple[Any, list[str]]:
     return found, problems
 
 
-def likened_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Sections of studies whose own models may be `like` one of `models`, and what is wrong with their references."""
+def resolve_like_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Like `resolve_like`, for the `own_models` of studies, which may name one of `models` too."""
     if not isinstance(studies, Mapping):
         return studies, []
     found, problems = dict(studies), []
     for study, section in studies.items():
         if isinstance(section, Mapping) and isinstance(section.get("own_models"), Mapping):
             own = section["own_models"]
-            laid, wrong = likened({**{name: model for name, model in models.items() if name not in own}, **own})
-            found[study] = {**section, "own_models": {name: laid[name] for name in own if name in laid}}
+            others = {name: model for name, model in models.items() if name not in own}
+            resolved, wrong = resolve_like({**others, **own})
+            found[study] = {**section, "own_models": {name: resolved[name] for name in own if name in resolved}}
             out = f"; or leave the study out: `studies: {{{study}: null}}`"
             problems += [f"studies.{study}.own_{problem}{out}" for problem in wrong]
     return found, problems
 
 
 def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
-    """An overlay takes a section, or an entry of a section by name, out of the file below it with null."""
+    """The configuration without sections, and without named entries of sections, that an overlay has set to null."""
     kept = {key: value for key, value in config.items() if value is not None}
     for place in (("models",), ("recipes",), ("tasks",), ("studies",), ("training", "tasks"), ("evaluation", "tasks")):
         holder = kept if len(place) == 1 else kept.get(place[0])
@@ -78,25 +76,25 @@ def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def alone(config: Mapping[str, Any], contents: Sequence[Any]) -> dict[str, Any]:
-    """The configuration without what only the default file under a `standalone: true` overlay says.
+def standalone(config: Mapping[str, Any], contents: Sequence[Any]) -> dict[str, Any]:
+    """The configuration without what comes from the default file only, if an overlay has `standalone: true`.
 
-    Snakemake has merged the files already: `contents` are theirs, the overlays' first and the default's last. What
-    `--config` set on top differs from the default, and stays.
+    Snakemake has merged the files already: `contents` are theirs, the overlays' first and the default's last. Values
+    that `--config` set differ from the default's and are kept.
     """
     *overlays, default = [content if isinstance(content, Mapping) else {} for content in contents] or [{}]
     if not any(overlay.get("standalone") is True for overlay in overlays):
         return dict(config)
     own: Any = {}
     for overlay in overlays:
-        own = _joined(own, overlay)
+        own = _merged(own, overlay)
     return _subtracted(config, default, own)
 
 
-def _joined(base: Any, overlay: Any) -> Any:
+def _merged(base: Any, overlay: Any) -> Any:
     if not isinstance(base, Mapping) or not isinstance(overlay, Mapping):
         return overlay
-    return {**base, **{key: _joined(base.get(key), value) for key, value in overlay.items()}}
+    return {**base, **{key: _merged(base.get(key), value) for key, value in overlay.items()}}
 
 
 def _subtracted(merged: Mapping[str, Any], default: Any, own: Any) -> dict[str, Any]:

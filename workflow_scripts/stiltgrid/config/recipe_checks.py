@@ -1,4 +1,4 @@
-"""What a recipe asks for and cannot have: languages, examples, language modelling; told at parse."""
+"""Checks of recipes against models and data: languages, numbers of examples, language modelling."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,16 +22,16 @@ from stiltgrid.grid.recipes import (
 
 
 def steps(grid: Grid) -> list[tuple[str, str]]:
-    """(row, a row whose training it needs), itself among them."""
+    """(row, step) for every row of the grid and every step of its chain, the row itself among them."""
     return [(row, step) for row in grid.intermediates if row != NONE for step in grid.chain(row)]
 
 
 def recipe_problems(recipe: Recipe, names: Sequence[str]) -> Iterator[str]:
-    """Keys of a recipe that take each other's effect away."""
+    """Keys of a recipe that cancel each other."""
     if recipe.name in names:
         yield "this is a task's name; a recipe needs one of its own"
     if recipe.after is not None:
-        return  # said of the steps
+        return  # its steps are checked on their own
     if recipe.temperature != 1 and recipe.sampling != "temperature":
         yield f"temperature: has no effect with sampling '{recipe.sampling}'"
     if recipe.cap is not None and recipe.sampling == "uniform":
@@ -40,7 +40,7 @@ def recipe_problems(recipe: Recipe, names: Sequence[str]) -> Iterator[str]:
         yield "upsample: has no effect without `examples`"
     for task in recipe.data or {}:
         if not (recipe.languages or {}).get(task):
-            yield f"data: says nothing without `languages`, and '{task}' has none"
+            yield f"data: has no effect without `languages`, and '{task}' has none"
     if not recipe.tasks and recipe.mlm is None:
         yield "expected tasks, mlm, like or sequence, found none of them"
     yield from _mlm_problems(recipe)
@@ -53,11 +53,11 @@ def _mlm_problems(recipe: Recipe) -> Iterator[str]:
     if ("rate" in mlm) == ("steps" in mlm):
         yield f"mlm: expected one of rate and steps, found {'both' if 'rate' in mlm else 'neither'}"
     elif "rate" in mlm and not recipe.tasks:
-        yield "mlm.rate: is a share of steps beside tasks, and there are none; say `steps`"
+        yield "mlm.rate: is a share of steps beside tasks, and there are none; give `steps`"
 
 
 def model_recipe_problems(grid: Grid, root: Path) -> Iterator[str]:
-    """Rows with language modelling asked of models that cannot have it, where that can be told."""
+    """Rows with language modelling for models that have none, as far as that is known."""
     rows = dict.fromkeys(step for _, step in steps(grid) if grid.recipe(step).mlm is not None)
     for name in grid.own_models if rows else ():
         model = grid.models[name]
@@ -72,7 +72,7 @@ def _cannot_model(model: Model, root: Path, data_dir: str | None) -> str | None:
         return None
     goal = objective(config)
     if goal is None:
-        return "is the encoder of a pair, which has no language modelling of its own"
+        return "is the encoder of an encoder-decoder, which has no language modelling of its own"
     folder = known_folder(model, root, data_dir)
     if goal == MASKED and folder and _has_no_mask(folder):
         return "has a tokenizer without a mask token, which masked language modelling needs"
@@ -80,7 +80,7 @@ def _cannot_model(model: Model, root: Path, data_dir: str | None) -> str | None:
 
 
 def _has_no_mask(folder: Path) -> bool:
-    """Whether a model's folder describes its tokenizer and names no mask in it."""
+    """Whether a model's folder has tokenizer files that name no mask token."""
     import json
 
     texts = []
@@ -91,10 +91,10 @@ def _has_no_mask(folder: Path) -> bool:
     if not texts:
         return False
     try:
-        said = [json.loads(text) for text in texts]
+        contents = [json.loads(text) for text in texts]
     except ValueError:
         return False
-    named = any(content.get("mask_token") for content in said if isinstance(content, Mapping))
+    named = any(content.get("mask_token") for content in contents if isinstance(content, Mapping))
     return not named and not any('"<mask>"' in text or '"[MASK]"' in text for text in texts)
 
 
@@ -102,14 +102,14 @@ def _has_no_mask(folder: Path) -> bool:
 
 
 def recipe_data_problems(grid: Grid, source: Source) -> list[str]:
-    """Languages that tasks lack, and more examples than there are."""
+    """Languages that tasks lack, and requests of more examples than exist."""
     found = [problem for item, place in _varied(grid).items() for problem in _lacking(item, place, grid, source)]
     found += [problem for row, step in steps(grid) for problem in _count_problems(row, step, grid, source)]
     return list(dict.fromkeys(found))
 
 
 def _varied(grid: Grid) -> dict[Variant, str]:
-    """Training rows in other languages or of another version, with the first place that asks for them."""
+    """Variants of training rows, with the first row of the grid that needs each."""
     found: dict[Variant, str] = {}
     for row, step in steps(grid):
         for task in grid.recipe(step).tasks:
@@ -119,7 +119,7 @@ def _varied(grid: Grid) -> dict[Variant, str]:
 
 
 def _lacking(item: Variant, place: str, grid: Grid, source: Source) -> Iterator[str]:
-    """Languages that a task's training rows are not to be had in, with those that they are."""
+    """Languages in which a task has no training rows, with those in which it has."""
     card = grid.cards[item.task]
     for name in (name for name in card.origins("train") if name in grid.cards):
         origin = grid.cards[name]
@@ -140,7 +140,7 @@ def _lacking(item: Variant, place: str, grid: Grid, source: Source) -> Iterator[
 
 
 def _had(card: TaskCard, version: str, grid: Grid, source: Source) -> dict[str, str]:
-    """Languages in which a card's training rows are at the source, and the version that they are of."""
+    """Language -> version of the card's training rows at the source."""
     if grid.source == "minilab":
         return {code: ORIGINAL for code in card.languages if source.has(card, "train", code)}
     found: dict[str, str] = {}
@@ -157,7 +157,7 @@ def _had(card: TaskCard, version: str, grid: Grid, source: Source) -> dict[str, 
 
 
 def _asked(card: TaskCard, grid: Grid) -> tuple[str, ...]:
-    """Languages that rows want of a card, or of one that takes its rows."""
+    """Languages that rows of the grid read of a card, or of a card that uses its rows."""
     found: dict[str, None] = {}
     for row in grid.all_intermediates:
         for task, languages in (grid.recipe(row).languages or {}).items():
@@ -167,7 +167,7 @@ def _asked(card: TaskCard, grid: Grid) -> tuple[str, ...]:
 
 
 def _count_problems(row: str, step: str, grid: Grid, source: Source) -> Iterator[str]:
-    """More examples than there are, where the source can tell how many it has."""
+    """Requests of more examples than exist, where the source knows its numbers without reading rows."""
     recipe = grid.recipe(step)
     if recipe.examples is None or recipe.upsample is not False:
         return
@@ -181,7 +181,7 @@ def _count_problems(row: str, step: str, grid: Grid, source: Source) -> Iterator
 
 
 def _count(row: str, task: str, grid: Grid, source: Source) -> int | None:
-    """Training examples of a task in a row's languages; None where the source cannot tell without reading."""
+    """Training examples of a task in a row's languages; None where the source would have to read rows."""
     card, item = grid.cards[task], variant_of(grid, row, task)
     languages = item.languages or card.train_languages
     origins = [grid.cards[name] for name in card.origins("train") if name in grid.cards]

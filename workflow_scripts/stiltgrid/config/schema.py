@@ -1,4 +1,4 @@
-"""JSON Schemas in plain sentences: every error names its place, what was expected, what was found, what is near."""
+"""Validation against JSON Schemas, with errors that name the key, what was expected, found and the nearest name."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _TYPES = {
 
 
 class Schemas:
-    """The schemas of one folder; they may refer to each other by file name."""
+    """The schemas of a folder, which may refer to each other by file name."""
 
     def __init__(self, folder: Path) -> None:
         from jsonschema import Draft202012Validator
@@ -34,10 +34,10 @@ class Schemas:
         return sorted(found, key=lambda error: [str(step) for step in error.path])
 
     def coerce(self, name: str, value: Any) -> Any:
-        """The value with texts and single items made what the schema asks for.
+        """The value with text and single items converted to the types of the schema.
 
-        Snakemake reads the inside of `--config 'seeds=[1,2]'` as text and `--config seeds=1,2` as one text.
-        Only forms that YAML itself would read so are changed: 1e-5 stays text, and is refused.
+        Snakemake reads the items of `--config 'seeds=[1,2]'` as text, and `--config seeds=1,2` as one text. Only
+        text that YAML would read as a number is converted: 1e-5 stays text and is refused.
         """
         return self._coerce(self._contents[name], value, name)
 
@@ -76,12 +76,12 @@ def _scalar(value: str, types: Sequence[str]) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def schemas_of(folder: Path) -> Schemas:
-    """The schemas of a folder, read once a process."""
+    """The schemas of a folder, read once in each process."""
     return Schemas(folder)
 
 
 class SchemaError:
-    """One error: where it stands, and its sentence."""
+    """A violation of a schema: its path and its message."""
 
     def __init__(self, error: Any) -> None:
         self._error = error
@@ -89,14 +89,14 @@ class SchemaError:
 
     @property
     def sentence(self) -> str:
-        """Place and problem, as `training.all.epochs: expected …`."""
+        """Key and problem, as `training.all.epochs: expected …`."""
         place = place_of(self.path)
-        say = _SENTENCES.get(self._error.validator, lambda error: str(error.message))
-        return f"{place}: {say(self._error)}" if place else say(self._error)
+        describe = _SENTENCES.get(self._error.validator, lambda error: str(error.message))
+        return f"{place}: {describe(self._error)}" if place else describe(self._error)
 
     @property
-    def blamed(self) -> list[tuple[Any, ...]]:
-        """Paths to leave out so that the rest of the document can still be checked."""
+    def invalid_paths(self) -> list[tuple[Any, ...]]:
+        """Paths to remove so that the rest of the document is valid and can be checked further."""
         if self._error.validator == "additionalProperties":
             return [(*self.path, key) for key in _extras(self._error)]
         return [self.path]
@@ -186,16 +186,16 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
 
 
 def prune(value: Any, paths: Iterator[tuple[Any, ...]] | Sequence[tuple[Any, ...]]) -> Any:
-    """A copy of a document without the items at some paths (a path of length 0 leaves an empty mapping)."""
-    doomed = set(paths)
-    if () in doomed:
+    """A copy of a document without the items at `paths`; the empty path leaves an empty mapping."""
+    removed = set(paths)
+    if () in removed:
         return {}
 
     def walk(node: Any, path: tuple[Any, ...]) -> Any:
         if isinstance(node, Mapping):
-            return {key: walk(item, (*path, key)) for key, item in node.items() if (*path, key) not in doomed}
+            return {key: walk(item, (*path, key)) for key, item in node.items() if (*path, key) not in removed}
         if isinstance(node, list):
-            return [walk(item, (*path, number)) for number, item in enumerate(node) if (*path, number) not in doomed]
+            return [walk(item, (*path, number)) for number, item in enumerate(node) if (*path, number) not in removed]
         return node
 
     return walk(value, ())

@@ -1,5 +1,5 @@
-"""What a grid is, as plain data: cards, models, recipes, paths of results, facts of architectures, plans of studies.
+"""The grid as plain data: cards, models, recipes, paths of results, facts about architectures, plans of studies.
 
-Read while Snakemake parses: pure functions and data classes, no torch, no pyarrow, no files opened.
-How these are read from YAML and checked is in `config`.
+Imported while Snakemake parses: pure functions and data classes that open no file and import neither torch nor
+pyarrow. Reading them from YAML and checking them belongs in `config`.
 """

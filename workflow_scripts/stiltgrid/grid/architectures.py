@@ -1,15 +1,15 @@
-"""What kind of model a backbone is, told by its configuration alone. Pure, so that the parse may ask.
+"""Facts about a backbone that follow from its `config.json`: objective, pooling, layers, longest sequence.
 
-Three kinds matter: those that read a text from both sides (encoders), those that read it from left to right
-(decoders), and encoder-decoders, of which the encoder alone is used.
+Pure functions, so they can run while Snakemake parses. Three kinds of model matter: encoders, which read a text in both
+directions; decoders, which read it from left to right; and encoder-decoders, of which only the encoder is used.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 MASKED, CAUSAL = "masked", "causal"
-# Architectures that transformers has a masked language model of; all others without an encoder of their own are
-# decoders. A test holds this against the library's own registry.
+# Architectures for which transformers has a masked language model. All others, except encoder-decoders, are decoders.
+# A test compares this list with the library's own registry.
 MASKED_TYPES = frozenset({
     "albert", "bart", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2",
     "distilbert", "electra", "ernie", "esm", "esmc", "eurobert", "flaubert", "fnet", "funnel", "gte", "ibert",
@@ -19,19 +19,24 @@ MASKED_TYPES = frozenset({
     "xlm", "xlm-roberta", "xlm-roberta-xl", "xmod", "yoso",
 })  # fmt: skip
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+# Position ids of these architectures start after the padding id, as in fairseq: the position table holds fewer tokens.
+OFFSET_POSITIONS = frozenset({
+    "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+})  # fmt: skip
 
 
 def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The text model's part of a configuration that wraps several (Gemma 3 and its kin); else the whole."""
+    """The configuration of the text model, where the model has several parts (Gemma 3); otherwise all of it."""
     inner = config.get("text_config")
     return inner if isinstance(inner, Mapping) else config
 
 
 def objective(config: Mapping[str, Any]) -> str | None:
-    """The language-modelling objective of a `config.json`: masked, causal, or None for the encoder of a pair.
+    """The language-modelling objective of a `config.json`: masked, causal, or None for an encoder-decoder's encoder.
 
-    An encoder's architecture with `is_decoder: true` reads from left to right and is causal. None also where a
-    decoder's architecture has been taught to read both ways (`use_bidirectional_attention`).
+    An encoder architecture with `is_decoder: true` is causal. None also for a decoder architecture that was trained to
+    read in both directions (`use_bidirectional_attention`).
     """
     config = text_part(config)
     names = config.get("architectures") or ()
@@ -43,28 +48,21 @@ def objective(config: Mapping[str, Any]) -> str | None:
 
 
 def default_pooling(config: Mapping[str, Any]) -> str:
-    """The state that stands for a text where nothing else is asked for: the one that has read all of it.
+    """How a text is pooled unless the configuration says otherwise: by a token that has attended to all of it.
 
-    The first token of an encoder, the last of a decoder; the mean where no token was trained for it.
+    This is the first token of an encoder and the last of a decoder; without either, the mean.
     """
     return {MASKED: "cls", CAUSAL: "last", None: "mean"}[objective(config)]
 
 
 def layer_count(config: Mapping[str, Any]) -> int | None:
-    """Hidden layers, where the configuration says how many."""
+    """Number of hidden layers; None where the configuration does not say."""
     config = text_part(config)
     return next((int(config[key]) for key in LAYER_KEYS if config.get(key) is not None), None)
 
 
-# Position tables of these architectures begin after the padding id (fairseq's habit), so they hold fewer tokens.
-OFFSET_POSITIONS = frozenset({
-    "camembert", "data2vec-text", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm",
-    "xlm-roberta", "xlm-roberta-xl", "xmod",
-})  # fmt: skip
-
-
 def position_limit(config: Mapping[str, Any]) -> int | None:
-    """Tokens that a backbone's `config.json` lets it read; None where it sets no limit (XLM-R: 514 - 2 = 512)."""
+    """Longest sequence in tokens by a backbone's `config.json` (XLM-R: 514 - 2 = 512); None without a limit."""
     config = text_part(config)
     places = config.get("max_position_embeddings", config.get("n_positions"))
     if not places or places < 0:
@@ -75,5 +73,5 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
 
 
 def first_position(config: Mapping[str, Any]) -> int:
-    """The position that a backbone counts a text's first token by (XLM-R: the padding id + 1, so 2)."""
+    """Position id of a text's first token (XLM-R: the padding id + 1, so 2)."""
     return int(config.get("pad_token_id", 1)) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0

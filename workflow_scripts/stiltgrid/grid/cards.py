@@ -29,7 +29,7 @@ EMPTY: Mapping[str, Any] = {"about": "", "citation": "", "languages": (), "metri
 
 @dataclass(frozen=True)
 class TaskCard:
-    """One data set: how its rows become a family's examples, where they are, how they are scored."""
+    """One task: how its rows become examples of its family, where the rows are, and how it is scored."""
 
     name: str
     family: str
@@ -57,23 +57,23 @@ class TaskCard:
     versions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def source(self, kind: str) -> Mapping[str, Any] | None:
-        """The card's section for one kind of source: `hub`, `local` or `minilab`."""
+        """The card's section for a kind of source (`hub`, `local` or `minilab`); None where it has none."""
         section: Mapping[str, Any] | None = getattr(self, kind)
         return section
 
     @property
     def tuned(self) -> str | None:
-        """Name of the tuned model that scores this target; None where the checkpoint is read directly."""
+        """Name of the tuned model that scores this target; None where the intermediate checkpoint is scored."""
         return "+".join(self.train) or None
 
     def origins(self, split: str) -> tuple[str, ...]:
-        """Names of the cards whose source rows make up a split (mostly just this card)."""
+        """Names of the cards whose source rows make up a split; usually this card alone."""
         return tuple(self.rows.get(split, (self.name,)))
 
     def splits(self, kind: str) -> tuple[str, ...]:
-        """Our names of the splits that a kind of source has of this card itself.
+        """The splits (out of SPLITS) that this card's own rows have under a kind of source.
 
-        The mini-lab makes the splits of the real data set unless the card's `minilab` section lists others.
+        The mini-lab has the splits of the real data set unless the card's `minilab` section lists others.
         """
         section = self.source(kind)
         if kind == "minilab" and not (section and "splits" in section):
@@ -81,15 +81,15 @@ class TaskCard:
         return tuple(split for split in SPLITS if split in ((section or {}).get("splits") or ()))
 
     def scored_splits(self, kind: str) -> tuple[str, ...]:
-        """The splits that are scored when this card is a target: development and test rows of its own.
+        """The splits (dev and test) that are scored when this card is a target.
 
-        Rows borrowed from other cards count only without an adapter; with one they are training pairs.
+        Rows borrowed from other cards count only without an adapter; with an adapter they are training pairs.
         """
         own = {*self.splits(kind), *(() if self.adapter else self.rows)}
         return tuple(split for split in ("dev", "test") if split in own)
 
     def headline(self, kind: str) -> str:
-        """The split whose scores head the tables: the card's wish, or test, or dev where there is no test."""
+        """The split of the headline score: the card's `headline_split`, otherwise test if there is one, else dev."""
         return self.headline_split or ("test" if "test" in self.scored_splits(kind) else "dev")
 
 

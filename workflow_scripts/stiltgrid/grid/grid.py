@@ -1,4 +1,4 @@
-"""What a grid is made of beside its task cards: models, recipes, training settings, plans of studies. Pure."""
+"""The grid and its parts other than task cards: models, recipes, training settings, plans of studies."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,15 +7,8 @@ from typing import Any
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.params import QUIET
 
-STAGES = ("pretrain", "intermediate", "target")
-
-
 NONE = "none"
-
-
-MIXTURE = "mix_"  # rows of the studies that are named by what they mix: mix_v2000_mnli__qqp
-
-
+MIXTURE = "mix_"  # prefix of the studies' rows that are named after what they mix: mix_v2000_mnli__qqp
 BETWEEN = "__"
 
 
@@ -45,7 +38,7 @@ class TrainingSettings:
     freeze: str | None = field(default=None, metadata=QUIET)
 
     def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
-        """These settings with some keys replaced; unknown keys have been refused at the door."""
+        """These settings with some fields replaced."""
         return replace(self, **changes)
 
 
@@ -53,7 +46,7 @@ class TrainingSettings:
 class Model:
     """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from.
 
-    `pooling` None is what suits the model (`kinds.default_pooling`).
+    `pooling` None means `architectures.default_pooling`.
     """
 
     name: str
@@ -78,13 +71,13 @@ def model_view(model: Model, stage: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one row of the grid is made: the tasks of the intermediate stage and how they are mixed.
+    """How one row of the grid is trained: the tasks of the intermediate stage and how they are mixed.
 
-    `none` has no tasks. `sampling` is one of proportional (examples-proportional, with `cap` as in T5),
-    temperature (n ** (1 / temperature)) and uniform; with one task it changes nothing. `examples` is a number over
-    all tasks or one by task; where there are fewer, `upsample` True repeats some, False is an error and None takes
-    what there is. `languages` and `data` say by task which training rows are read (see `recipes.Variant`), `mlm` how
-    language modelling is interleaved. A step of a chain starts from the checkpoint of the row `after` and has the
+    `none` has no tasks. `sampling` is proportional (to the number of examples, up to `cap`, as in T5), temperature
+    (n ** (1 / temperature)) or uniform; it has no effect on a single task. `examples` is a total over all tasks or a
+    number for each task. Where fewer exist, `upsample` True repeats some, False is an error, and None uses those that
+    exist. `languages` and `data` select the training rows of each task (see `recipes.Variant`), and `mlm` describes
+    interleaved language modelling. A step of a chain starts from the checkpoint of the row `after` and uses the
     training settings of the row `base`.
     """
 
@@ -103,9 +96,9 @@ class Recipe:
 
 
 def mixture_name(tasks: Iterable[str], examples: int | None = None) -> str:
-    """Name of the row that mixes some tasks evenly, `examples` in all (None: all that they have).
+    """Name of the row that mixes tasks evenly, with `examples` in total (None: all that they have).
 
-    The name is the content: two studies that ask for the same mixture share its jobs, whatever their draws are called.
+    The name holds the content, so two studies with the same mixture share its jobs.
     """
     volume = "" if examples is None else f"v{examples}_"
     return f"{MIXTURE}{volume}{BETWEEN.join(sorted(tasks))}"
@@ -118,7 +111,7 @@ def mixture_pattern(tasks: Iterable[str]) -> str:
 
 
 def mixture(name: str) -> Recipe | None:
-    """The recipe that a mixture's name stands for; None for any other name."""
+    """The recipe of a mixture, from its name; None for any other name."""
     if not name.startswith(MIXTURE):
         return None
     volume, tasks = "", name.removeprefix(MIXTURE)
@@ -129,10 +122,10 @@ def mixture(name: str) -> Recipe | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells that a study reads: a rectangle of its own beside the grid's, sharing what both have.
+    """The cells that a study reads: models x intermediates x targets x seeds. It shares jobs with the grid.
 
-    `trained` are rows that the study needs trained but not scored, `recipes` and `models` are those that only it
-    has. `mixed` are tasks whose mixtures (`mixture_name`) it chooses once other rows have run.
+    `trained` are rows that the study needs trained but not scored; `recipes` and `own_models` exist in the study only.
+    `mixed` are tasks whose mixtures (`mixture_name`) the study selects after other rows have run.
     """
 
     models: tuple[str, ...]
@@ -147,7 +140,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How much of each evaluation split is scored; None scores all. `batch_tokens` is per forward pass."""
+    """How many examples of each evaluation split are scored (None: all), and the tokens of one forward pass."""
 
     examples: int | None = None
     batch_tokens: int = 16384
@@ -175,25 +168,25 @@ class Grid:
 
     @property
     def own_models(self) -> tuple[str, ...]:
-        """The models of the grid itself: not those that only a study has."""
+        """The models of the grid itself, without those that only a study has."""
         others = {name for plan in self.plans.values() for name in plan.own_models}
         return tuple(name for name in self.models if name not in others)
 
     @property
     def all_intermediates(self) -> tuple[str, ...]:
-        """Every row that can be asked for by name: the grid's, the studies', and those that chains go through."""
+        """Every row: the grid's, the studies', and the steps of their chains."""
         rows = (name for plan in self.plans.values() for name in (*plan.intermediates, *plan.trained))
         asked = dict.fromkeys((*self.intermediates, *rows))
         return tuple(dict.fromkeys((*asked, *(step for name in asked for step in self.chain(name)))))
 
     @property
     def all_targets(self) -> tuple[str, ...]:
-        """Every column that can be asked for: the grid's, then the studies'."""
+        """Every column: the grid's, then the studies'."""
         columns = (name for plan in self.plans.values() for name in plan.targets)
         return tuple(dict.fromkeys((*self.targets, *columns)))
 
     def view(self, study: str) -> "Grid":
-        """The rectangle of a study as a grid of its own."""
+        """The cells of a study as a grid of their own."""
         plan = self.plans[study]
         return replace(
             self,
@@ -205,7 +198,7 @@ class Grid:
         )
 
     def recipe(self, intermediate: str) -> Recipe:
-        """The recipe of a row: a named one, `none`, or a single task's."""
+        """The recipe of a row: a named recipe, `none`, a mixture or a single task."""
         if intermediate in self.recipes:
             return self.recipes[intermediate]
         if intermediate == NONE:
@@ -216,14 +209,14 @@ class Grid:
         return Recipe(intermediate, tasks=(intermediate,))
 
     def chain(self, intermediate: str) -> tuple[str, ...]:
-        """The rows whose checkpoints a row goes through, itself last."""
+        """The rows that a chain trains one after another, the row itself last."""
         steps = [intermediate]
         while (before := self.recipe(steps[0]).after) is not None:
             steps.insert(0, before)
         return tuple(steps)
 
     def training_for(self, stage: str, task: str) -> TrainingSettings:
-        """Settings of a task in a stage: defaults, then `all`, the stage, then the task (both ways)."""
+        """Settings of a task in a stage: `all`, then the stage, then the task's `all` and stage; later ones win."""
         own = self.training.get("tasks", {}).get(task, {})
         layers = (self.training.get("all", {}), self.training.get(stage, {}), own.get("all", {}), own.get(stage, {}))
         settings = TrainingSettings()
@@ -232,29 +225,29 @@ class Grid:
         return settings
 
     def evaluation_for(self, target: str) -> Evaluation:
-        """Evaluation settings of a target: the common keys, then the target's own under `tasks`."""
+        """Evaluation settings of a target: its own under `tasks` override the common ones."""
         common = {key: value for key, value in self.evaluation.items() if key != "tasks"}
         return Evaluation(**{**common, **self.evaluation.get("tasks", {}).get(target, {})})
 
     def languages(self, task: str) -> tuple[str, ...]:
-        """Languages that a task is scored in under this grid's source."""
+        """Languages that a task is scored in."""
         return self.cards[task].languages
 
     def eval_splits(self, target: str) -> tuple[str, ...]:
-        """Splits that are scored of a target."""
+        """The splits of a target that are scored."""
         return self.cards[target].scored_splits(self.source)
 
     def headline_split(self, target: str) -> str:
-        """The split of a target whose scores head the tables."""
+        """The split of a target's headline score."""
         return self.cards[target].headline(self.source)
 
     def origin_cards(self, task: str) -> dict[str, TaskCard]:
-        """The cards whose rows a task borrows, by name; what `prepare` needs beside the task's own."""
+        """The other cards whose rows a task uses, by name."""
         names = sorted({name for origins in self.cards[task].rows.values() for name in origins} - {task})
         return {name: self.cards[name] for name in names}
 
     def trained_tasks(self) -> tuple[str, ...]:
-        """Every task whose training rows some stage of this grid reads, sorted."""
+        """Every task that some stage of this grid trains on, sorted."""
         rows = {task for name in self.all_intermediates for task in self.recipe(name).tasks}
         columns = {task for name in self.all_targets for task in self.cards[name].train}
         return tuple(sorted(rows | columns))

@@ -1,4 +1,4 @@
-"""What tables and plots must know of a grid beside its scores: order, headline numbers, honest labels. Pure."""
+"""What tables and plots need to know of a grid besides its scores: the order of rows and columns, headline metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ ENGLISH = "en"
 
 @dataclass(frozen=True)
 class Column:
-    """A target: which metric and split make its headline score, averaged over which languages.
+    """A target with the metric, split and languages of its headline score.
 
-    `english` is the code of the language of training among them; None where the target has no English part.
+    `english` is the code of English, the language of training; None where the target is not scored in English.
     """
 
     target: str
@@ -31,7 +31,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """The cells that a grid should have, in the order in which a reader expects them."""
+    """The cells that a grid should have, in the order of the configuration."""
 
     models: tuple[str, ...]
     intermediates: tuple[str, ...]
@@ -41,20 +41,20 @@ class Layout:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The intermediates whose gain can be shown: all but `none`."""
+        """The intermediates that have gains: all except `none`."""
         return tuple(name for name in self.intermediates if name != NONE)
 
     def column(self, target: str) -> Column:
         """The column of a target."""
         return next(column for column in self.columns if column.target == target)
 
-    def part(self, target: str) -> "Layout":
-        """The same layout with one column only: what a plot of one target depends on."""
+    def only(self, target: str) -> "Layout":
+        """The same layout with one column: the part that a plot of one target depends on."""
         return Layout(self.models, self.intermediates, (self.column(target),), self.seeds, self.synthetic)
 
 
 def grid_layout(grid: Grid, headline_split: Callable[[TaskCard], str]) -> Layout:
-    """The layout of a grid; `headline_split` says which split of a card is reported under its source."""
+    """The layout of a grid; `headline_split` returns the split of a card's headline score."""
     columns = tuple(_column(grid.cards[name], grid.source, headline_split(grid.cards[name])) for name in grid.targets)
     synthetic = grid.source == "minilab"
     return Layout(grid.own_models, tuple(grid.intermediates), columns, tuple(grid.seeds), synthetic)
@@ -67,7 +67,7 @@ def _column(card: TaskCard, source: str, split: str) -> Column:
 
 
 def layout_from_params(params: Mapping[str, Any]) -> Layout:
-    """The inverse of `cards.as_params(layout)`."""
+    """The inverse of `params.as_params(layout)`."""
     columns = tuple(Column(**{**column, "languages": tuple(column["languages"])}) for column in params["columns"])
     return Layout(
         models=tuple(params["models"]),

@@ -1,17 +1,17 @@
-"""Data classes as plain containers, for Snakemake's params, and back."""
+"""Conversion of data classes to plain containers for Snakemake's params, and back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-# Of a field that came later: left out of params at its default, so that it reruns no job that does not use it.
+# For a field that was added later: it is left out of params at its default, so that no job that does not use it reruns.
 QUIET: Mapping[str, bool] = {"quiet": True}
 
 
 def as_params(value: Any) -> Any:
-    """A data class or mapping as plain sorted containers: stable text for Snakemake's params trigger.
+    """A data class or mapping as plain sorted containers, whose text is stable for Snakemake's params trigger.
 
-    Fields marked QUIET are left out where they are at their default.
+    Fields marked QUIET are left out at their default.
     """
     if hasattr(value, "__dataclass_fields__"):
         silent = [item.name for item in fields(value) if "quiet" in item.metadata]
@@ -25,7 +25,7 @@ def as_params(value: Any) -> Any:
 
 
 def from_params(kind: type, params: Mapping[str, Any]) -> Any:
-    """The inverse of `as_params` for the flat data classes of this module (lists become tuples)."""
+    """The inverse of `as_params` for flat data classes; lists become tuples and unknown keys are ignored."""
     known = {item.name for item in fields(kind)}
     return kind(**{key: _frozen(value) for key, value in params.items() if key in known})
 

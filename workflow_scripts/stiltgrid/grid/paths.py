@@ -1,6 +1,6 @@
-"""How the grid's jobs hang together: where each file is, what a job reads, which code it runs. Pure.
+"""Paths of results, patterns for wildcards, and lengths of sequences.
 
-The rules call these functions while the workflow is parsed and once a job, so nothing here is heavy.
+The rules call these functions while the workflow is parsed and again for every job, so they must be fast.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from stiltgrid.grid.grid import NONE, Grid, Model, mixture_pattern
 RESULTS = "results"
 CHECKPOINT = ("config.json", "model.safetensors")
 TRAINED = (*CHECKPOINT, "training.json", "log.jsonl")
-TEXT_LENGTH, TEXT_BATCH = 128, 32  # tokens of a row of raw text beside tasks, rows of a step
+TEXT_LENGTH, TEXT_BATCH = 128, 32  # of interleaved language modelling: tokens of a row, rows of a step
 NEVER = "(?!)"  # a pattern that nothing matches
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One job of the grid's scoring."""
+    """One cell of the grid, which one job scores in all languages."""
 
     model: str
     intermediate: str
@@ -44,19 +44,19 @@ def cells(grid: Grid) -> list[Cell]:
 
 
 def backbone_folder(model: str) -> str:
-    """Where the weights of an untouched backbone are."""
+    """The folder of a backbone's original weights."""
     return f"{RESULTS}/models/{model}/backbone"
 
 
 def intermediate_folder(model: str, intermediate: str, seed: int | str) -> str:
-    """The checkpoint of a row: the backbone itself for `none`, which has no job."""
+    """The folder of a row's checkpoint; for `none`, which trains nothing, that of the backbone."""
     if intermediate == NONE:
         return backbone_folder(model)
     return f"{RESULTS}/intermediate/{model}/{intermediate}/seed{seed}"
 
 
 def scored_folder(grid: Grid, model: str, intermediate: str, target: str, seed: int | str) -> str:
-    """The checkpoint that a target is scored from: its tuned model, or the row's where it has no training."""
+    """The folder of the checkpoint that a target is scored with: the tuned model, or the row's if it has none."""
     tuned = grid.cards[target].tuned
     if tuned is None:
         return intermediate_folder(model, intermediate, seed)
@@ -69,26 +69,26 @@ def checkpoint(folder: str) -> list[str]:
 
 
 def pattern(names: Iterable[str]) -> str:
-    """A wildcard constraint that matches just these names."""
+    """A wildcard constraint that matches exactly these names."""
     return "|".join(sorted(name.replace("+", r"\+").replace(".", r"\.") for name in names)) or NEVER
 
 
 def trained_rows(grid: Grid, untrained: bool = False) -> str:
-    """A wildcard constraint for the rows that have an intermediate stage, the studies' among them; or for all rows."""
+    """A wildcard constraint for all rows with an intermediate stage; with `untrained`, also for `none`."""
     names = [name for name in grid.all_intermediates if untrained or name != NONE]
     mixed = sorted({task for plan in grid.plans.values() for task in plan.mixed})
     return "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
 
 
 def tuned_names(grid: Grid) -> list[str]:
-    """Names of the tuned models of each row, each once."""
+    """Names of the tuned models of a row, sorted."""
     return sorted({tuned for name in grid.all_targets if (tuned := grid.cards[name].tuned)})
 
 
 def sequence_length(grid: Grid, model: Model, task: str) -> int:
-    """Tokens that examples of a task are cut at: the configuration's, else the card's, at most the model's.
+    """Longest sequence of a task in tokens: the configuration's, otherwise the card's, at most the model's limit.
 
-    The limit of a fetched model is known only when it is here: encoding lowers the length to it then.
+    The limit of a downloaded model is unknown here; encoding applies it.
     """
     asked = (grid.training_for(stage, task).max_length for stage in ("intermediate", "target"))
     length = max((number for number in asked if number), default=grid.cards[task].max_length)
@@ -98,7 +98,7 @@ def sequence_length(grid: Grid, model: Model, task: str) -> int:
 
 
 def text_length(model: Model, mlm: Mapping[str, Any]) -> int:
-    """Tokens of a row of raw text: what the recipe says, at most the model's, where that is known yet."""
+    """Tokens of a row of raw text: the recipe's, at most the model's limit where that is known already."""
     length: int = mlm.get("sequence_length", TEXT_LENGTH)
     if model.pretrain is None:
         return length

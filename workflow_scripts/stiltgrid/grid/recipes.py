@@ -1,7 +1,6 @@
-"""Rows of the grid as the configuration spells them, made plain: templates, likeness, chains, variants of data. Pure.
+"""What a row of the grid trains on: variants of a task's training rows, raw text, settings, numbers of examples.
 
-What comes out are recipes that say everything themselves: tasks, mixing, languages by task, and for a step of a chain
-the row whose checkpoint it starts from.
+The recipes of the configuration are expanded in `config.recipe_expansion`.
 """
 
 import hashlib
@@ -13,19 +12,19 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Grid, Recipe, TrainingSettings
 
 ORIGINAL = "original"
-THEN = ".then."  # between the steps of a chain that has no name of its own; no row's name has a dot
-PLACE = "{row}"
+THEN = ".then."  # joins the steps of a chain without a name of its own; names in the configuration have no dot
+PLACE = "{row}"  # in the name of a recipe template: stands for the name of a row
 TEXT = "raw"
-CODES_IN_NAME = 12
-# Settings of a recipe's own that hold for each of its tasks, where it has them; the others are the whole stage's.
+CODES_IN_NAME = 12  # more languages than this are written as a number and a digest
+# Settings that a recipe may set for each of its tasks. The other settings belong to the stage as a whole.
 OF_TASKS = ("learning_rate", "batch_size", "epochs", "dev_examples", "micro_batch_tokens", "max_grad_norm")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A task's training rows in some languages and of one version; the plain task where both are as the card has them.
+    """A task's training rows in some languages and of one version; no languages stand for the card's own rows.
 
-    A language that the version does not have (English, mostly) is read from the original.
+    A language that the version lacks (usually English) is read from the original.
     """
 
     task: str
@@ -34,12 +33,12 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What folders of prepared and encoded rows are called: `mnli`, `mnli+translate_train+de-ru`."""
+        """Name of the folders of prepared and encoded rows: `mnli`, `mnli+translate_train+de-ru`."""
         return "+".join([self.task, self.version, codes(self.languages)]) if self.languages else self.task
 
 
 def codes(languages: Sequence[str]) -> str:
-    """Language codes as a part of a file's name; many of them as a number and a digest."""
+    """Language codes for a file's name; a number and a digest where there are many."""
     if len(languages) <= CODES_IN_NAME:
         return "-".join(languages)
     return f"{len(languages)}-{hashlib.sha256('-'.join(languages).encode()).hexdigest()[:8]}"
@@ -50,20 +49,20 @@ def variant_of(grid: Grid, row: str, task: str) -> Variant:
     recipe = grid.recipe(row)
     languages = tuple((recipe.languages or {}).get(task, ()))
     version = (recipe.data or {}).get(task, ORIGINAL)
-    # The mini-lab renders every task in every language itself: its versions are one.
+    # The mini-lab renders every task in every language itself, so it has one version only.
     version = ORIGINAL if grid.source == "minilab" else version
     return variant(grid.cards[task], languages, version)
 
 
 def variant(card: TaskCard, languages: tuple[str, ...], version: str) -> Variant:
-    """Languages of a version of a card's training rows; what the card has anyway is the plain task."""
+    """The variant of a card for some languages and a version; the plain task where these are the card's own."""
     if not languages or (version == ORIGINAL and languages == tuple(card.train_languages)):
         return Variant(card.name)
     return Variant(card.name, tuple(sorted(languages)), version)
 
 
 def variants(grid: Grid) -> dict[str, Variant]:
-    """Every variant that rows of the grid train on beside the plain tasks, by name."""
+    """Every variant that rows of the grid train on, by name, without the plain tasks."""
     found = {}
     for row in grid.all_intermediates:
         for task in grid.recipe(row).tasks:
@@ -73,7 +72,7 @@ def variants(grid: Grid) -> dict[str, Variant]:
 
 
 def native_languages(card: TaskCard, kind: str) -> tuple[str, ...] | None:
-    """Languages in which a card has training rows of its own; None where only the files tell."""
+    """Languages in which a card has original training rows; None where the files decide."""
     if kind == "minilab":
         return tuple(card.languages)
     section = card.versions.get(ORIGINAL)
@@ -83,7 +82,7 @@ def native_languages(card: TaskCard, kind: str) -> tuple[str, ...] | None:
 
 
 def version_languages(card: TaskCard, version: str) -> tuple[str, ...] | None:
-    """Languages of a version that is not the original; () where the card has no such version, None where files tell."""
+    """Languages of a version other than the original; () without such a version, None where the files decide."""
     section = card.versions.get(version)
     if section is None:
         return ()
@@ -91,7 +90,7 @@ def version_languages(card: TaskCard, version: str) -> tuple[str, ...] | None:
 
 
 def of_version(card: TaskCard, version: str) -> TaskCard:
-    """The card with its rows where a version's are."""
+    """The card with the location and languages of one version of its rows."""
     section = card.versions.get(version)
     if version == ORIGINAL or section is None:
         return card
@@ -103,7 +102,7 @@ def of_version(card: TaskCard, version: str) -> TaskCard:
 
 
 def by_version(card: TaskCard, item: Variant, kind: str) -> dict[str, tuple[str, ...]]:
-    """The languages of a variant by the version that they are read from."""
+    """Version -> the languages of a variant that are read from it."""
     if item.version == ORIGINAL or kind == "minilab":
         return {ORIGINAL: item.languages}
     has = version_languages(card, item.version)
@@ -114,13 +113,13 @@ def by_version(card: TaskCard, item: Variant, kind: str) -> dict[str, tuple[str,
 
 
 def text_name(mlm: Mapping[str, Any]) -> str:
-    """What the raw text of a recipe is called; rows with the same text share it."""
+    """Name of a recipe's raw text; rows with the same text share its files."""
     limit = f"+{mlm['characters']}" if mlm.get("characters") else ""
     return f"{TEXT}+{codes(sorted(mlm['languages']))}{limit}"
 
 
 def texts(grid: Grid) -> dict[str, Mapping[str, Any]]:
-    """The raw texts that rows of the grid learn from, by name."""
+    """The raw texts of the grid's rows, by name."""
     found = {}
     for row in grid.all_intermediates:
         if (mlm := grid.recipe(row).mlm) is not None:
@@ -129,7 +128,7 @@ def texts(grid: Grid) -> dict[str, Mapping[str, Any]]:
 
 
 def row_layers(grid: Grid, row: str) -> dict[str, Any]:
-    """Settings that the configuration gives a row of its own (for a step of a chain, its base's, then its own)."""
+    """Settings that the configuration gives to a row by its name; a step of a chain has its base's, then its own."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys((grid.recipe(row).base or row, row)):
         if name not in grid.cards:
@@ -139,7 +138,7 @@ def row_layers(grid: Grid, row: str) -> dict[str, Any]:
 
 
 def row_settings(grid: Grid, row: str) -> TrainingSettings:
-    """Settings of a row's stage: of its only task or of the intermediate stage, then the row's own."""
+    """Settings of a row's stage: those of the intermediate stage, of its task if it has one only, then its own."""
     tasks = grid.recipe(row).tasks
     below = tasks[0] if len(tasks) == 1 else ""
     return grid.training_for("intermediate", below).override(row_layers(grid, row))
@@ -155,7 +154,7 @@ def task_settings(grid: Grid, row: str, task: str) -> TrainingSettings:
 
 
 def budget_problems(recipe: Recipe, counts: Mapping[str, int]) -> list[str]:
-    """More examples than exist, by the counts that are known; none where the recipe repeats examples."""
+    """Sentences for requests of more examples than exist, by the known counts; none where examples may repeat."""
     if recipe.examples is None or recipe.upsample is not False:
         return []
     asked: dict[str, tuple[int, int]] = {}
@@ -169,6 +168,3 @@ def budget_problems(recipe: Recipe, counts: Mapping[str, int]) -> list[str]:
         for what, (number, count) in asked.items()
         if number > count
     ]
-
-
-# ---- from the configuration ------------------------------------------------------------------------------------

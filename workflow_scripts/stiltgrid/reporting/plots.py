@@ -130,7 +130,7 @@ def missing_note(transfer: Transfer) -> str:
 
 def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: str, paths: Paths) -> None:
     """Languages by intermediates for one target: the score of `none`, then gains over it; a panel a model."""
-    transfer = read_transfer(scores_path, layout.part(target))
+    transfer = read_transfer(scores_path, layout.only(target))
     column = layout.column(target)
     names = [*([column.english] if column.english else []), *sorted(column.others)]
     cells = {(cell.model, cell.intermediate): cell for cell in transfer}

@@ -1,4 +1,4 @@
-"""Small tools without knowledge of tasks, models or grids: errors, files, logs, seeds, provenance, strict YAML.
+"""General helpers: errors, atomic files, logs, seeds, provenance, strict YAML.
 
-Nothing here imports another package of `stiltgrid`. What knows about a card, a grid or a model belongs elsewhere.
+Nothing here imports another package of `stiltgrid`. Code that knows about cards, grids or models belongs elsewhere.
 """

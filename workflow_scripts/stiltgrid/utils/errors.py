@@ -1,15 +1,15 @@
-"""Errors a user can act on: each names the place, what was expected, what was found, what is near."""
+"""Errors that a user can act on. Each names the place, what was expected, what was found and the nearest valid name."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class StiltgridError(Exception):
-    """Base of every error that is the user's to mend; scripts print it without a traceback."""
+    """Base of all errors that the user can fix; scripts print them without a traceback."""
 
 
 class ConfigError(StiltgridError):
-    """Everything that is wrong with config, cards or recipes, found in one pass."""
+    """All problems of the configuration, the cards and the recipes, found in one pass."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -19,7 +19,7 @@ class ConfigError(StiltgridError):
 
 
 class RowError(StiltgridError):
-    """A row of a data set that its card does not describe."""
+    """A row of a data set that does not have the form its card describes."""
 
     def __init__(self, place: str, problem: str) -> None:
         self.place = place
@@ -28,11 +28,11 @@ class RowError(StiltgridError):
 
 
 class SourceError(StiltgridError):
-    """A data set, file or model that cannot be had where the configuration says it is."""
+    """A data set, file or model that is not where the configuration says it is, or cannot be read."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """The sentence that helps after an unknown name: the closest valid one, or all when few."""
+    """The hint after an unknown name: the closest valid one, or all of them where they are few."""
     options = sorted({str(option) for option in valid})
     close = difflib.get_close_matches(str(name), options, n=1, cutoff=0.6)
     if close:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write under a temporary name, rename at the end."""
+"""Atomic writes: files are written under a temporary name and renamed at the end."""
 
 import contextlib
 import errno
@@ -15,18 +15,21 @@ from stiltgrid.utils.errors import StiltgridError
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary sibling of `path` (file or folder) that takes its place only when the block succeeds."""
+    """Yield a temporary path beside `path` (a file or folder); it replaces `path` if the block succeeds.
+
+    Raises StiltgridError, with the free space, where the file system is full.
+    """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        _open_as_usual(temporary)
+        _apply_umask(temporary)
         if temporary.is_dir() and final.is_dir():
             shutil.rmtree(final)
         temporary.replace(final)
     except Exception as error:
-        if _says_full(error):
+        if _is_disk_full(error):
             free = shutil.disk_usage(final.parent).free / 1e9
             raise StiltgridError(
                 f"{final}: no room to write it ({error}); {free:.2f} GB are free there. Nothing half-written is kept: "
@@ -40,8 +43,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _open_as_usual(path: Path) -> None:
-    """Give a file, or a folder's files, the rights that the process's umask allows; safetensors writes 600."""
+def _apply_umask(path: Path) -> None:
+    """Set the permissions of a file, or of a folder's files, by the process's umask; safetensors writes mode 600."""
     umask = os.umask(0o077)
     os.umask(umask)
     for file in [path, *path.rglob("*")]:
@@ -49,8 +52,8 @@ def _open_as_usual(path: Path) -> None:
             file.chmod(stat.S_IMODE(file.stat().st_mode) | (0o666 & ~umask))
 
 
-def _says_full(error: Exception) -> bool:
-    """A full disk, a quota or a limit on file sizes; safetensors and Arrow tell them in words of their own."""
+def _is_disk_full(error: Exception) -> bool:
+    """Whether an error means a full disk, a quota or a file size limit; safetensors and Arrow only say so in text."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return getattr(error, "errno", None) in numbers or any(f"os error {number})" in str(error) for number in numbers)
 

@@ -1,4 +1,4 @@
-"""One way to log: a line a stage on the terminal, everything with times in the rule's log file."""
+"""Logging of jobs: short lines on the terminal, and everything with times in the rule's log file."""
 
 import logging
 import os
@@ -6,8 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
-ACCOUNT = "stiltgrid.account"  # what jobs took: for the log file alone
-QUIET = (
+ACCOUNT = "stiltgrid.account"  # time and memory of jobs; written to the log file only
+QUIET_LOGGERS = (
     "transformers",
     "datasets",
     "huggingface_hub",
@@ -23,14 +23,17 @@ QUIET = (
 def configure(
     path: str | os.PathLike[str] | None, label: str, level: int = logging.INFO, truncate: bool = True
 ) -> None:
-    """Send records to `path` (truncated first) and, headed by `label`, to stderr; warnings go to the file alone."""
+    """Log to the file `path` and, with `label` before each line, to stderr; warnings go to the file only.
+
+    The file is emptied first unless `truncate` is False.
+    """
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
         if isinstance(handler, logging.FileHandler):
             handler.close()
     root.setLevel(level)
-    for name in QUIET:
+    for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter(f"{label}: %(message)s"))
@@ -40,7 +43,7 @@ def configure(
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if truncate:
             Path(path).write_bytes(b"")
-        file = logging.FileHandler(path, mode="a", encoding="utf-8")  # several processes may write to it
+        file = logging.FileHandler(path, mode="a", encoding="utf-8")  # appends: several processes may share it
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file)
     warnings.simplefilter("default")

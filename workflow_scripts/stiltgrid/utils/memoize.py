@@ -1,4 +1,4 @@
-"""What thousands of jobs ask alike is answered once: memories for the rules' functions. Imported at parse: light."""
+"""Memoization for functions that rules call for each of thousands of jobs. Imported at parse time, so kept light."""
 
 import functools
 from collections.abc import Callable
@@ -9,20 +9,20 @@ T = TypeVar("T")
 
 
 def memoize(function: Callable[P, T]) -> Callable[P, T]:
-    """A function of names, or of lists of names, that is computed once for each.
+    """Cache a function of names or lists of names by its arguments.
 
-    The answer is shared: its callers must not change it.
+    Unlike functools.cache it accepts lists. Callers share the result and must not change it.
     """
-    found: dict[Any, T] = {}
+    results: dict[Any, T] = {}
 
     @functools.wraps(function)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+    def cached(*args: P.args, **kwargs: P.kwargs) -> T:
         key = (*map(_hashable, args), *((name, _hashable(value)) for name, value in sorted(kwargs.items())))
-        if key not in found:
-            found[key] = function(*args, **kwargs)
-        return found[key]
+        if key not in results:
+            results[key] = function(*args, **kwargs)
+        return results[key]
 
-    return ask
+    return cached
 
 
 def _hashable(value: Any) -> Any:

@@ -9,14 +9,14 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 def die_with(parent: int) -> None:
-    """Ask the kernel to end this process with its parent, even if that is killed outright."""
+    """Ask the kernel to kill this process when its parent dies, even by SIGKILL. Linux only."""
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before the kernel was asked
+    if os.getppid() != parent:  # the parent died before the request
         os._exit(1)
 
 
 def process_count(environment: Mapping[str, str] = os.environ) -> int:
-    """How many processes this job has, as their starter has told them."""
+    """Number of processes of this job, from the variables that the launcher sets."""
     return int(environment.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in environment else 1

@@ -1,4 +1,4 @@
-"""Where a number came from: package versions and the device. Cheap; reads metadata, imports nothing heavy."""
+"""Provenance of results: package versions and the device. Reads metadata only and imports nothing heavy."""
 
 import platform
 import sys
@@ -9,7 +9,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "numpy
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on; missing ones are left out."""
+    """Versions of Python and of the packages that results depend on; packages that are not installed are left out."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -20,7 +20,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_device() -> dict[str, Any]:
-    """Name of the accelerator, if torch is loaded and sees one, else of the processor's kind."""
+    """Name of the GPU, if torch is imported and finds one, otherwise 'cpu'; and the machine's architecture."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return {"device": torch.cuda.get_device_name(), "machine": platform.machine()}

@@ -1,4 +1,4 @@
-"""YAML read strictly: what its rules turn silently into something else is refused, with line and a cure."""
+"""Strict YAML: values that YAML silently reads as something else are reported with their line and how to write them."""
 
 import re
 from collections.abc import Hashable
@@ -22,12 +22,12 @@ def number_written_as_text(value: Any) -> str | None:
 
 
 def text_trap(value: str) -> str:
-    """The sentence for a number without a dot."""
+    """The error for a number that YAML reads as text because it has no dot."""
     return f"{value} is read as text, not as a number; write {number_written_as_text(value)}"
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Collects problems instead of stopping at the first."""
+    """A YAML loader that collects problems instead of stopping at the first."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -46,12 +46,12 @@ class _Loader(_Base):  # type: ignore[misc]
 
 
 def _boolean(loader: _Loader, node: Any) -> Any:
-    """`no` is Norwegian to us and False to YAML 1.1: only true and false may stand unquoted."""
+    """YAML 1.1 reads `no`, Norwegian, as False: only true and false may be written without quotes."""
     value = loader.construct_yaml_bool(node)
     if node.value.lower() in _PLAIN_BOOLEANS:
         return value
-    cure = f'write "{node.value}" for the word or {str(value).lower()} for the truth value'
-    loader.problems.append((node.start_mark.line + 1, f"{node.value} is read as {value}; {cure}"))
+    hint = f'write "{node.value}" for the word or {str(value).lower()} for the truth value'
+    loader.problems.append((node.start_mark.line + 1, f"{node.value} is read as {value}; {hint}"))
     return node.value
 
 
@@ -68,8 +68,8 @@ _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 def read_yaml(path: str | Path, shown: str | None = None) -> Any:
     """The content of a YAML file.
 
-    Raises ConfigError with all of: keys given twice, `1e-5` (text to YAML), unquoted `no` or `yes`, keys that are
-    not text; or with the one place where the file is no YAML. `shown` is the name that messages carry.
+    Raises ConfigError with every duplicate key, `1e-5` (which YAML reads as text), unquoted `no` or `yes`, and key that
+    is not text; or with the first syntax error. `shown` is the file's name in messages.
     """
     content, problems = scan_yaml(path, shown)
     if problems:
@@ -78,7 +78,7 @@ def read_yaml(path: str | Path, shown: str | None = None) -> Any:
 
 
 def scan_yaml(path: str | Path, shown: str | None = None) -> tuple[Any, list[str]]:
-    """Like `read_yaml`, with the problems beside the content instead of raised."""
+    """Like `read_yaml`, but returns the problems beside the content instead of raising them."""
     shown = shown or str(path)
     try:
         with Path(path).open(encoding="utf-8") as stream:

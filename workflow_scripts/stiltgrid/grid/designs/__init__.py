@@ -1,6 +1,6 @@
-"""What each study asks of the grid, one module a study, named as its section under `studies:` in the configuration.
+"""The design of each study: which cells of the grid it needs. One module for each section of `studies:`.
 
-A module holds `DESIGN`. It is read while the workflow is parsed: nothing heavy is imported, no file is opened.
+A module defines `DESIGN`. It is imported while Snakemake parses, so it imports nothing heavy and opens no file.
 """
 
 import importlib
@@ -15,11 +15,11 @@ NAMES = ("similarity", "architecture", "diversity", "how_many", "retrieval")
 
 @dataclass(frozen=True)
 class Design:
-    """A study at the door.
+    """The checks and the plan of a study.
 
-    `problems` gets the study's section (which its schema has passed), the grid and the names of all tasks, and yields
-    sentences that begin with the key at fault, such as `targets: no such task 'xnly', did you mean 'xnli'?`.
-    `plan` is only called without problems; it gets the section and the grid.
+    `problems` takes the study's section (valid by its schema), the grid and the names of all tasks. It yields sentences
+    that begin with the wrong key, such as `targets: no such task 'xnly', did you mean 'xnli'?`.
+    `plan` takes the section and the grid, and is called only if there are no problems.
     """
 
     problems: Callable[[Mapping[str, Any], Grid, Sequence[str]], Iterator[str]]

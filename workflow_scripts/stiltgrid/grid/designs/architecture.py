@@ -1,4 +1,4 @@
-"""Study 2, architecture: the same grid on two models or more, some of which only this study may have."""
+"""Study 2, architecture: the same grid on two models or more, some of which may belong to this study only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -20,12 +20,12 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def own_models(section: Mapping[str, Any]) -> dict[str, Model]:
-    """The models that the study brings along."""
+    """The models that belong to this study only."""
     return {name: Model(name=name, **model) for name, model in section.get("own_models", {}).items()}
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """Rows, `none` among them, on the targets, for every model."""
+    """`none` and the rows, on the targets, for every model."""
     asked = chosen(section, "intermediates", grid.intermediates)
     own = {name: model for name, model in own_models(section).items() if name not in grid.models}
     return Plan(

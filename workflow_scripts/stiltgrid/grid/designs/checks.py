@@ -1,4 +1,4 @@
-"""What the designs of several studies ask of their sections: names that exist, lists that the grid fills in."""
+"""Checks that several studies share, and lists that default to the grid's."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def unknown(key: str, wanted: Iterable[str], valid: Iterable[str], noun: str) ->
 
 
 def target_problems(targets: Iterable[str], grid: Grid, names: Sequence[str]) -> Iterator[str]:
-    """Targets of a study that are no tasks, or that no head can score."""
+    """Targets of a study that are not tasks, or that no head can score."""
     targets = list(targets)
     yield from unknown("targets", targets, names, "task")
     for name in targets:
@@ -31,12 +31,12 @@ def row_problems(key: str, rows: Iterable[str], grid: Grid, names: Sequence[str]
 
 
 def chosen(section: Mapping[str, Any], key: str, default: Iterable[Any]) -> tuple[Any, ...]:
-    """A list of a study's section, or what the grid has where the section is silent."""
+    """A list of a study's section, or the grid's where the section has none."""
     return tuple(section.get(key) or default)
 
 
-def few_problems(section: Mapping[str, Any], grid: Grid) -> Iterator[str]:
-    """One seed, which shows no variance of training, and one target, which stands for no other."""
+def sample_problems(section: Mapping[str, Any], grid: Grid) -> Iterator[str]:
+    """A single seed, which shows no variance of training, and a single target, which does not generalise."""
     for key, have, why in (
         ("seeds", grid.seeds, "one shows no variance of training"),
         ("targets", grid.targets, "what one shows holds for that one"),

@@ -1,11 +1,11 @@
-"""Study 3, diversity against volume: sets of d tasks times v examples in all, several random sets of each size."""
+"""Study 3, diversity against volume: random sets of d tasks with v examples in total."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stiltgrid.grid.designs import Design
-from stiltgrid.grid.designs.checks import chosen, few_problems, target_problems, unknown
+from stiltgrid.grid.designs.checks import chosen, sample_problems, target_problems, unknown
 from stiltgrid.grid.designs.draws import draw_sets
 from stiltgrid.grid.grid import Grid, Plan, mixture_name
 
@@ -13,16 +13,16 @@ DRAWS = 4
 
 
 def task_sets(section: Mapping[str, Any]) -> dict[int, list[tuple[str, ...]]]:
-    """Tasks in a set -> its random sets, all different, the same for every volume.
+    """Size of a set -> the random sets of that size, all different and the same for every volume.
 
-    Where there are fewer sets of a size than `draws`, all of them are taken.
+    Where fewer sets of a size exist than `draws`, all of them are used.
     """
     draws, seed = section.get("draws", DRAWS), section.get("draw_seed", 0)
     return {count: draw_sets(section["tasks"], count, draws, seed) for count in sorted(section["counts"])}
 
 
 def rows(section: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every row of the design: its name (`intermediate`), `set`, `tasks` in it (d) and `examples` asked for (v)."""
+    """Every row of the design: its name (`intermediate`), its `set`, number of `tasks` (d) and of `examples` (v)."""
     return [
         {
             "intermediate": mixture_name(names, examples),
@@ -41,7 +41,7 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     yield from unknown("tasks", section["tasks"], names, "task")
     yield from unknown("models", section.get("models", ()), grid.models, "model")
     yield from target_problems(section.get("targets", ()), grid, names)
-    yield from few_problems(section, grid)
+    yield from sample_problems(section, grid)
     pool = len(section["tasks"])
     for count in section["counts"]:
         if count > pool:
@@ -55,7 +55,7 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """The study's rectangle: every set at every volume."""
+    """Every set with every volume."""
     return Plan(
         models=chosen(section, "models", grid.models),
         intermediates=tuple(row["intermediate"] for row in rows(section)),

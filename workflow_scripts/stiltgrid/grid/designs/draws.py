@@ -1,4 +1,4 @@
-"""Random task sets, the same on every machine and Python version: names of jobs follow from them."""
+"""Random sets and orders of tasks, the same on every machine and Python version, since they name jobs."""
 
 import hashlib
 import math
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 def draw_sets(pool: Sequence[str], count: int, draws: int, seed: int) -> list[tuple[str, ...]]:
     """`draws` different random sets of `count` names out of `pool`, each sorted; all sets where there are fewer.
 
-    The order of `pool` does not matter, and more draws keep the first ones. Only `random.random` is used, the one
-    generator that Python promises not to change.
+    The order of `pool` does not matter, and a larger `draws` extends a smaller one. Only `random.random` is used,
+    because Python guarantees its sequence across versions.
     """
     names = sorted(pool)
     digest = hashlib.sha256(f"{seed}/{count}".encode()).digest()

@@ -1,7 +1,7 @@
 """Study 4, how many tasks: the best k of the ranked tasks against the first k of random orders.
 
-The ranking is known only when each task has been trained alone, so the rows of the best tasks are not part of the plan:
-a checkpoint of the workflow asks for them by their content's name once the ranking is there.
+The ranking is known only after each task has been trained alone, so the rows of the best tasks are not in the plan:
+a Snakemake checkpoint adds them when the ranking has been computed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.designs import Design
-from stiltgrid.grid.designs.checks import chosen, few_problems, target_problems, unknown
+from stiltgrid.grid.designs.checks import chosen, sample_problems, target_problems, unknown
 from stiltgrid.grid.designs.draws import draw_orders
 from stiltgrid.grid.grid import Grid, Plan, mixture_name
 
 DRAWS = 3
-GUESSED = ("sequence", "choice")  # families in which one of a few answers is right
+GUESSED = ("sequence", "choice")  # families in which guessing is right once in as many times as there are labels
 
 
 def counts(section: Mapping[str, Any]) -> list[int]:
@@ -23,30 +23,30 @@ def counts(section: Mapping[str, Any]) -> list[int]:
 
 
 def random_counts(section: Mapping[str, Any]) -> list[int]:
-    """Sizes of the random sets: a set of all tasks is no random one."""
+    """Sizes of the random sets, without the set of all tasks, which is not random."""
     everything = len(section["tasks"])
     return sorted(count for count in section.get("random_counts") or counts(section) if count < everything)
 
 
 def random_rows(section: Mapping[str, Any]) -> list[dict[int, str]]:
-    """Of each random order of the tasks: size -> the row that mixes its first ones."""
+    """For each random order of the tasks: size -> the row that mixes the first tasks of the order."""
     orders = draw_orders(section["tasks"], section.get("draws", DRAWS), section.get("draw_seed", 0))
     sizes, examples = random_counts(section), section.get("examples")
     return [{size: mixture_name(order[:size], examples) for size in sizes} for order in orders]
 
 
 def alone_rows(section: Mapping[str, Any]) -> dict[str, str]:
-    """Task -> the row that holds it alone, of a mixture's size."""
+    """Task -> the row that trains on it alone, with as many examples as a mixture."""
     return {task: mixture_name([task], section.get("examples")) for task in section["tasks"]}
 
 
 def best_rows(section: Mapping[str, Any], ranking: Sequence[str]) -> dict[int, str]:
-    """Size -> the row that mixes the best tasks of a ranking, best first."""
+    """Size -> the row that mixes the best tasks of `ranking`, which is sorted best first."""
     return {size: mixture_name(ranking[:size], section.get("examples")) for size in counts(section)}
 
 
 def scale(card: TaskCard, section: Mapping[str, Any]) -> tuple[float, float]:
-    """Chance and best development score of a task, in points."""
+    """Development scores of guessing and of perfect answers on a task, in points."""
     labels = len(card.labels)
     guess = 100 / labels if card.family in GUESSED and labels else 0.0
     return section.get("chance", {}).get(card.name, guess), section.get("best", {}).get(card.name, 100.0)
@@ -58,7 +58,7 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     yield from unknown("tasks", tasks, names, "task")
     yield from unknown("models", section.get("models", ()), grid.models, "model")
     yield from target_problems(section.get("targets", ()), grid, names)
-    yield from few_problems(section, grid)
+    yield from sample_problems(section, grid)
     for key in ("chance", "best"):
         yield from unknown(key, section.get(key, ()), tasks, "task of the study")
     for key in ("counts", "random_counts"):
@@ -80,9 +80,9 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """The random sets and each task alone; the best tasks' mixtures follow from the ranking.
+    """Each task alone and the random sets. The mixtures of the best tasks follow from the ranking.
 
-    The ranking reads the tasks' own rows, of their full size; those alone here are of the mixtures' size.
+    The ranking uses the tasks' own rows with all their examples; the rows of one task here are as large as a mixture.
     """
     rows = [*alone_rows(section).values(), *(row for order in random_rows(section) for row in order.values())]
     return Plan(

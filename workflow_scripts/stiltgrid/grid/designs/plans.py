@@ -1,4 +1,4 @@
-"""The studies' cells join the grid: planned at the door, beside the grid's own rectangle and sharing jobs with it."""
+"""Adds the plans of the studies to the grid, with which they share jobs."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from stiltgrid.grid.designs import design
 from stiltgrid.grid.grid import Grid, Model, Plan, Recipe, mixture_pattern
 
 
-def planned(grid: Grid, names: Sequence[str]) -> tuple[Grid, list[str]]:
-    """The grid with its studies' plans, recipes and models, and what is wrong with them. `names` are all tasks."""
+def add_plans(grid: Grid, names: Sequence[str]) -> tuple[Grid, list[str]]:
+    """The grid with the plans, recipes and models of its studies, and their problems. `names` are all tasks."""
     plans: dict[str, Plan] = {}
     problems = [f"config: recipes.{name}: {problem}" for name, problem in _mixture_names(grid, names)]
     for study, section in grid.studies.items():
@@ -28,15 +28,15 @@ def planned(grid: Grid, names: Sequence[str]) -> tuple[Grid, list[str]]:
 
 
 def _mixture_names(grid: Grid, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Recipes of the configuration that bear a name which says already what it mixes."""
+    """Recipes of the configuration whose name is reserved for a mixture of a study."""
     of_mixtures = re.compile(mixture_pattern(names))
     for name in grid.recipes:
         if of_mixtures.fullmatch(name):
-            yield name, "studies name their mixtures so; give it another name"
+            yield name, "studies use names of this form for their mixtures; give it another name"
 
 
 def _clashes(plan: Plan, grid: Grid, plans: Mapping[str, Plan]) -> Iterator[str]:
-    """Names that mean one thing in a study and another in the configuration or in another study."""
+    """Names with one meaning in a study and another in the configuration or in another study."""
     others = [other for other in plans.values() if other is not plan]
     for name, recipe in plan.recipes.items():
         if any(known != recipe for known in _given(name, [grid.recipes, *(other.recipes for other in others)])):

@@ -1,4 +1,4 @@
-"""Study 5, question answering for retrieval: rows of question answering and controls of the same size."""
+"""Study 5, question answering for retrieval: rows of question answering, and controls of the same size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ TRAINED_ON = "mewslix"
 
 
 def groups(section: Mapping[str, Any], grid: Grid) -> dict[str, tuple[str, ...]]:
-    """Kind of row -> its rows' names in the grid; a task under a budget is a mixture of itself alone."""
+    """Kind of row -> names of its rows in the grid; with `examples`, a task is a mixture of itself alone."""
     found = {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
     return {**found, "multilingual": tuple(own for own, _ in _multilingual(section, grid))}
 
 
 def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
-    """Name and recipe of each multilingual row: a recipe of the grid, or a task in all languages that it has."""
+    """Name and recipe of each multilingual row: a recipe of the grid, or a task in all its languages."""
     budget = section.get("examples")
     for name in section.get("multilingual", ()):
         if name in grid.recipes:
@@ -38,12 +38,12 @@ def _row(name: str, section: Mapping[str, Any], grid: Grid) -> str:
 
 
 def targets(section: Mapping[str, Any], grid: Grid) -> tuple[str, ...]:
-    """The retrieval tasks: the section's, or those among the grid's targets."""
+    """The retrieval tasks of the section; by default all retrieval tasks among the grid's targets."""
     return tuple(section.get("targets") or (name for name in grid.targets if grid.cards[name].family in FAMILIES))
 
 
 def trained_on(section: Mapping[str, Any], grid: Grid) -> str | None:
-    """The task whose tuned models score targets that have no training; None where it is no target of the study."""
+    """The task whose tuned models score targets without training; None where it is not a target of the study."""
     name = section.get("trained_on", TRAINED_ON)
     return name if name in targets(section, grid) else None
 
@@ -59,24 +59,24 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
             family, known = grid.cards[name].family, " or ".join(FAMILIES)
             yield f"targets: '{name}' is of family {family}; expected retrieval ({known})"
     for name in section.get("multilingual", ()):
-        if name in grid.cards and name not in grid.recipes and not _speaks(grid, name):
+        if name in grid.cards and name not in grid.recipes and not _is_multilingual(grid, name):
             yield (
-                f"multilingual: '{name}' has training rows in one language, or only its files tell; "
+                f"multilingual: '{name}' has training rows in one language, or its languages depend on the files; "
                 "name a recipe with `languages`"
             )
     if not targets(section, grid):
         yield "targets: the grid has no retrieval task; name some, such as tatoeba or mewslix"
     asked = section.get("trained_on")
     if asked is not None and (asked not in targets(section, grid) or not grid.cards[asked].train):
-        yield f"trained_on: expected a target of this study that has a training, found '{asked}'"
+        yield f"trained_on: expected a target of this study that is trained, found '{asked}'"
 
 
-def _speaks(grid: Grid, name: str) -> bool:
+def _is_multilingual(grid: Grid, name: str) -> bool:
     return len(native_languages(grid.cards[name], grid.source) or ()) > 1
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """`none` and every kind's rows, on the retrieval targets."""
+    """`none` and the rows of every kind, on the retrieval targets."""
     rows = [name for kind in groups(section, grid).values() for name in kind]
     return Plan(
         models=chosen(section, "models", grid.own_models),

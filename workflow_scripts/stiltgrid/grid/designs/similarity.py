@@ -1,4 +1,4 @@
-"""Study 1, similarity: the grid's own cells, rows of one task each; only task vectors are made for it."""
+"""Study 1, similarity: uses the grid's own cells in rows of one task; only task vectors are computed for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,12 +7,11 @@ from stiltgrid.grid.designs import Design
 from stiltgrid.grid.designs.checks import chosen, row_problems, target_problems, unknown
 from stiltgrid.grid.grid import NONE, Grid, Plan
 
-FEWEST = 4
 MEASURES = ("text", "sentence", "fisher", "words")
 
 
 def rows(section: Mapping[str, Any], grid: Grid) -> tuple[str, ...]:
-    """The rows that have a vector: those of one task."""
+    """The rows that have a task vector: those of a single task."""
     asked = chosen(section, "intermediates", grid.intermediates)
     return tuple(name for name in asked if len(grid.recipe(name).tasks) == 1)
 
@@ -30,7 +29,7 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """The grid's rows of one task and `none`, on the grid's targets."""
+    """`none` and the rows of a single task, on the study's targets."""
     return Plan(
         models=chosen(section, "models", grid.own_models),
         intermediates=(NONE, *rows(section, grid)),

@@ -1,4 +1,4 @@
-"""Recipes as the configuration spells them, made plain: templates, likeness, chains."""
+"""Expands the recipes of the configuration: templates are filled, `like` and `sequence` resolved."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,32 +10,34 @@ from stiltgrid.grid.recipes import PLACE, THEN
 from stiltgrid.utils.errors import nearest
 
 
-def plain_recipes(
+def expand_recipes(
     section: Mapping[str, Mapping[str, Any]], asked: Iterable[str], tasks: Collection[str]
 ) -> tuple[dict[str, Recipe], list[str]]:
-    """Recipes of a configuration by name, and what is wrong with them. `asked` are the rows, `tasks` all tasks' names.
+    """Recipes by name, and their problems. `asked` are the rows of the grid, `tasks` the names of all tasks.
 
-    Rows that only a template names (`{row}+mlm`) and the nameless beginnings of chains are among them.
+    The result includes rows that match a template (`{row}+mlm`) and the unnamed first steps of chains.
     """
-    maker = _Maker(section, tasks)
+    expansion = _Expansion(section, tasks)
     for name in [name for name in section if PLACE not in name]:
-        maker.recipe(name, f"recipes.{name}")
+        expansion.recipe(name, f"recipes.{name}")
     for name in asked:
-        if name != NONE and name not in tasks and maker.declared(name):
-            maker.recipe(name, "intermediates")
-    return maker.found, list(dict.fromkeys(maker.problems))
+        if name != NONE and name not in tasks and expansion.declared(name):
+            expansion.recipe(name, "intermediates")
+    return expansion.found, list(dict.fromkeys(expansion.problems))
 
 
-class _Maker:
+class _Expansion:
+    """Recipes expanded so far; recursion over `like` and `sequence` keeps the open names to find circles."""
+
     def __init__(self, section: Mapping[str, Mapping[str, Any]], tasks: Collection[str]) -> None:
         self.section, self.tasks = dict(section), tasks
         self.found: dict[str, Recipe] = {}
         self.problems: list[str] = []
         self._open: list[str] = []
-        self._failed: set[str] = set()  # told already
+        self._failed: set[str] = set()  # their problems are reported already
 
     def declared(self, name: str) -> Mapping[str, Any] | None:
-        """What the configuration says of a row, by its name or a template for such names."""
+        """The recipe that the configuration has for a row, by its name or by a template that matches it."""
         if name in self.section:
             return self.section[name]
         for template, recipe in self.section.items():
@@ -46,7 +48,7 @@ class _Maker:
         return None
 
     def recipe(self, name: str, place: str) -> Recipe | None:
-        """The plain recipe of a row's name; None where there is none, which is then told with its place."""
+        """The expanded recipe of a row; None, with a problem at `place`, where there is none."""
         if name in self.found or name in self._failed:
             return self.found.get(name)
         if name in self.tasks and name not in self.section:
@@ -121,11 +123,11 @@ class _Maker:
     def _chain(self, name: str, declared: Mapping[str, Any]) -> Recipe | None:
         extra = [key for key, value in declared.items() if key != "sequence" and value is not None]
         if extra:
-            self._wrong(name, extra[0], "a chain has no other key; say it of a step")
+            self._wrong(name, extra[0], "a chain has no other key; set it in a step")
         steps: list[str] = []
         for step in declared["sequence"]:
             if step == NONE:
-                self._wrong(name, "sequence", "'none' is no step; leave it out")
+                self._wrong(name, "sequence", "'none' is not a step; leave it out")
                 return None
             if self.recipe(step, f"recipes.{name}.sequence") is None:
                 return None
@@ -133,14 +135,14 @@ class _Maker:
         return self._joined(name, steps)
 
     def _steps(self, name: str) -> list[str]:
-        """The plain rows that a row, perhaps a chain itself, goes through."""
+        """The steps of a row, which may be a chain itself."""
         recipe = self.found.get(name)
         if recipe is None or recipe.after is None:
             return [name]
         return [*self._steps(recipe.after), recipe.base or name]
 
     def _joined(self, name: str, steps: Sequence[str]) -> Recipe:
-        """The last step of a chain, after the rest; a rest that has no name of its own gets one."""
+        """The recipe of a chain: its last step, after the row of the steps before, which is named if it has no name."""
         *before, last = steps
         rest = before[0] if len(before) == 1 else self._named(before)
         own = self.found.get(last) or Recipe(last, (last,))
@@ -148,7 +150,7 @@ class _Maker:
 
     def _named(self, steps: Sequence[str]) -> str:
         for name, recipe in self.section.items():
-            # Shared only with a chain that is spelled as these very steps: a nested one is met under its own name.
+            # Shared with a recipe whose sequence is written as these steps. A nested chain is found by its own name.
             if list(recipe.get("sequence") or ()) == list(steps) and name not in self._open:
                 self.recipe(name, f"recipes.{name}")
                 return name
