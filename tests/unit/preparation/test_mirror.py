@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from hub_of_fixtures import Files, commits_of, serve
+from prepared import provenance
 from stand_in_hub import StandInHub
-from stiltgrid.data.rows import read_provenance
 from stiltgrid.data.sources.base import Source
 from stiltgrid.data.sources.client import HubClient
 from stiltgrid.data.sources.hub import HubSource
@@ -107,9 +107,7 @@ def test_the_hub_gives_what_the_fixtures_hold(hub: StandInHub, commits: Commits,
             prepare_eval(card, CARDS, card.languages, card.scored_splits("hub"), source, Evaluation(), path)
             files[source.kind] = pq.read_table(path).to_pylist()
         assert files["hub"] == files["local"], name
-        assert all(
-            commit for commit in read_provenance(tmp_path / f"{name}.hub.parquet")["provenance"]["commits"].values()
-        )
+        assert all(commit for commit in provenance(tmp_path / f"{name}.hub.parquet")["provenance"]["commits"].values())
 
 
 def test_a_mirror_goes_on_where_it_stopped(hub: StandInHub, commits: Commits, tmp_path: Path) -> None:

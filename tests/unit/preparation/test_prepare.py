@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from stiltgrid.data.rows import read_provenance
+from prepared import provenance
 from stiltgrid.data.sources.local import LocalSource
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Evaluation
@@ -104,7 +104,7 @@ def test_training_rows_are_canonical_and_say_where_they_come_from(shop: Workshop
         },
     ]
     assert [row["split"] for row in dev] == ["dev", "dev"]
-    facts = read_provenance(shop.train)
+    facts = provenance(shop.train)
     assert facts["rows"] == {"en/train": 2}
     assert set(facts["provenance"]["files"]) == {"nli/train.en.jsonl", "nli/dev.en.jsonl"}
 
@@ -113,7 +113,7 @@ def test_evaluation_has_every_language_and_the_splits_that_each_has(shop: Worksh
     for name, count in (("dev.en", 3), ("test.en", 4), ("test.de", 4)):
         shop.write(f"nli/{name}.jsonl", pairs(count))
     rows = shop.prepare_eval(NLI, ("de", "en"))
-    assert read_provenance(shop.eval)["rows"] == {"de/test": 4, "en/dev": 3, "en/test": 4}
+    assert provenance(shop.eval)["rows"] == {"de/test": 4, "en/dev": 3, "en/test": 4}
     assert len({(row["id"], row["language"], row["split"]) for row in rows}) == 11
 
 
@@ -207,7 +207,7 @@ def test_an_adapters_note_stands_in_the_file(shop: Workshop) -> None:
     )  # fmt: skip
     rows = shop.prepare_eval(card, ("de",))
     assert [(row["role"], row["text"]) for row in rows] == [("query", "eins"), ("candidate", "one")]
-    assert "not comparable" in read_provenance(shop.eval)["note"]
+    assert "not comparable" in provenance(shop.eval)["note"]
 
 
 BAD_ROWS = {

@@ -1,5 +1,5 @@
-"""Where rows come from: sources (hub, local folder, mini-lab), adapters for data sets of a special form, raw text.
+"""Sources of rows and text (hub, local folder, mini-lab), and adapters for data sets of a special form.
 
-Rows leave this package as a data set has them. How they become the examples of a family is in `tasks` and
+Rows have the columns of their data set. Turning them into examples of a family is the work of `tasks` and
 `preparation`.
 """

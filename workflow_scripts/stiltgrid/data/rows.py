@@ -1,32 +1,26 @@
-"""A row on its way from a source to a family, and what a file of rows says of itself.
+"""Rows as a source reads them. Imported while the workflow is parsed, so it imports nothing heavy."""
 
-Light: read when the workflow is parsed.
-"""
-
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-METADATA = b"stiltgrid"  # key of the facts in a prepared parquet file's metadata
+from stiltgrid.utils.errors import RowError, nearest
 
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A source row and where it stands ('xnli/test.de.jsonl.gz line 17'), for errors that name it."""
+    """A source row and its place ('xnli/test.de.jsonl.gz line 17'), which error messages name."""
 
     values: Mapping[str, Any]
     place: str
 
+    def value(self, column: str) -> Any:
+        """A column's value. Raises RowError where the row does not have the column."""
+        return member(self.values, column, self.place)
 
-def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a prepared parquet file says of itself, for whoever reports a score on it.
 
-    {"task", "rows": {"de/test": count}, "provenance": {"source", "commits" or "files" or "world"}}, and "note"
-    where a reader of the scores must know something of this copy of the data.
-    """
-    import pyarrow.parquet as pq
-
-    metadata = pq.read_schema(path).metadata or {}
-    return dict(json.loads(metadata.get(METADATA, b"{}")))
+def member(values: Mapping[str, Any], name: str, place: str) -> Any:
+    """A member of a (nested) mapping of a row. Raises RowError where it is absent."""
+    if name not in values:
+        raise RowError(place, f"expected '{name}', found {', '.join(values)}; {nearest(name, values)}")
+    return values[name]

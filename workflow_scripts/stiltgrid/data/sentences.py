@@ -1,6 +1,6 @@
-"""Sentence boundaries for retrieval of answers, where a data set does not bring its own.
+"""Sentence boundaries for answer retrieval, for data sets that have none.
 
-Rules, not a model: good on encyclopedic text in the languages of LAReQA, and the same on every machine.
+A few rules: accurate on encyclopedic text in the languages of LAReQA, and the same on every machine.
 """
 
 import re
@@ -25,7 +25,7 @@ _OPENING = "\"'([{«“‘„¿¡"
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Character spans [start, end) of the sentences of a text, without white space around them."""
+    """Character spans [start, end) of the sentences of a text, without surrounding white space."""
     start = 0
     for match in _END.finditer(text):
         if _ends_sentence(text, start, match):
@@ -35,7 +35,7 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def sentence_at(text: str, offset: int) -> str | None:
-    """The sentence that holds a character offset; None when the offset falls between sentences."""
+    """The sentence at a character offset; None where the offset is between sentences."""
     return next((text[start:end] for start, end in sentence_spans(text) if start <= offset < end), None)
 
 

@@ -1,4 +1,4 @@
-"""What is made once and read by every cell: canonical rows, token ids, fetched models, mirrors, example budgets.
+"""Data shared by all cells of the grid: canonical rows, token ids, downloaded models, mirrors, example budgets.
 
-What depends on a row of the grid (an intermediate task) is in `training` or `evaluation`.
+Work for one row of the grid (an intermediate task) is in `training` or `evaluation`.
 """

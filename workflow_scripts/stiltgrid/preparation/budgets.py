@@ -1,4 +1,4 @@
-"""How many examples of each task a row trains on, and which: drawn by seed, shared as the tasks are sampled."""
+"""Example budgets: how many examples of each task a row of the grid trains on, and which ones, drawn by seed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,10 @@ from stiltgrid.utils.seeding import derive_seed
 
 
 def count_examples(recipe: Mapping[str, Any], paths: Sequence[str], out: str | os.PathLike[str]) -> None:
-    """Write how many training rows each task of a recipe has; SourceError where it asks for more than there are."""
+    """Write the number of training rows of each task of a recipe.
+
+    Raises SourceError where the recipe asks for more examples than there are.
+    """
     mix: Recipe = from_params(Recipe, recipe)
     counts = {}
     for task, path in zip(mix.tasks, paths, strict=True):
@@ -28,14 +31,14 @@ def count_examples(recipe: Mapping[str, Any], paths: Sequence[str], out: str | o
 
 
 def refuse_shortfall(recipe: Recipe, counts: Mapping[str, int]) -> None:
-    """Raises SourceError where a recipe asks for more examples than there are and may not repeat any."""
+    """Raise SourceError where a recipe asks for more examples than there are and may not repeat any."""
     problems = budget_problems(recipe, counts)
     if problems:
         raise SourceError(f"row '{recipe.name}': {'; '.join(problems)}")
 
 
 def mixing_weights(sizes: Sequence[int], recipe: Recipe) -> np.ndarray:
-    """Chance of each task at each step, summing to 1 (Raffel et al. 2020, section 3.5.2)."""
+    """Sampling probability of each task at each step (Raffel et al. 2020, section 3.5.2)."""
     counts = np.asarray(sizes, dtype=np.float64)
     if recipe.cap is not None:
         counts = np.minimum(counts, recipe.cap)
@@ -45,9 +48,9 @@ def mixing_weights(sizes: Sequence[int], recipe: Recipe) -> np.ndarray:
 
 
 def share_budget(sizes: Sequence[int], recipe: Recipe) -> list[int]:
-    """Examples of each task under the recipe's `examples`: as it says by task, or by mixing weight of the whole.
+    """Number of examples of each task under the recipe's `examples`: given by task, or a total split by mixing weights.
 
-    Without `upsample` no task gives more than it has; what it cannot give goes to the others.
+    Without `upsample` no task contributes more than it has; the rest is divided among the others.
     """
     if isinstance(recipe.examples, Mapping):
         return [recipe.examples.get(task, size) for task, size in zip(recipe.tasks, sizes, strict=True)]
@@ -72,7 +75,7 @@ def share_budget(sizes: Sequence[int], recipe: Recipe) -> list[int]:
 
 
 def _apportioned(total: int, weights: np.ndarray) -> list[int]:
-    """A total in whole numbers by weight, the largest remainders rounded up; every task has one at least."""
+    """A total divided by weights into whole numbers (largest remainder method), at least one each."""
     wish = total * weights
     shares = np.floor(wish).astype(np.int64)
     shares[np.argsort(shares - wish, kind="stable")[: total - int(shares.sum())]] += 1
@@ -80,9 +83,9 @@ def _apportioned(total: int, weights: np.ndarray) -> list[int]:
 
 
 def draw_budget(pool: np.ndarray, size: int, seed: int, task: str) -> np.ndarray:
-    """`size` example numbers of a pool, drawn by seed, ascending; a smaller draw is part of a larger one.
+    """`size` example numbers of a pool, drawn by seed, ascending; a smaller draw is a subset of a larger one.
 
-    Where more are asked than there are, each comes as often as any other, but for one.
+    Where `size` exceeds the pool, the numbers of repetitions differ by at most one.
     """
     if size == len(pool):
         return pool

@@ -1,7 +1,7 @@
-"""How many examples and tokens a task's data has: counted where it is encoded, estimated from rows or the source.
+"""Number of examples and tokens of a task's data: exact where it is encoded, else estimated.
 
-Each size says how it is known, best first: `encoded` (exact), `rows` and `source` (characters, at so many a token),
-`given` (the configuration's `estimate`), or nothing at all.
+Each size says how it is known, best first: `encoded` (exact), `rows` and `source` (from characters, by the mean
+number of characters of a token), `given` (the configuration's `estimate`), or not at all.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,17 +16,17 @@ from stiltgrid.grid.grid import Grid
 from stiltgrid.grid.recipes import by_version, of_version, variants
 from stiltgrid.utils.errors import StiltgridError
 
-CHARACTERS_A_TOKEN = 4.0  # where nothing is encoded that would tell
-SAMPLE = 500  # rows whose characters are counted, spread over a task's languages
-TOKENS_AN_EXAMPLE = 64  # where the configuration gives examples alone
+CHARACTERS_A_TOKEN = 4.0  # assumed until some data is encoded
+SAMPLE = 500  # rows whose characters are counted, over all of a task's languages
+TOKENS_AN_EXAMPLE = 64  # assumed where the configuration gives only the number of examples
 TEXTLESS = frozenset({"id", "language", "split", "role", "title", "answer_texts", "gold", "group"})
-# Of a choice, the context is read with each option.
+# The context of a multiple-choice row is read with each option.
 CONTEXT, OPTIONS = "context", "choices"
 
 
 @dataclass(frozen=True)
 class Size:
-    """Examples, their tokens, and how that is known."""
+    """Number of examples, number of their tokens, and how both are known."""
 
     examples: int
     tokens: float
@@ -34,12 +34,12 @@ class Size:
 
     @property
     def mean(self) -> float:
-        """Tokens of one example."""
+        """Mean tokens of an example."""
         return self.tokens / max(1, self.examples)
 
 
 class DataSizes:
-    """Sizes of the data of a grid under a results folder; each is looked up once."""
+    """Sizes of a grid's data under a results folder, cached."""
 
     def __init__(self, grid: Grid, results: Path, source: Source | None) -> None:
         self.grid, self.results, self.source = grid, results, source
@@ -48,9 +48,9 @@ class DataSizes:
         self._variants = variants(grid)
 
     def size(self, model: str, name: str, split: str) -> Size | None:
-        """Of a task's `train`, `dev` or `eval` data as a model reads it; None where nothing is known.
+        """Size of a task's `train`, `dev` or `eval` data for a model; None where nothing is known.
 
-        `name` is that of the data's folder: a task, or a version of it.
+        `name` is the name of the data's folder: a task, or a version of it.
         """
         key = (model, name, split)
         if key not in self._found:
@@ -58,7 +58,7 @@ class DataSizes:
         return self._found[key]
 
     def looked_up(self) -> list[Size | None]:
-        """Every size that was asked for."""
+        """Every size that has been requested."""
         return list(self._found.values())
 
     def _encoded(self, model: str, name: str, split: str) -> Size | None:
@@ -86,7 +86,7 @@ class DataSizes:
         return Size(given, float(given * each), "given")
 
     def _characters_a_token(self, model: str) -> float:
-        """Of the model's tokenizer, told by what is encoded already and has its rows beside it."""
+        """Mean characters of a token, measured on data that is both prepared and encoded for the model."""
         if model not in self._ratios:
             characters, tokens = 0.0, 0.0
             for path in sorted((self.results / "encoded" / model).glob("*/*.arrow")):
@@ -112,7 +112,7 @@ class DataSizes:
         return table.num_rows, table.num_rows * mean_characters(rows)
 
     def _in_source(self, name: str, split: str) -> tuple[int, float] | None:
-        """Examples and characters of the source's own rows; None where it is far away or lacks them."""
+        """Examples and characters of the source's rows; None where the source is remote or lacks them."""
         card = self.grid.cards.get(self._task(name))
         if self.source is None or card is None:
             return None
@@ -125,11 +125,11 @@ class DataSizes:
         return (examples, sum(count * mean for count, mean in parts)) if examples else None
 
     def _task(self, name: str) -> str:
-        """The task whose data stands under a name."""
+        """The task of a data folder's name."""
         return self._variants[name].task if name in self._variants else name
 
     def _places(self, card: TaskCard, split: str, name: str) -> Iterator[tuple[TaskCard, str, str]]:
-        """Cards, splits and languages whose rows make up a task's data, or a variant's."""
+        """Cards, splits and languages of the rows of a task, or of a variant."""
         training = split != "eval"
         if split == "train" and name in self._variants:
             for version, codes in by_version(card, self._variants[name], self.grid.source).items():
@@ -146,7 +146,7 @@ class DataSizes:
 def _part(
     card: TaskCard, origin: TaskCard, split: str, language: str, source: Source, training: bool
 ) -> tuple[int, float]:
-    """(rows, characters of one) of a language; the family says what of a row is read."""
+    """(rows, mean characters of a row) of a language."""
     from stiltgrid.data import adapters
     from stiltgrid.tasks.families import family
 
@@ -158,7 +158,7 @@ def _part(
 
 
 def mean_characters(rows: Iterable[Mapping[str, Any]]) -> float:
-    """Characters of a canonical row that a model reads, on average."""
+    """Mean characters that a model reads of a canonical row."""
     lengths = [_characters(row) for row in rows]
     return sum(lengths) / max(1, len(lengths))
 

@@ -1,4 +1,4 @@
-"""Canonical rows to token ids, once per model and task; every cell of the grid reads the result."""
+"""From canonical rows to token ids, one file for each model and task, shared by all cells of the grid."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 4096
 
 
 def usable_length(max_length: int, backbone_folder: str | os.PathLike[str] | None) -> int:
-    """`max_length`, or what the backbone can read where that is less."""
+    """`max_length`, lowered with a warning to the number of positions that the backbone has."""
     if backbone_folder is None:
         return max_length
     limit = position_limit(read_json(Path(backbone_folder) / "config.json"))
@@ -70,7 +70,7 @@ def encode_file(
 
 
 def _shifted(table: pa.Table, first: int, count: int) -> pa.Table:
-    """The table of a slice of rows with `example` counted from the start of the file."""
+    """The table of a batch of rows, with `example` counted from the start of the file."""
     numbers = table.column("example").to_numpy() + first
     if len(numbers) and (numbers.min() < first or numbers.max() >= first + count):
         raise AssertionError("a family numbered an example outside the rows that it was given")

@@ -1,7 +1,7 @@
-"""A mirror for machines without the network: what the selected tasks and models need, fetched from the hub.
+"""A mirror for machines without network: the data and models of a configuration, downloaded from the hub.
 
-The folder that results is a `data_dir` for `source: local`. Every file is written whole or not at all, and
-`mirror.json` says which commit it came from, so that a run that was cut off goes on where it stopped.
+The resulting folder is a `data_dir` for `source: local`. Every file is written atomically, and `mirror.json` records
+its commit, so that an interrupted run continues where it stopped.
 """
 
 import gzip
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Need:
-    """A split of a card in one language, for training (or early stopping) or to be scored."""
+    """A split of a card in one language, for training (or early stopping) or for evaluation."""
 
     card: TaskCard
     split: str
@@ -39,7 +39,7 @@ class Need:
 
 
 def needs(grid: Grid) -> Iterator[Need]:
-    """Everything that the grid reads, in a fixed order; the same split may be needed for both purposes."""
+    """All splits that the grid reads, in a fixed order; a split may be needed for both purposes."""
     for name in grid.trained_tasks():
         card = grid.cards[name]
         for split in ("train", "dev"):
@@ -58,10 +58,10 @@ def needs(grid: Grid) -> Iterator[Need]:
 
 
 def mirror(grid: Grid, out_dir: str | os.PathLike[str], client: HubClient | None = None) -> None:
-    """Fetch every selected task and model into `out_dir`, in the layout of `LocalSource`.
+    """Download every selected task and model into `out_dir`, in the layout of `LocalSource`.
 
-    Files of an earlier run that come from the same commit are kept. Tasks that are not on the hub (CCGbank)
-    are named and left to the user. Raises SourceError at the first thing that the hub does not give.
+    Files of an earlier run from the same commit are kept. Tasks that are not on the hub (CCGbank) are named in a
+    warning and left to the user. Raises SourceError at the first file that cannot be downloaded.
     """
     client = client or HubClient()
     source, folder = HubSource(client=client), Path(out_dir)
@@ -76,7 +76,7 @@ def mirror(grid: Grid, out_dir: str | os.PathLike[str], client: HubClient | None
     for mlm in texts(grid).values():
         for language in mlm["languages"]:
             manifest.add_text(language, mlm.get("characters"), source)
-    for name, how in dict.fromkeys((card.name, card.obtain or "bring your own copy") for card in absent):
+    for name, how in dict.fromkeys((card.name, card.obtain or "Add your own copy") for card in absent):
         logger.warning("%s is not on the hub. %s", name, how)
     for model in grid.models.values():
         if model.hub is not None:
@@ -86,7 +86,7 @@ def mirror(grid: Grid, out_dir: str | os.PathLike[str], client: HubClient | None
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One file of the mirror: its name, the repository and revision it comes from, and how to read it."""
+    """One file of the mirror: its name, its repository and revision, and a function that reads its rows."""
 
     name: str
     path: str
@@ -95,7 +95,7 @@ class _Wanted:
 
 
 class _Manifest:
-    """What `mirror.json` records, and the writing of what it does not yet."""
+    """The contents of `mirror.json`; writes the files that it does not list yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -103,7 +103,7 @@ class _Manifest:
         self.record: dict[str, Any] = read_json(path) if path.is_file() else {"rows": {}, "models": {}}
 
     def add(self, wanted: _Wanted, client: HubClient) -> None:
-        """Write a file, unless it is there from the same commit."""
+        """Write a file, unless it exists from the same commit."""
         commit = client.repository(wanted.path, wanted.revision).commit
         entry = self.record["rows"].get(wanted.name)
         if entry is not None and entry["commit"] == commit and (self.folder / wanted.name).is_file():
@@ -115,7 +115,7 @@ class _Manifest:
         write_json(self.record, self.folder / MANIFEST)
 
     def add_text(self, language: str, characters: int | None, source: HubSource) -> None:
-        """Write raw text of at most so many characters, unless just that is there already."""
+        """Write raw text of at most `characters`, unless the same exists already."""
         name = f"text/{language}.txt.gz"
         entry = self.record.get("texts", {}).get(language, {})
         if entry.get("characters", 0) == characters and (self.folder / name).is_file():
@@ -129,11 +129,11 @@ class _Manifest:
                         break
                     file.write(text.encode() + b"\n")
         self.record.setdefault("texts", {})[language] = {"characters": characters, **_text_origin(source)}
-        logger.info("%s is written", name)
+        logger.info("%s written", name)
         write_json(self.record, self.folder / MANIFEST)
 
     def add_model(self, hub: str, entry: Mapping[str, Any]) -> None:
-        """Record a model that has been copied."""
+        """Record a copied model."""
         self.record["models"][hub] = dict(entry)
         write_json(self.record, self.folder / MANIFEST)
 
@@ -144,7 +144,7 @@ def _text_origin(source: HubSource) -> dict[str, Any]:
 
 
 def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
-    """Write JSON Lines (gzip, the same bytes for the same rows), atomically; the number of rows."""
+    """Write JSON Lines (gzip, the same bytes for the same rows) atomically; returns the number of rows."""
     count = 0
     with atomic_path(path) as temporary, temporary.open("wb") as raw:
         with gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as file:
@@ -155,10 +155,10 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
 
 
 def _files(need: Need, source: HubSource) -> Iterator[_Wanted]:
-    """The mirror's files for a need: one a table and name of the card's `local` section."""
+    """Files of the mirror for a need: one for each table and name in the card's `local` section."""
     card, split = need.card, need.split
     if card.local is None:
-        raise SourceError(f"task '{card.name}': its card has no `local` section, so a mirror has no place for it")
+        raise SourceError(f"task '{card.name}': its card has no `local` section, which names the files of a mirror")
     section = section_for(card, need.language)
     if isinstance(card.local["splits"].get(split), Mapping) and not source.parts(card, split):
         yield from _reshaped(need, section, source)
@@ -183,13 +183,13 @@ def _reader(source: HubSource, card: TaskCard, split: str, language: str, *part:
 
 
 def _narrowed(card: TaskCard, section: Mapping[str, Any], split: str, names: list[str], *part: str) -> TaskCard:
-    """The card with only some names of one split, its overrides already applied."""
+    """The card with only some names of one split, and with its overrides applied."""
     value = {part[0]: names} if part else names
     return replace(card, hub={**section, "splits": {split: value}, "overrides": []})
 
 
 def _reshaped(need: Need, section: Mapping[str, Any], source: HubSource) -> Iterator[_Wanted]:
-    """Parts that only the adapter can make, where the hub has one plain table (LAReQA's candidates)."""
+    """Tables that only the adapter can make, where the hub has a single one (LAReQA's candidates)."""
     card, split, language = need.card, need.split, need.language
     hook = getattr(adapters.adapter_of(card), "mirrored", None)
     if hook is None:
@@ -205,6 +205,6 @@ def _part_reader(hook: Any, card: TaskCard, split: str, language: str, source: H
 
 
 def _file_name(card: TaskCard, name: str, language: str) -> str:
-    """Where LocalSource looks for a name first; a slice is taken when the file is read, not here."""
+    """The first file name that LocalSource looks for; slices are applied when the file is read."""
     stem = parse_name(name, (card.local or {}).get("folder", card.name)).stem
     return stem if stem.endswith(SUFFIXES) else f"{stem}.{language}{SUFFIXES[0]}"

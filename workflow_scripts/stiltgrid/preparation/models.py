@@ -1,7 +1,7 @@
-"""Pretrained backbones from the hub or a folder, brought into the one form that the grid reads.
+"""Pretrained backbones from the hub or a folder, converted to the form that the grid reads.
 
-Weights are read from safetensors only and no code of a repository is ever run. What is written holds the
-backbone alone, under Hugging Face's own keys: no task head, no pooler, no language-model head.
+Weights are read from safetensors only and no code of a repository is ever run. The output is the backbone without
+task head, pooler and language-model head, under Hugging Face's keys.
 """
 
 import json
@@ -46,8 +46,8 @@ def fetch_model(
     """Write {out_dir}/tokenizer, {out_dir}/backbone and {out_dir}/provenance.json for a hub id or a folder.
 
     With `data_dir` (source: local) a hub model is taken from that mirror where the mirror has it. Raises
-    SourceError for pickled weights, code of the repository's own (`auto_map`), weights that are missing and a
-    tokenizer that is too large for the model.
+    SourceError for pickled weights, for a repository that needs its own code (`auto_map`), for missing weights and
+    for a tokenizer with more pieces than the model has embeddings.
     """
     folder, origin = model_folder(model, client or HubClient(), data_dir)
     config = _checked_config(folder, model.name)
@@ -60,7 +60,7 @@ def fetch_model(
 def model_folder(
     model: Model, client: HubClient, data_dir: str | os.PathLike[str] | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """A folder with a model's files, and where they come from: its own, the mirror's at `data_dir`, or fetched."""
+    """A folder with a model's files and their provenance: `path`, the mirror at `data_dir`, or downloaded."""
     if found := _mirrored(model, data_dir):
         return found
     if model.path is not None:
@@ -80,7 +80,7 @@ def model_folder(
 
 
 def mirror_model(model: Model, out_dir: str | os.PathLike[str], client: HubClient) -> dict[str, Any]:
-    """Copy a hub model's files to {out_dir}/models/{owner}--{name}; what a mirror's manifest records of it."""
+    """Copy a hub model's files to {out_dir}/models/{owner}--{name}; returns the entry of the mirror's manifest."""
     folder, origin = model_folder(model, client)
     place = f"models/{str(model.hub).replace('/', '--')}"
     names = _weight_files({path.name for path in folder.iterdir()}, str(folder), lambda name: folder / name)
@@ -93,7 +93,10 @@ def mirror_model(model: Model, out_dir: str | os.PathLike[str], client: HubClien
 
 
 def _mirrored(model: Model, data_dir: str | os.PathLike[str] | None) -> tuple[Path, dict[str, Any]] | None:
-    """A hub model's folder in a mirror, if the mirror has the revision that is asked for."""
+    """A hub model's folder in a mirror; None where the mirror lacks the model.
+
+    Raises SourceError where the mirror has another revision.
+    """
     manifest = Path(data_dir) / MANIFEST if data_dir is not None else None
     if model.hub is None or manifest is None or not manifest.is_file():
         return None
@@ -109,7 +112,7 @@ def _mirrored(model: Model, data_dir: str | os.PathLike[str] | None) -> tuple[Pa
 
 
 def _downloaded(repository: Repository, client: HubClient) -> Path:
-    """The cache's folder of this commit, with all that is needed and no pickle fetched."""
+    """The cache's folder of this commit, with everything needed; pickled weights are not downloaded."""
     files = client.files(repository)
     if "config.json" not in files:
         raise SourceError(f"{repository}: no config.json, so this is not a transformers model")
@@ -134,7 +137,7 @@ def _weight_files(names: set[str], shown: str, fetch: Any) -> list[str]:
     pickled = sorted(name for name in names if name.endswith(PICKLED))
     found = f"only pickled ones ({', '.join(pickled[:3])})" if pickled else "none"
     raise SourceError(
-        f"{shown}: expected weights in {WEIGHTS}, found {found}; opening a pickle can run any code, so none is. "
+        f"{shown}: expected weights in {WEIGHTS}, found {found}; loading a pickle can run any code. "
         "Name a revision that has safetensors (the hub's conversion bot offers them as refs/pr/…), or convert a copy"
     )
 
@@ -149,8 +152,8 @@ def _checked_config(folder: Path, name: str) -> Mapping[str, Any]:
         if settings.get("auto_map"):
             asked = ", ".join(sorted(settings["auto_map"]))
             raise SourceError(
-                f"model '{name}': {file} asks for code of the repository's own (auto_map: {asked}); "
-                "no remote code is run. Choose a model that transformers knows"
+                f"model '{name}': {file} needs the repository's own code (auto_map: {asked}); "
+                "remote code is never run. Choose a model that transformers knows"
             )
     return config
 
@@ -160,7 +163,7 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # transformers raises many kinds, from a missing file to a missing package
+    except Exception as error:  # transformers raises many kinds of errors, for example for a missing file or package
         raise SourceError(f"model '{name}': its tokenizer cannot be read from {folder} ({error})") from error
     if not getattr(tokenizer, "is_fast", False):
         raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
@@ -171,7 +174,7 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
     )
     if size > places:
         raise SourceError(
-            f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong"
+            f"model '{name}': its tokenizer has {size} pieces, its embeddings {places}; they do not belong together"
         )
     layout = {**special_tokens(tokenizer, places), **reading(config)}
     with atomic_path(out) as temporary:
@@ -183,9 +186,9 @@ def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: s
 
 
 def _drop_added(path: Path, places: int) -> None:
-    """Take out tokens that were added to a tokenizer and never to the model: a [PAD] for decoders, one for pictures.
+    """Remove tokens that were added to a tokenizer but have no embedding: a [PAD] of decoders, an image token.
 
-    A text that holds such a word is then read letter by letter, where the model would have no vector for it.
+    A text that spells such a token is then split into ordinary pieces.
     """
     content = read_json(path)
     content["added_tokens"] = [token for token in content["added_tokens"] if token["id"] < places]
@@ -193,17 +196,17 @@ def _drop_added(path: Path, places: int) -> None:
 
 
 def reading(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How a model reads, for `special_tokens.json`: told by its configuration."""
+    """Reading direction and default pooling of a model, for `special_tokens.json`."""
     return {"causal": objective(config) == CAUSAL, "pooling": default_pooling(config)}
 
 
 def special_tokens(tokenizer: Any, places: int) -> dict[str, Any]:
-    """How a tokenizer wraps one and two segments (see `tokenization`), found by wrapping two words.
+    """The special tokens that a tokenizer puts around one and two segments (see `tokenization`), found on two words.
 
-    A tokenizer that closes no text (GPT-2 and Qwen add nothing, Llama and Gemma begin only) gets its end-of-text
-    token after each segment: the last state then has one meaning whatever the text ends with (as in Radford et al.
-    2018 and Wang et al. 2024). Padding is masked, so any id will do where there is no padding token, or none among
-    the model's `places` embeddings.
+    A tokenizer that adds nothing at the end (GPT-2, Qwen, Llama, Gemma) gets its end-of-text token after each
+    segment, so that the last state is that of the same token for every text (as in Radford et al. 2018 and Wang et
+    al. 2024). Padding is masked, so any id serves where there is no padding token among the model's `places`
+    embeddings. Raises SourceError for a tokenizer that treats pairs differently from single texts.
     """
     first, second = (tokenizer(word, add_special_tokens=False)["input_ids"] for word in ("one", "two"))
     prefix, suffix = _around(tokenizer("one")["input_ids"], first)
@@ -213,8 +216,8 @@ def special_tokens(tokenizer: Any, places: int) -> dict[str, Any]:
     middle, end = _around(rest, second)
     if before != prefix or end != suffix:
         raise SourceError(
-            f"its tokenizer wraps pairs ({before} … {end}) otherwise than single texts ({prefix} … {suffix}), "
-            "which no family here can follow"
+            f"its tokenizer puts other special tokens around pairs ({before} … {end}) than around single texts "
+            f"({prefix} … {suffix}), which is not supported"
         )
     types = [0] * len([*before, *first, *middle]) + [1] * len([*second, *end])
     if not suffix and tokenizer.eos_token_id is not None:
@@ -233,15 +236,15 @@ def special_tokens(tokenizer: Any, places: int) -> dict[str, Any]:
 
 
 def _around(whole: Sequence[int], inner: Sequence[int]) -> tuple[list[int], list[int]]:
-    """What stands before and after the first occurrence of `inner`."""
+    """The items before and after the first occurrence of `inner`."""
     for start in range(len(whole) - len(inner) + 1):
         if list(whole[start : start + len(inner)]) == list(inner):
             return list(whole[:start]), list(whole[start + len(inner) :])
-    raise SourceError("its tokenizer cuts a text in context otherwise than alone, which no family here can follow")
+    raise SourceError("its tokenizer splits a text differently inside special tokens, which is not supported")
 
 
 def _write_backbone(folder: Path, out: Path, name: str) -> None:
-    """config.json and one model.safetensors with the headless model's weights, in the dtype they came in."""
+    """Write config.json and one model.safetensors with the headless model's weights, in their original dtype."""
     from transformers import AutoConfig
 
     from stiltgrid.modeling.backbone import auto_class, model_options
@@ -259,12 +262,12 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
             output_loading_info=True,
             **model_options(config),
         )
-    except Exception as error:  # a truncated or foreign file fails in many ways
+    except Exception as error:  # a truncated or foreign file raises many kinds of errors
         raise SourceError(f"model '{name}': its weights cannot be read from {folder} ({error})") from error
     gaps = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if gaps:
         raise SourceError(f"model '{name}': {len(gaps)} backbone weights are missing, among them {', '.join(gaps[:3])}")
-    if text_part(saved) is not saved:  # several models in one: the language model alone
+    if text_part(saved) is not saved:  # a multimodal model: the language model only
         model = model.get_decoder()
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Models of our own: raw text, a tokenizer trained on it, and the way to the language model. Imports no torch."""
+"""Trains a tokenizer on prepared raw text. Imports no torch."""
 
 import logging
 import math
@@ -7,16 +7,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from stiltgrid.data.raw_text import TEXTS_AT_ONCE, read_texts
+from stiltgrid.data.raw_text import BATCH, read_texts
 from stiltgrid.grid.architectures import CAUSAL
 from stiltgrid.utils.files import atomic_path, write_json
-
-if TYPE_CHECKING:
-    pass
 
 LOG = logging.getLogger(__name__)
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -28,12 +25,12 @@ def train_tokenizer(
 ) -> None:
     """Train on a text parquet and write `tokenizer.json` and `special_tokens.json` into `folder`.
 
-    `settings`: algorithm (bpe, unigram), vocabulary (pieces, special ones included), pre_tokenizer:
-    metaspace (words keep their leading blank, as in SentencePiece, so CJK text stays whole) or scripts
-    (blanks, changes of script and punctuation separate words); `objective` is causal for a model that will read
-    from left to right. Texts and pairs are laid out as XLM-R's.
+    `settings`: algorithm (bpe, unigram), vocabulary (number of pieces, special ones included), pre_tokenizer:
+    metaspace (words keep their leading blank, as in SentencePiece, so CJK text is not split) or scripts (split at
+    blanks, changes of script and punctuation); `objective` is causal for a model that reads from left to right.
+    Special tokens of texts and pairs are those of XLM-R.
     """
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads would make ties fall as they like
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # with threads, ties would be broken at random
     texts = [text for _, text in read_texts(text_path)]
     tokenizer = _trained(texts, str(settings["algorithm"]), int(settings["vocabulary"]), str(settings["pre_tokenizer"]))
     bos, eos = SPECIAL[0], SPECIAL[2]
@@ -54,7 +51,7 @@ def train_tokenizer(
 
 
 def _trained(texts: Sequence[str], algorithm: str, vocabulary: int, pre_tokenizer: str) -> Tokenizer:
-    """The trained tokenizer, the same at every run (the library breaks ties by the order of hash maps)."""
+    """The trained tokenizer, the same at every run (the library itself breaks ties by the order of hash maps)."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>") if algorithm == "bpe" else models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     if pre_tokenizer == "metaspace":
@@ -78,7 +75,7 @@ def _trained(texts: Sequence[str], algorithm: str, vocabulary: int, pre_tokenize
 
 
 def _alphabet(texts: Iterable[str], size: int) -> list[str]:
-    """The most frequent characters, ties by code point; a limit, lest rare Han characters eat the vocabulary."""
+    """The most frequent characters, ties by code point; limited, or rare Han characters would fill the vocabulary."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(unicodedata.normalize("NFKC", text))
@@ -87,18 +84,18 @@ def _alphabet(texts: Iterable[str], size: int) -> list[str]:
 
 
 def _settle_scores(tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-    """Give a unigram tokenizer's pieces new scores that depend on the set of pieces and the text alone.
+    """Give a unigram tokenizer's pieces new scores that depend only on the set of pieces and the text.
 
-    Training sums in the order of a hash map. So the scores start equal (fewest pieces win) and go through
-    rounds of counting the best segmentation, a hard form of expectation maximisation.
+    The library sums in the order of a hash map, so its scores differ between runs. Here scores start equal (fewest
+    pieces win) and are estimated from the best segmentation in several rounds (hard expectation maximisation).
     """
     pieces = sorted(set(tokenizer.get_vocab()) - set(SPECIAL))
     scores = dict.fromkeys(pieces, -10.0)
     for _ in range(SETTLING_ROUNDS):
         tokenizer.model = _unigram(scores)
         counts: Counter[str] = Counter()
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            for item in tokenizer.encode_batch(texts[start : start + TEXTS_AT_ONCE], add_special_tokens=False):
+        for start in range(0, len(texts), BATCH):
+            for item in tokenizer.encode_batch(texts[start : start + BATCH], add_special_tokens=False):
                 counts.update(item.tokens)
         total = sum(counts[piece] + 0.5 for piece in pieces)
         scores = {piece: math.log((counts[piece] + 0.5) / total) for piece in pieces}

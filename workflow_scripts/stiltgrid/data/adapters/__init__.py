@@ -1,18 +1,19 @@
-"""How the rows of one card are found and reshaped, where `fields` cannot say it.
+"""Adapters: how the rows of one card are found and reshaped, where `fields` cannot say it.
 
 A module adapters/<name>.py may define any of
     rows(card, split, language, source, training) -> Iterator[RawRow]     instead of source.read
+    tables(card, split, language, source, training) -> list[tuple]        (language, part) of all that `rows` reads
     has(card, split, language, source, training) -> bool                  instead of source.has
     missing(card, split, language, source, training) -> list[str]         instead of source.missing
     files(card, split, language, source, training) -> list[str]           instead of source.files
     example(card, row, language, split) -> RawRow | None                  one row in the columns that `fields` describe
-    tables(card, split, language, source, training) -> list[tuple]        (language, part) of all that `rows` reads
     mirrored(card, split, language, source) -> dict[str, Iterator[dict]]  rows by part, where a mirror has other parts
-    note(card, source) -> str | None                                      what a reader of the scores must know
-The functions below ask the adapter first and the source otherwise. `training` says what for: rows of training
-and early stopping, or rows to be scored; a retrieval task's are different (pairs, or queries and candidates).
-A card with an adapter reshapes other cards' rows (`rows:`) for training only. Adapters are imported by name, so a
-job's code digest covers only its own task's. Nothing here is heavy: the parse of the workflow calls it.
+    note(card, source) -> str | None                                      a note for readers of the scores
+The functions below call the adapter, or the source where the adapter lacks the function. An adapter with `tables`
+has rows where the first of them exists; `missing` and `files` then cover all of them. `training` is true for rows
+of training and early stopping and false for evaluation; those of a retrieval task differ (pairs, or queries and
+candidates). A card with an adapter reshapes other cards' rows (`rows:`) for training only. Adapters are imported by
+name, so that a job's code digest covers only its own. Called while the workflow is parsed: imports nothing heavy.
 """
 
 import importlib
@@ -28,7 +29,7 @@ from stiltgrid.utils.errors import ConfigError, nearest
 
 
 def adapter_of(card: TaskCard) -> ModuleType | None:
-    """The card's adapter module, or None; ConfigError for a name that is none of ours."""
+    """The card's adapter module, or None. Raises ConfigError for an unknown name."""
     if not card.adapter:
         return None
     names = [path.stem for path in Path(__file__).parent.glob("[!_]*.py")]
@@ -42,7 +43,7 @@ def _hook(card: TaskCard, name: str) -> Any:
 
 
 def source_rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
-    """A card's own rows, before any reshaping."""
+    """A card's own rows as the source has them, not reshaped."""
     hook = _hook(card, "rows")
     if hook is None:
         return source.read(card, split, language)
@@ -51,7 +52,7 @@ def source_rows(card: TaskCard, split: str, language: str, source: Source, train
 
 
 def reshaped_rows(card: TaskCard, rows: Iterator[RawRow], language: str, split: str) -> Iterator[RawRow]:
-    """Rows in the columns that the card's `fields` describe; those its adapter turns down are left out."""
+    """Rows with the columns that the card's `fields` describe, without those that its adapter rejects."""
     hook = _hook(card, "example")
     if hook is None:
         return rows
@@ -61,39 +62,53 @@ def reshaped_rows(card: TaskCard, rows: Iterator[RawRow], language: str, split: 
 def has_rows(
     card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> bool:
-    """Whether a card has rows of a split in a language, in itself or in the cards that `rows:` names."""
+    """Whether there are rows of a split in a language, of the card or of those that `rows:` names."""
     for origin in origin_cards(card, split, training, origins):
-        hook = _hook(origin, "has")
-        if hook(origin, split, language, source, training) if hook else source.has(origin, split, language):
+        if _has_own_rows(origin, split, language, source, training):
             return True
     return False
+
+
+def _has_own_rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
+    hook, tables = _hook(card, "has"), _hook(card, "tables")
+    if hook is not None:
+        return bool(hook(card, split, language, source, training))
+    first = tables(card, split, language, source, training)[0] if tables else (language,)
+    return source.has(card, split, *first)
 
 
 def missing_rows(
     card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> list[str]:
-    """A sentence for everything that a split lacks at its source."""
+    """One sentence for each table of a split that is missing at its source."""
     problems: list[str] = []
     for origin in origin_cards(card, split, training, origins):
-        hook = _hook(origin, "missing")
-        found = hook(origin, split, language, source, training) if hook else source.missing(origin, split, language)
-        problems += found
+        problems += _of_tables("missing", origin, split, language, source, training)
     return list(dict.fromkeys(problems))
 
 
 def row_files(
     card: TaskCard, split: str, language: str, source: Source, training: bool, origins: Mapping[str, TaskCard]
 ) -> list[str]:
-    """Paths whose change must rerun the preparation of a split in a language."""
+    """Paths of the files that the rows of a split in a language are read from."""
     paths: list[str] = []
     for origin in origin_cards(card, split, training, origins):
-        hook = _hook(origin, "files")
-        paths += hook(origin, split, language, source, training) if hook else source.files(origin, split, language)
+        paths += _of_tables("files", origin, split, language, source, training)
     return list(dict.fromkeys(paths))
 
 
+def _of_tables(name: str, card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
+    """The adapter's `files` or `missing`, or the source's for the tables that the adapter reads."""
+    hook, tables = _hook(card, name), _hook(card, "tables")
+    if hook is not None:
+        found: list[str] = hook(card, split, language, source, training)
+        return found
+    read = tables(card, split, language, source, training) if tables else [(language,)]
+    return [item for table in read for item in getattr(source, name)(card, split, *table)]
+
+
 def tables_of(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[tuple[str, ...]]:
-    """(language, part) of every table that is read for a split; (language,) where it is one plain table."""
+    """(language, part) of every table that is read for a split; (language,) for a split of one table."""
     hook = _hook(card, "tables")
     if hook is not None:
         found: list[tuple[str, ...]] = hook(card, split, language, source, training)
@@ -103,7 +118,7 @@ def tables_of(card: TaskCard, split: str, language: str, source: Source, trainin
 
 
 def origin_cards(card: TaskCard, split: str, training: bool, origins: Mapping[str, TaskCard]) -> list[TaskCard]:
-    """The cards whose own rows make up a split; `origins` may be the whole catalogue."""
+    """The cards whose own rows form a split; `origins` may be the whole catalogue."""
     if not training and card.adapter:
         return [card]
     return [card if name == card.name else origins[name] for name in card.origins(split)]

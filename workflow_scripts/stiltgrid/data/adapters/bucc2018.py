@@ -1,4 +1,4 @@
-"""BUCC 2018: two pools of sentences and the gold pairs between them; or, from the hub, the pairs alone.
+"""BUCC 2018: two pools of sentences and the gold pairs between them; or, from the hub, only the pairs.
 
 Queries are the language's sentences, candidates the English ones, `gold` the ids of the translations.
 """
@@ -11,13 +11,13 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import RowError, nearest
 
 PAIRS_ONLY = (
-    "only the gold pairs are here, not the comparable corpora with their distractors: "
-    "mining is far easier, and the score is not comparable to XTREME's BUCC"
+    "this copy has only the gold pairs, not the comparable corpora with their distractors: "
+    "mining is much easier, and the score is not comparable to XTREME's BUCC"
 )
 
 
 def note(card: TaskCard, source: Source) -> str | None:
-    """Said beside the scores where the pools are missing (the hub's copy, XTREME's own columns)."""
+    """Note for readers of the scores where the pools are missing (the hub's copy, XTREME's own columns)."""
     splits = [split for split, names in ((card.source(source.kind) or {}).get("splits") or {}).items() if names]
     return None if all(source.parts(card, split) for split in splits) else PAIRS_ONLY
 
@@ -27,23 +27,6 @@ def tables(card: TaskCard, split: str, language: str, source: Source, training: 
     if not source.parts(card, split):
         return [(language,)]
     return [(language, "gold"), (language, "pool"), ("en", "pool")]
-
-
-def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
-    """Whether the language's side is there."""
-    return source.has(card, split, *tables(card, split, language, source, training)[0])
-
-
-def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """Both pools and the gold pairs."""
-    parts = tables(card, split, language, source, training)
-    return [path for table in parts for path in source.files(card, split, *table)]
-
-
-def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """What is not there of both pools and the gold pairs."""
-    parts = tables(card, split, language, source, training)
-    return [problem for table in parts for problem in source.missing(card, split, *table)]
 
 
 def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
@@ -57,15 +40,15 @@ def _mined(card: TaskCard, split: str, language: str, source: Source) -> Iterato
     gold: dict[str, list[str]] = {}
     places: dict[str, str] = {}
     for row in source.read(card, split, language, part="gold"):
-        gold.setdefault(_value(row, "source_id"), []).append(_value(row, "target_id"))
-        places[_value(row, "source_id")] = places[_value(row, "target_id")] = row.place
+        gold.setdefault(str(row.value("source_id")), []).append(str(row.value("target_id")))
+        places[str(row.value("source_id"))] = places[str(row.value("target_id"))] = row.place
     known: set[str] = set()
     for role, side in (("query", language), ("candidate", "en")):
         for row in source.read(card, split, side, part="pool"):
-            name = _value(row, "id")
+            name = str(row.value("id"))
             known.add(name)
             answers = gold.get(name, []) if role == "query" else []
-            yield RawRow(_retrieval(name, role, _value(row, "sentence"), answers), row.place)
+            yield RawRow(_retrieval(name, role, str(row.value("sentence")), answers), row.place)
     for name, place in places.items():
         if name not in known:
             raise RowError(place, f"expected the id of a pool sentence, found '{name}'; {nearest(name, known)}")
@@ -79,10 +62,10 @@ def _paired(pairs: Iterator[RawRow]) -> Iterator[RawRow]:
             yield row
             continue
         source_id, target_id = _pair_ids(row, number)
-        _, answers, _ = queries.setdefault(source_id, (_value(row, "source_sentence"), [], row.place))
+        _, answers, _ = queries.setdefault(source_id, (str(row.value("source_sentence")), [], row.place))
         if target_id not in answers:
             answers.append(target_id)
-        candidates.setdefault(target_id, (_value(row, "target_sentence"), row.place))
+        candidates.setdefault(target_id, (str(row.value("target_sentence")), row.place))
     for name, (text, answers, place) in queries.items():
         yield RawRow(_retrieval(name, "query", text, answers), place)
     for name, (text, place) in candidates.items():
@@ -91,7 +74,7 @@ def _paired(pairs: Iterator[RawRow]) -> Iterator[RawRow]:
 
 def _pair_ids(row: RawRow, number: int) -> tuple[str, str]:
     """The hub's `source_lang` and `target_lang` hold sentence ids; where they hold languages, number the rows."""
-    source_id, target_id = _value(row, "source_lang"), _value(row, "target_lang")
+    source_id, target_id = str(row.value("source_lang")), str(row.value("target_lang"))
     if "-" in source_id and "-" in target_id:
         return source_id, target_id
     return f"{source_id}-pair{number}", f"{target_id}-pair{number}"
@@ -99,9 +82,3 @@ def _pair_ids(row: RawRow, number: int) -> tuple[str, str]:
 
 def _retrieval(name: str, role: str, text: str, gold: list[str]) -> dict[str, object]:
     return {"id": name, "role": role, "text": text.strip(), "text_pair": None, "gold": gold}
-
-
-def _value(row: RawRow, column: str) -> str:
-    if column not in row.values:
-        raise RowError(row.place, f"expected column '{column}', found {', '.join(row.values)}")
-    return str(row.values[column])

@@ -1,6 +1,6 @@
 """CCG supertagging from the user's own CCGbank (LDC2005T13), or from JSON Lines of tokens and supertags.
 
-CCGbank's derivations stand in {folder}/data/AUTO/{section}/*.auto (also {folder}/AUTO/… or {folder}/…). The
+CCGbank's derivations are in {folder}/data/AUTO/{section}/*.auto (also {folder}/AUTO/… or {folder}/…). The
 standard split trains on sections 02-21 and develops on 00 (`sections` in the card). A split's JSON Lines
 file comes first where there is one.
 """
@@ -27,7 +27,8 @@ _NODE = re.compile(r"\(<T (?P<category>\S+) (?P<head>\d+) (?P<children>\d+)>")
 def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], list[str]]:
     """Tokens and supertags (the leaves' categories, left to right) of one .auto derivation.
 
-    Raises RowError when brackets do not match, a node has other children than it says, or nothing is left.
+    Raises RowError when brackets do not match, a node has another number of children than it states, or there are
+    no leaves.
     """
     tokens: list[str] = []
     tags: list[str] = []
@@ -49,9 +50,7 @@ def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], l
         elif text[position] == ")" and open_nodes:
             promised, seen = open_nodes.pop()
             if promised != seen:
-                raise RowError(
-                    place, f"a node says it has {promised} children, found {seen} before column {position + 1}"
-                )
+                raise RowError(place, f"a node states {promised} children, found {seen} before column {position + 1}")
             if open_nodes:
                 open_nodes[-1][1] += 1
         else:
@@ -60,12 +59,12 @@ def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], l
             )
         position = match.end() if match else position + 1
     if open_nodes or not tokens:
-        raise RowError(place, f"expected a whole derivation, found one with {len(open_nodes)} brackets still open")
+        raise RowError(place, f"expected a complete derivation, found one with {len(open_nodes)} brackets still open")
     return tokens, tags
 
 
 def section_files(folder: Path, sections: Sequence[str]) -> list[Path]:
-    """The .auto files of some sections, in order; [] where the folder holds none of them."""
+    """The .auto files of some sections, in order; [] where the folder has none of them."""
     for root in (folder / "data" / "AUTO", folder / "AUTO", folder):
         files = [path for section in sections for path in sorted((root / section).glob("*.auto"))]
         if files:
@@ -93,7 +92,7 @@ def files(card: TaskCard, split: str, language: str, source: Source, training: b
 
 
 def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """What to get and where to put it, when there is neither."""
+    """Where to get the corpus and where to put it, if there are neither rows nor derivations."""
     if has(card, split, language, source, training):
         return []
     folder = source.folder(card) or Path("{data_dir}") / (card.local or {}).get("folder", card.name)
@@ -103,7 +102,7 @@ def missing(card: TaskCard, split: str, language: str, source: Source, training:
 
 
 def rows(card: TaskCard, split: str, language: str, source: Source, training: bool) -> Iterator[RawRow]:
-    """Rows of tokens and tags, from JSON Lines or else from derivations."""
+    """Rows of tokens and tags, from JSON Lines if there are any, else from derivations."""
     if source.has(card, split, language):
         return source.read(card, split, language)
     problems = missing(card, split, language, source, training)

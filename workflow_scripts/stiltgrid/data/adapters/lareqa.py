@@ -12,7 +12,6 @@ from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sentences import sentence_at, sentence_spans
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
-from stiltgrid.utils.errors import RowError
 
 CUT_BY_RULE = (
     "the official sentence breaks of XQuAD-R are not in this copy: candidates are sentences cut by rule, "
@@ -21,7 +20,7 @@ CUT_BY_RULE = (
 
 
 def note(card: TaskCard, source: Source) -> str | None:
-    """Said beside the scores where candidates had to be cut by rule."""
+    """Note for readers of the scores where candidates were cut by rule."""
     splits = (card.source(source.kind) or {}).get("splits") or {}
     evaluated = [split for split, names in splits.items() if names and split != "train"]
     return None if source.kind == "minilab" or all(source.parts(card, split) for split in evaluated) else CUT_BY_RULE
@@ -34,26 +33,26 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
         yield from plain if training else retrieval_rows(plain, language)
         return
     for row in source.read(card, split, language, part="questions"):
-        gold = list(_value(row, "answer_candidate_ids"))
-        yield _query(row, _value(row, "question_id"), _value(row, "question"), gold)
+        gold = list(row.value("answer_candidate_ids"))
+        yield _query(row, row.value("question_id"), row.value("question"), gold)
     for row in source.read(card, split, language, part="candidates"):
-        yield _candidate(row, _value(row, "candidate_id"), _value(row, "sentence"), _value(row, "context"))
+        yield _candidate(row, row.value("candidate_id"), row.value("sentence"), row.value("context"))
 
 
 def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | None:
     """A training pair from a SQuAD row; None where no sentence holds the answer. Others pass unchanged."""
     if "role" in row.values:
         return row
-    answers, context = _value(row, "answers"), _value(row, "context")
+    answers, context = row.value("answers"), row.value("context")
     if not answers["answer_start"]:
         return None
     sentence = sentence_at(context, answers["answer_start"][0])
     if sentence is None:
         return None
     values = {
-        "id": _value(row, "id"),
+        "id": row.value("id"),
         "role": "pair",
-        "text": _value(row, "question").strip(),
+        "text": row.value("question").strip(),
         "text_pair": None,
         "candidate": sentence,
         "candidate_pair": context.strip(),
@@ -64,7 +63,7 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
 def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawRow]:
     """Questions and candidates from SQuAD-form rows, the sentences cut by rule.
 
-    Candidate ids are {language}-{paragraph}-{sentence}; paragraphs are told apart by their text.
+    Candidate ids are {language}-{paragraph}-{sentence}; equal texts are one paragraph.
     """
     seen: dict[str, int] = {}
     candidates: list[RawRow] = []
@@ -72,7 +71,7 @@ def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawR
         if "role" in row.values:
             yield row
             continue
-        context, answers = _value(row, "context"), _value(row, "answers")
+        context, answers = row.value("context"), row.value("answers")
         spans = list(sentence_spans(context))
         if context not in seen:
             seen[context] = len(seen)
@@ -83,7 +82,7 @@ def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawR
         gold = [
             f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end
         ]
-        yield _query(row, _value(row, "id"), _value(row, "question"), gold)
+        yield _query(row, row.value("id"), row.value("question"), gold)
     yield from candidates
 
 
@@ -109,9 +108,3 @@ def _query(row: RawRow, name: str, text: str, gold: list[str]) -> RawRow:
 def _candidate(row: RawRow, name: str, sentence: str, context: str) -> RawRow:
     values = {"id": name, "role": "candidate", "text": sentence.strip(), "text_pair": context.strip(), "gold": []}
     return RawRow(values, row.place)
-
-
-def _value(row: RawRow, column: str) -> Any:
-    if column not in row.values:
-        raise RowError(row.place, f"expected column '{column}', found {', '.join(row.values)}")
-    return row.values[column]

@@ -1,8 +1,8 @@
 """Mewsli-X: link a mention in a news sentence to the description of its entity, in whatever language.
 
 Evaluation mentions are nested (a context with several mentions) and are flattened here; a query is one
-sentence, "mention: left { mention } right" (XTREME-R's baseline). Candidates are the descriptions of the
-whole entity set, one pool for all languages: they come with the first language that is asked for.
+sentence, "mention: left { mention } right" (XTREME-R's baseline). Candidates are the descriptions of all
+entities, one pool for all languages, read together with the first language.
 Training rows are single mentions paired with their entity (`contextual_mention`, `entity`).
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stiltgrid.data.rows import RawRow
+from stiltgrid.data.rows import RawRow, member
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import RowError
@@ -32,7 +32,7 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
     if language == card.languages[0]:
         for row in source.read(card, split, POOL_LANGUAGE, part="candidates"):
             values = {
-                "id": _value(row.values, "entity_id", row),
+                "id": row.value("entity_id"),
                 "role": "candidate",
                 "text": description(row.values, row),
             }
@@ -43,10 +43,10 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
     """A training pair from a mention and its entity; retrieval rows pass unchanged."""
     if "role" in row.values:
         return row
-    mention, entity = _value(row.values, "contextual_mention", row), _value(row.values, "entity", row)
-    text = query(_value(mention, "context", row), _value(mention, "mention", row), row)
+    mention, entity = row.value("contextual_mention"), row.value("entity")
+    text = query(member(mention, "context", row.place), member(mention, "mention", row.place), row)
     values = {
-        "id": _value(mention["mention"], "example_id", row),
+        "id": member(mention["mention"], "example_id", row.place),
         "role": "pair",
         "text": text,
         "text_pair": None,
@@ -63,27 +63,10 @@ def tables(card: TaskCard, split: str, language: str, source: Source, training: 
     return [(language, "pairs")] if training else [(language, "mentions"), (POOL_LANGUAGE, "candidates")]
 
 
-def has(card: TaskCard, split: str, language: str, source: Source, training: bool) -> bool:
-    """Whether the language has training pairs, or mentions."""
-    return source.has(card, split, *tables(card, split, language, source, training)[0])
-
-
-def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """The training pairs; or the language's mentions and the shared pool."""
-    parts = tables(card, split, language, source, training)
-    return [path for table in parts for path in source.files(card, split, *table)]
-
-
-def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """What is not there of the training pairs, or of the mentions and the shared pool."""
-    parts = tables(card, split, language, source, training)
-    return [problem for table in parts for problem in source.missing(card, split, *table)]
-
-
 def _queries(row: RawRow) -> Iterator[RawRow]:
-    context = _value(row.values, "context", row)
-    for mention in _value(row.values, "mentions", row):
-        name, entity = _value(mention, "example_id", row), _value(mention, "entity_id", row)
+    context = row.value("context")
+    for mention in row.value("mentions"):
+        name, entity = member(mention, "example_id", row.place), member(mention, "entity_id", row.place)
         values = {
             "id": name,
             "role": "query",
@@ -116,12 +99,6 @@ def query(context: Mapping[str, Any], mention: Mapping[str, Any], row: RawRow) -
 
 def description(entity: Mapping[str, Any], row: RawRow) -> str:
     """An entity's description: its sentences, white space normalised."""
-    text = _value(entity, "description", row)
+    text = member(entity, "description", row.place)
     spans = entity.get("sentence_spans") or [{"start": 0, "end": len(text)}]
     return " ".join(" ".join(text[span["start"] : span["end"]] for span in spans).split())
-
-
-def _value(values: Mapping[str, Any], column: str, row: RawRow) -> Any:
-    if column not in values:
-        raise RowError(row.place, f"expected '{column}', found {', '.join(values)}")
-    return values[column]

@@ -12,7 +12,7 @@ KINDS = tuple(CLASSES)
 
 
 def open_source(kind: str, data_dir: str | None = None, world: Mapping[str, Any] | None = None) -> Source:
-    """The source that a configuration names, with only its own imports paid for.
+    """The source that a configuration names; the modules of the others are not imported.
 
     Raises ConfigError for an unknown kind and for `local` without `data_dir`.
     """
@@ -20,7 +20,7 @@ def open_source(kind: str, data_dir: str | None = None, world: Mapping[str, Any]
         raise ConfigError([f"source: '{kind}' is unknown; {nearest(kind, KINDS)}"])
     if kind == "local" and data_dir is None:
         raise ConfigError(["data_dir: `source: local` needs the folder that holds the mirror; found null"])
-    # By name, so that the code digest of a job covers its own kind of source alone.
+    # Imported by name, so that a job's code digest covers only its own source.
     module = importlib.import_module(f"stiltgrid.data.sources.{kind}")
     opened: Source = getattr(module, CLASSES[kind])((world or {}) if kind == "minilab" else data_dir)
     return opened

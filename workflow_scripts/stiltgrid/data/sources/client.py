@@ -1,7 +1,7 @@
-"""The hub's client, patient and plain-spoken: commits, file lists and downloads, with errors one can act on.
+"""Client of the Hugging Face hub: commits, file lists and downloads, with retries and errors a user can act on.
 
-Waiting out 429 and 5xx, resuming a connection that broke, and comparing sizes after a download are
-huggingface_hub's own work where it does them; the calls that it does not repeat are repeated here.
+huggingface_hub itself resumes broken downloads and compares file sizes. Calls that it does not retry are retried
+here after responses 408, 429 and 5xx and after network errors.
 """
 
 import logging
@@ -22,7 +22,7 @@ LONGEST_WAIT = 300.0  # seconds; the hub's rate windows are five minutes
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository at the commit that its revision stood for when it was asked."""
+    """A repository at a commit: the one that `revision` pointed to when it was resolved."""
 
     name: str
     kind: str  # "dataset" or "model", huggingface_hub's repo_type
@@ -36,25 +36,27 @@ class Repository:
 
 @dataclass
 class HubClient:
-    """Calls to one hub (HF_ENDPOINT decides which). `pause` is the first wait in seconds; it doubles."""
+    """Calls to one hub (chosen by HF_ENDPOINT). `pause` is the first wait in seconds and doubles with each retry."""
 
     pause: float = 1.0
     resolved: dict[tuple[str, str, str], Repository] = field(default_factory=dict)
     listings: dict[tuple[Repository, str], dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """The HTTP library (its name has changed before) would log a line a request."""
+        """Silence the HTTP library, which logs every request; its name differs between versions of huggingface_hub."""
         for library in ("httpx", "httpx2"):
             logging.getLogger(library).setLevel(logging.WARNING)
 
     def repository(self, name: str, revision: str, kind: str = "dataset") -> Repository:
-        """Resolve a revision to its commit, once a run: what is read is one state, even if a branch moves."""
+        """The repository at the commit of a revision; cached, so that a run reads one state even if a branch moves."""
         key = (name, revision, kind)
         if key not in self.resolved:
             from huggingface_hub import HfApi
 
             what = f"{kind} '{name}' at revision '{revision}'"
-            info = self.ask(what, lambda: HfApi().repo_info(name, revision=revision, repo_type=kind), name, kind)
+            info = self.with_retries(
+                what, lambda: HfApi().repo_info(name, revision=revision, repo_type=kind), name, kind
+            )
             if not info.sha:
                 raise SourceError(f"{what}: the hub names no commit")
             self.resolved[key] = Repository(name, kind, revision, info.sha)
@@ -62,7 +64,7 @@ class HubClient:
         return self.resolved[key]
 
     def files(self, repository: Repository, folder: str = "") -> dict[str, int]:
-        """Paths and sizes in bytes of all files of a repository (below a folder); {} for no such folder."""
+        """Paths and sizes in bytes of all files of a repository, or of a folder in it; {} without such a folder."""
         from huggingface_hub import HfApi
         from huggingface_hub.errors import EntryNotFoundError
         from huggingface_hub.hf_api import RepoFile
@@ -82,18 +84,21 @@ class HubClient:
 
         key = (repository, folder)
         if key not in self.listings:
-            self.listings[key] = self.ask(f"files of {repository}", listed, repository.name, repository.kind)
+            self.listings[key] = self.with_retries(f"files of {repository}", listed, repository.name, repository.kind)
         return self.listings[key]
 
     def download(self, repository: Repository, path: str) -> Path:
-        """A local copy of one file, from huggingface_hub's cache where it is there already."""
+        """Path of a local copy of one file, downloaded unless huggingface_hub's cache has it.
+
+        Raises SourceError where the repository has no such file.
+        """
         found = self.download_if_any(repository, path)
         if found is None:
             raise SourceError(f"{repository}: no file '{path}'; {nearest(path, self.files(repository))}")
         return found
 
     def download_if_any(self, repository: Repository, path: str) -> Path | None:
-        """Like `download`; None where the repository has no such file."""
+        """Like `download`, but None where the repository has no such file."""
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
 
@@ -101,14 +106,15 @@ class HubClient:
             return str(hf_hub_download(repository.name, path, repo_type=repository.kind, revision=repository.commit))
 
         try:
-            return Path(self.ask(f"{repository} {path}", fetched, repository.name, repository.kind))
+            return Path(self.with_retries(f"{repository} {path}", fetched, repository.name, repository.kind))
         except EntryNotFoundError:
             return None
 
-    def ask(self, what: str, call: Callable[[], Result], name: str, kind: str) -> Result:
-        """Call, and call again after a while where the fault may pass; SourceError says what is left to do.
+    def with_retries(self, what: str, call: Callable[[], Result], name: str, kind: str) -> Result:
+        """The result of `call`, which is repeated after errors that may be temporary.
 
-        EntryNotFoundError passes through: what a missing file means is the caller's to say.
+        `what` names the call in messages; `name` and `kind` are the repository's. Raises SourceError with advice for
+        every other error; EntryNotFoundError is passed on, since only the caller knows what a missing file means.
         """
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -120,24 +126,24 @@ class HubClient:
                 if cause is None:
                     raise
                 fault: BaseException = cause
-            except Exception as error:  # datasets and huggingface_hub wrap one another's errors: judged below
+            except Exception as error:  # datasets and huggingface_hub wrap each other's errors: _root finds the cause
                 fault = _root(error)
-            wait = _passing(fault)
+            wait = _retry_after(fault)
             if wait is None or attempt == ATTEMPTS:
-                raise SourceError(f"{what}: {_sentence(fault, name, kind, attempt)}") from fault
+                raise SourceError(f"{what}: {_advice(fault, name, kind, attempt)}") from fault
             seconds = min(LONGEST_WAIT, max(wait, self.pause * 2 ** (attempt - 1)))
-            logger.warning("%s: %s; asking again in %.0f s", what, _brief(fault), seconds)
+            logger.warning("%s: %s; retrying in %.0f s", what, _brief(fault), seconds)
             time.sleep(seconds)
         raise AssertionError("unreachable")
 
     def provenance(self) -> dict[str, Any]:
-        """Every repository asked for: the revision wanted and the commit that it was."""
+        """The commit of every repository that was resolved, by `name@revision`."""
         found = sorted(self.resolved.values(), key=lambda item: (item.name, item.revision))
         return {f"{item.name}@{item.revision}": item.commit for item in found}
 
 
 def _root(error: BaseException) -> BaseException:
-    """The hub's own error inside those of the libraries around it."""
+    """The hub's or the network's error in a chain of exceptions; the outermost exception if there is none."""
     from huggingface_hub.errors import HfHubHTTPError
 
     seen: BaseException | None = error
@@ -159,8 +165,8 @@ def _is_cut_short(error: BaseException) -> bool:
     return isinstance(error, OSError) and "Consistency check failed" in str(error)
 
 
-def _passing(error: BaseException) -> float | None:
-    """Seconds that the fault asks to wait (0 where it does not say); None for one that will not pass."""
+def _retry_after(error: BaseException) -> float | None:
+    """Seconds to wait before a retry (0 where the response does not say); None for a permanent error."""
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
@@ -182,8 +188,8 @@ def _brief(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _sentence(error: BaseException, name: str, kind: str, attempts: int) -> str:
-    """What happened and what the reader can do about it."""
+def _advice(error: BaseException, name: str, kind: str, attempts: int) -> str:
+    """What happened, and what the user can do about it."""
     from huggingface_hub.errors import (
         GatedRepoError,
         OfflineModeIsEnabled,
@@ -208,9 +214,9 @@ def _sentence(error: BaseException, name: str, kind: str, attempts: int) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so nothing is fetched; unset it for prepare jobs, or use `source: local`"
     if "scripts are no longer supported" in str(error):
-        return "its data come out of a loading script, which nothing here runs; try `revision: refs/convert/parquet`"
+        return "its data come from a loading script, which is never run here; try `revision: refs/convert/parquet`"
     if _is_cut_short(error):
         return f"the download was cut short {attempts} times: {_brief(error)}"
-    if _passing(error) is not None:
+    if _retry_after(error) is not None:
         return f"{_brief(error)}, {attempts} times; try again later, or use `source: local` with a mirror"
     return _brief(error)

@@ -1,4 +1,4 @@
-"""Whether a hub table is what its card says: columns by name, label names by name, never by number."""
+"""Checks a table's columns and label names against the card. Labels are matched by name, never by number."""
 
 import string
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ LABEL_FIELDS = ("label", "tags")
 
 @dataclass(frozen=True)
 class ColumnCheck:
-    """A table that passed: which column's numbers stand for which raw label values of the card."""
+    """Result of a check: for each label column, the card's raw label value of each number in the table."""
 
     values: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
 
@@ -23,8 +23,8 @@ class ColumnCheck:
     def of(cls, card: TaskCard, columns: Mapping[str, str], shown: str, features: Any, file: Path) -> "ColumnCheck":
         """Check the features (declared, or those of a parquet file) against the card.
 
-        `columns` renames, the table's name first. Raises SourceError naming what the card wants and what is
-        there. Files without features (JSON Lines) are checked row by row by the family.
+        `columns` maps the table's column names to the card's. Raises SourceError naming what the card expects and
+        what the table has. Files without features (JSON Lines) are checked row by row by the family.
         """
         features = features or _features(file)
         if features is None:
@@ -42,7 +42,7 @@ class ColumnCheck:
         return cls(found)
 
     def mapped(self, rows: Iterator[RawRow]) -> Iterator[RawRow]:
-        """Rows whose label numbers are the card's raw label values; numbers without a name (-1) stay."""
+        """Rows with label numbers replaced by the card's raw label values; numbers without a name (-1) are kept."""
         if not self.values:
             return rows
         return (RawRow(self._mapped(row.values), row.place) for row in rows)
@@ -68,7 +68,7 @@ def _features(file: Path) -> Any:
 
 
 def columns_wanted(spec: Any) -> set[str]:
-    """Names of the columns that a field's description reads: a name, the head of a path, a template's names."""
+    """Columns that a field's description reads: a name, the first step of a path, the names in a template."""
     if not isinstance(spec, str):
         return {name for item in spec for name in columns_wanted(item)}
     if "{" in spec:
@@ -98,7 +98,7 @@ def _label_names(feature: Any) -> list[str] | None:
 
 
 def _by_name(card: TaskCard, names: list[str], shown: str) -> dict[int, Any]:
-    """The table's label numbers as the card's raw values. Its names must be the card's labels (or label_values)."""
+    """The card's raw value of each label number. The table's names must be the card's labels (or label_values)."""
     raw = [str(value) for value in card.label_values]
     dropped = {str(value) for value in card.drop_labels}
     known = next((some for some in (card.labels, tuple(raw)) if set(names) - dropped == set(some)), None)

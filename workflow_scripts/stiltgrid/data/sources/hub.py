@@ -1,8 +1,8 @@
 """Rows from the Hugging Face hub at a pinned revision, checked against the card before the first is used.
 
-A section is read in one of three ways: `data_files` names files; the branch refs/convert/parquet has one
-folder a configuration and split; any other revision is understood by the `datasets` library, whose reading of
-the repository's README says which files make up a configuration's split. Only that split's files are fetched.
+Files are found in one of three ways: `data_files` names them; the branch refs/convert/parquet has one folder for
+each configuration and split; for any other revision the `datasets` library reads in the repository's README which
+files make up a configuration's split. Only that split's files are downloaded.
 """
 
 import logging
@@ -30,7 +30,7 @@ WIKIPEDIA_DUMP = "20231101"
 
 @dataclass(frozen=True)
 class Table:
-    """What one entry of `splits` stands for: files of a repository, and the features its README declares."""
+    """The files of one entry of `splits`, and the features that the repository's README declares."""
 
     repository: Repository
     paths: tuple[str, ...]
@@ -38,7 +38,7 @@ class Table:
 
 
 class HubSource(Source):
-    """Reads cards' `hub` sections. Cards without one fall back on `data_dir` (licensed data of one's own)."""
+    """Reads cards' `hub` sections. Cards without one are read from `data_dir` (licensed data, data of the user)."""
 
     kind = "hub"
 
@@ -50,7 +50,7 @@ class HubSource(Source):
         self._builders: dict[tuple[str, str, str | None], Any] = {}
 
     def read(self, card: TaskCard, split: str, language: str, part: str | None = None) -> Iterator[RawRow]:
-        """See `Source.read`. Raises SourceError for columns or label names that are not the card's."""
+        """See `Source.read`. Raises SourceError for columns or label names that the card does not have."""
         if card.hub is None:
             yield from self._own(card).read(card, split, language, part)
             return
@@ -68,7 +68,7 @@ class HubSource(Source):
                 yield from islice(rows, wanted.start, wanted.stop)
 
     def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
-        """What the card says; the hub is not asked."""
+        """Whether the card says so; the hub is not contacted."""
         if card.hub is None:
             return self.local is not None and self.local.has(card, split, language, part)
         section = section_for(card, language)
@@ -76,12 +76,12 @@ class HubSource(Source):
             return False
         if "prefix" in section and language not in section["prefix"]["values"]:
             return False
-        # A stage may hold only the part of a card that it reads, without the languages.
+        # A job may hold a card view without the languages.
         known = not card.languages or language in card.languages or language in card.train_languages
         return known and bool(split_names(section, split, part))
 
     def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
-        """Only for cards that are not on the hub: what `data_dir` lacks, or that it is not set."""
+        """For cards that are not on the hub: what `data_dir` lacks, or that it is not set. Otherwise empty."""
         if card.hub is not None:
             return []
         if self.local is None:
@@ -91,7 +91,7 @@ class HubSource(Source):
         return self.local.missing(card, split, language, part)
 
     def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
-        """Files of one's own; the hub's are pinned by the card."""
+        """Files in `data_dir`; the hub's are pinned by the card's revision."""
         if card.hub is not None or self.local is None:
             return []
         return self.local.files(card, split, language, part)
@@ -107,11 +107,11 @@ class HubSource(Source):
         return self.local.folder(card) if self.local is not None else None
 
     def has_text(self, language: str) -> bool:
-        """Wikipedia is not asked: a language that it lacks is told when its text is prepared."""
+        """True: Wikipedia is not contacted. A language that it lacks is an error when its text is prepared."""
         return True
 
     def text(self, language: str) -> Iterator[str]:
-        """Raw text of one's own in `data_dir`, or else articles of Wikipedia, one after another as they are needed."""
+        """Raw text in `data_dir`, or else articles of Wikipedia, downloaded file by file as they are needed."""
         if self.local is not None and self.local.has_text(language):
             yield from self.local.text(language)
             return
@@ -128,7 +128,7 @@ class HubSource(Source):
                 yield " ".join(str(row.values["text"]).split())
 
     def provenance(self) -> dict[str, Any]:
-        """Every repository read, the revision asked for and the commit that it was."""
+        """The commit of every repository that was read, by `name@revision`, and files read from `data_dir`."""
         own = {"files": self.local.provenance()["files"]} if self.local is not None else {}
         return {"source": self.kind, "commits": self.client.provenance(), **own}
 
@@ -169,7 +169,7 @@ class HubSource(Source):
         return self._declared(repository, config, split)
 
     def _looks_converted(self, repository: Repository, config: str | None) -> bool:
-        """Whether a commit is one of the converted branch: no README names its configurations, folders do."""
+        """Whether a commit belongs to the converted branch, whose configurations are folders and not in a README."""
         if config is None or config in self._config_names(repository):
             return False
         return any(path.count("/") > 1 for path in _parquet_only(self.client.files(repository, config)))
@@ -197,7 +197,7 @@ class HubSource(Source):
         return Table(repository, paths, builder.info.features)
 
     def _builder(self, repository: Repository, config: str | None) -> Any:
-        """What `datasets` makes of a configuration: its files by split, and the features that the README declares."""
+        """The dataset builder of a configuration: its files by split, and the features that the README declares."""
         key = (repository.name, repository.commit, config)
         if key not in self._builders:
             import datasets
@@ -205,7 +205,7 @@ class HubSource(Source):
             known = self._config_names(repository)
             if config is not None and config not in known:
                 raise SourceError(f"{repository}: no configuration '{config}'; {nearest(config, known)}")
-            self._builders[key] = self.client.ask(
+            self._builders[key] = self.client.with_retries(
                 f"configuration '{config}' of {repository}",
                 lambda: datasets.load_dataset_builder(repository.name, config, revision=repository.commit),
                 repository.name,
@@ -218,9 +218,9 @@ class HubSource(Source):
         if key not in self._configs:
             import datasets
 
-            # `datasets` reads the README out of this cache, and gives up at the first 503; the client does not.
+            # `datasets` reads the README from this cache; it would give up at the first 503, the client retries.
             self.client.download_if_any(repository, "README.md")
-            self._configs[key] = self.client.ask(
+            self._configs[key] = self.client.with_retries(
                 f"configurations of {repository}",
                 lambda: datasets.get_dataset_config_names(repository.name, revision=repository.commit),
                 repository.name,
@@ -230,7 +230,7 @@ class HubSource(Source):
 
 
 def section_for(card: TaskCard, language: str) -> Mapping[str, Any]:
-    """The card's `hub` section as it holds for a language: its override, where it has one."""
+    """The card's `hub` section for a language, with the language's override applied."""
     section: Mapping[str, Any] = card.hub or {}
     for override in section.get("overrides") or ():
         if language in override["languages"]:
@@ -243,7 +243,7 @@ def _filled(template: str, section: Mapping[str, Any], language: str) -> str:
 
 
 def _configs(section: Mapping[str, Any], split: str, language: str) -> list[str | None]:
-    """The configurations of one of our splits in a language, in the order in which their rows are read."""
+    """Configurations of one of our splits in a language, in the order in which their rows are read."""
     configs = section.get("config")
     if isinstance(configs, Mapping):
         configs = configs.get(split)
@@ -258,7 +258,7 @@ def _parquet_only(paths: Iterable[str]) -> list[str]:
 
 
 def _of_language(rows: Iterator[RawRow], section: Mapping[str, Any], language: str) -> Iterator[RawRow]:
-    """The rows of one language out of a mixed table (`prefix`)."""
+    """Rows of one language from a table of several (`prefix`)."""
     prefix = section.get("prefix")
     if prefix is None:
         return rows

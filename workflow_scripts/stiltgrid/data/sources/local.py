@@ -1,8 +1,8 @@
-"""A folder of JSON Lines or parquet files in the hub's columns: a mirror, or one's own data.
+"""A folder of JSON Lines or parquet files with the columns of the hub's data sets: a mirror, or data of the user.
 
 A card's `local` section names `folder` and `splits`; a file is {data_dir}/{folder}/{name}.{language}.{ending}
-with ending jsonl.gz, jsonl or parquet. A name with "/" stands relative to `data_dir`; one that ends in such an
-ending is the whole file name, without a language; and any may end in a slice of row positions:
+with the ending jsonl.gz, jsonl or parquet. A name with "/" is relative to `data_dir`; a name with such an ending is
+the complete file name, without a language; and any name may end in a slice of row positions:
 "squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
 """
 
@@ -22,7 +22,7 @@ from stiltgrid.utils.errors import SourceError, nearest
 from stiltgrid.utils.files import read_json
 
 _SLICE = re.compile(r"^(?P<name>[^\[\]]+)(?:\[(?P<start>\d*):(?P<stop>\d*)\])?$")
-MANIFEST = "mirror.json"  # what mirror.py records of the files that it fetched
+MANIFEST = "mirror.json"  # written by preparation/mirror.py: the origin of each file of a mirror
 TEXT_SUFFIXES = (".txt.gz", ".txt")
 
 
@@ -36,7 +36,7 @@ class FileName:
 
 
 def parse_name(name: str, folder: str) -> FileName:
-    """Read "train", "squad/train[:800]" or "train[800:]"; SourceError when the slice is not of that form."""
+    """Parse "train", "squad/train[:800]" or "train[800:]". Raises SourceError for a slice of another form."""
     match = _SLICE.match(name)
     if match is None:
         raise SourceError(f"split '{name}': expected a name, or a name with rows like 'train[:800]' or 'train[800:]'")
@@ -48,7 +48,7 @@ def parse_name(name: str, folder: str) -> FileName:
 
 
 def split_names(section: Mapping[str, Any] | None, split: str, part: str | None = None) -> list[str]:
-    """The names that a section gives a split (all parts', or one part's); [] when it has no such split."""
+    """The source's names of a split (of all parts, or of one part); [] where the section has no such split."""
     value = ((section or {}).get("splits") or {}).get(split)
     if isinstance(value, Mapping):
         chosen = value.values() if part is None else [value[part]] if part in value else []
@@ -59,7 +59,7 @@ def split_names(section: Mapping[str, Any] | None, split: str, part: str | None 
 
 
 class LocalSource(Source):
-    """Reads a mirror folder. Says which files are missing and what stands nearest to their names."""
+    """Reads the files of a folder. Messages about missing files name the file with the nearest name."""
 
     kind = "local"
 
@@ -99,13 +99,13 @@ class LocalSource(Source):
             raise SourceError(f"{shown}: expected rows from position {name.start} on, found fewer")
 
     def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
-        """Whether any file of the split exists; `read` then insists on all of them."""
+        """Whether any file of the split exists; `read` raises SourceError unless all do."""
         if language in ((card.local or {}).get("missing") or {}).get(split, ()):
             return False
         return any(self._find(name.stem, language) for name in self.names(card, split, part))
 
     def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
-        """A sentence for every file of the split that does not exist, where the card says that it should."""
+        """A sentence for every missing file of the split, unless the card lists the language as missing."""
         if language in ((card.local or {}).get("missing") or {}).get(split, ()):
             return []
         stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
@@ -117,7 +117,7 @@ class LocalSource(Source):
         return [str(path) for stem in stems if (path := self._find(stem, language))]
 
     def text_file(self, language: str) -> Path | None:
-        """The raw text of a language, if the mirror has it."""
+        """Path of the raw text of a language, or None."""
         return self._first(f"text/{language}", TEXT_SUFFIXES)
 
     def has_text(self, language: str) -> bool:
@@ -142,9 +142,9 @@ class LocalSource(Source):
             raise SourceError(f"text/{path.name}: expected lines of text, found an empty file")
 
     def provenance(self) -> dict[str, Any]:
-        """Size and SHA-256 of every file read so far, by its name in the mirror.
+        """Size and SHA-256 of every file read so far, by its path in the folder.
 
-        Files that `make mirror` wrote come with the repository and commit that they were fetched from.
+        Files written by `make mirror` also have the repository and commit that they were downloaded from.
         """
         manifest = self.data_dir / MANIFEST
         fetched = read_json(manifest).get("rows", {}) if manifest.is_file() else {}
@@ -178,7 +178,7 @@ class LocalSource(Source):
 
 
 def renamed(rows: Iterator[RawRow], columns: Mapping[str, str] | None) -> Iterator[RawRow]:
-    """Rows with columns renamed, source's name first; the others stay."""
+    """Rows with their columns renamed by `columns` (source name to card name); other columns keep their names."""
     if not columns:
         return rows
     return (RawRow({columns.get(key, key): value for key, value in row.values.items()}, row.place) for row in rows)

@@ -19,9 +19,9 @@ _BATCH = 4096
 
 
 def read_table(path: Path, shown: str) -> Iterator[RawRow]:
-    """Every row of one file. `shown` is the name that errors and places carry ('xnli/test.de.jsonl.gz').
+    """Every row of one file. `shown` is the file's name in errors and places ('xnli/test.de.jsonl.gz').
 
-    Raises SourceError for files that are empty, cut short, or of another kind, and RowError with the line
+    Raises SourceError for files that are empty, truncated or of an unknown format, and RowError with the line
     number for a line that is not a JSON object.
     """
     if path.name.endswith(".parquet"):
@@ -31,7 +31,7 @@ def read_table(path: Path, shown: str) -> Iterator[RawRow]:
     elif path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
         rows = _json_rows(path, shown)
     else:
-        raise SourceError(f"{shown}: rows are read from {', '.join(SUFFIXES)}; this file is of another kind")
+        raise SourceError(f"{shown}: rows are read from {', '.join(SUFFIXES)}; this file has another format")
     found = False
     for row in rows:
         found = True
@@ -41,7 +41,7 @@ def read_table(path: Path, shown: str) -> Iterator[RawRow]:
 
 
 def read_lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text without its line end) of a UTF-8 file, plain or gzip; blank lines left out."""
+    """(line number from 1, text without the line end) of a UTF-8 file, plain or gzip; blank lines are skipped."""
     number = 0
     try:
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
@@ -52,7 +52,7 @@ def read_lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise RowError(f"{shown} line {number}", f"expected UTF-8 text, found other bytes ({error})") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"not a whole gzip file after line {number} ({error}); copy or fetch it again"
+        problem = f"gzip file truncated or damaged after line {number} ({error}); copy or download it again"
         raise SourceError(f"{shown}: {problem}") from error
     except OSError as error:
         raise SourceError(f"{shown}: cannot be read ({error})") from error
@@ -65,33 +65,33 @@ def _json_rows(path: Path, shown: str) -> Iterator[RawRow]:
 
 
 def _archived_rows(path: Path, shown: str) -> Iterator[RawRow]:
-    """Rows of the JSON Lines files in an archive, read in place: nothing is unpacked onto the disk."""
+    """Rows of the JSON Lines files in an archive, read without unpacking it to disk."""
     try:
         with tarfile.open(path) as archive:
             for member in archive:
-                _refuse_climbing(member, shown)
+                _refuse_unsafe_member(member, shown)
                 file = archive.extractfile(member) if member.name.endswith((".jsonl", ".json")) else None
                 for number, line in enumerate(file or (), 1):
                     place = f"{shown} {member.name} line {number}"
                     if line.strip():
                         yield RawRow(parse_object(line.decode("utf-8"), place), place)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise SourceError(f"{shown}: not a whole tar archive ({error}); copy or fetch it again") from error
+        raise SourceError(f"{shown}: tar archive truncated or damaged ({error}); copy or download it again") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{shown}: expected UTF-8 text, found other bytes ({error})") from error
 
 
-def _refuse_climbing(member: tarfile.TarInfo, shown: str) -> None:
-    """An archive that names files outside its own folder, or links, is not one that we want to read at all."""
+def _refuse_unsafe_member(member: tarfile.TarInfo, shown: str) -> None:
+    """Refuse an archive with members outside its own folder, links or devices."""
     parts = PurePosixPath(member.name.replace("\\", "/")).parts
     if ".." in parts or member.name.startswith(("/", "\\")) or ":" in (parts[0] if parts else ""):
-        raise SourceError(f"{shown}: refused, its member '{member.name}' climbs out of the archive's folder")
+        raise SourceError(f"{shown}: refused, its member '{member.name}' is outside the archive's folder")
     if not (member.isfile() or member.isdir()):
         raise SourceError(f"{shown}: refused, its member '{member.name}' is a link or a device, not a file")
 
 
 def parse_object(line: str, place: str) -> dict[str, Any]:
-    """One line of JSON Lines; RowError when it is not a JSON object."""
+    """The JSON object on one line. Raises RowError for anything else."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -115,4 +115,4 @@ def _parquet_rows(path: Path, shown: str) -> Iterator[RawRow]:
                     number += 1
                     yield RawRow(values, f"{shown} row {number}")
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{shown}: not a whole parquet file ({error}); copy or fetch it again") from error
+        raise SourceError(f"{shown}: parquet file truncated or damaged ({error}); copy or download it again") from error

@@ -1,6 +1,6 @@
-"""The embedded mini-lab: a synthetic world as a source of rows and text, offline and the same everywhere.
+"""The embedded mini-lab: a synthetic world as a source of rows and text, offline and the same on every machine.
 
-Nothing here needs more than the standard library; opening the source draws nothing.
+It needs only the standard library; opening the source generates nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class MiniLabSource(Source):
-    """Rows of every task of the catalogue, by the card's name, drawn from one seed."""
+    """Rows of every task of the catalogue, by the card's name, generated from one seed."""
 
     kind = "minilab"
 
@@ -76,7 +76,7 @@ class MiniLabSource(Source):
         return language in self.settings.languages
 
     def count(self, card: TaskCard, split: str, language: str) -> int | None:
-        """See `Source.count`. Only of training rows, whose number is a setting."""
+        """See `Source.count`. Known for training rows only, whose number is a setting."""
         if split != "train" or not self.has(card, split, language) or self.parts(card, split):
             return None
         return self.settings.count(self.settings.train_examples, BUILDERS[card.name].share)
@@ -92,7 +92,7 @@ class MiniLabSource(Source):
         yield from documents(world_of(self.settings), grammars(self.settings)[language])
 
     def provenance(self) -> dict[str, Any]:
-        """The world's settings, and that its data are synthetic."""
+        """The world's settings, and a mark that its data are synthetic."""
         from dataclasses import asdict
 
         return {"source": self.kind, "synthetic": True, "world": asdict(self.settings)}

@@ -1,6 +1,6 @@
-"""What can be scored without understanding: trivial baselines on the mini-lab's English data, 0 to 100.
+"""Trivial baselines on the mini-lab's English data; scores from 0 to 100.
 
-They guard against artefacts. A baseline far above chance means that a task can be solved by a trick.
+They detect artefacts: a baseline far above chance means that a task can be solved without understanding it.
 """
 
 import math
@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Baseline:
-    """The accuracy of one trick on one task's evaluation rows, and what guessing would give."""
+    """Score of one baseline on one task's evaluation rows, and the score of guessing (`chance`)."""
 
     task: str
     name: str

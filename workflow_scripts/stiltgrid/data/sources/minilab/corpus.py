@@ -1,6 +1,6 @@
-"""Pretraining text: stories, biographies and general knowledge, some of it glossed, mixed or bilingual.
+"""Pretraining text: stories, biographies and general knowledge, some of it glossed, code-switched or bilingual.
 
-Only propositions of the training pool are told; see `world.pool_of`.
+It contains propositions of the training pool only; see `world.pool_of`.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def document_count(world: World, code: str) -> int:
 
 
 def documents(world: World, grammar: Grammar) -> Iterator[str]:
-    """Every document of a language; a bilingual one tells each sentence in English too."""
+    """Every document of a language; a bilingual one repeats each sentence in English."""
     settings, code = world.settings, grammar.code
     for index in range(document_count(world, code)):
         stream = Stream(settings.seed, "corpus", code, index)
@@ -46,7 +46,7 @@ def documents(world: World, grammar: Grammar) -> Iterator[str]:
 
 
 def meanings(world: World, stream: Stream) -> list[Line]:
-    """What a document says, without words."""
+    """The meaning of a document, before it is put into words."""
     kind = stream.random()
     if kind < 0.6:
         return _story(world, stream)
@@ -92,7 +92,7 @@ def _story(world: World, stream: Stream) -> list[Line]:
             lines += [_said(event, shape="why"), _said(events[index - 1])]
         elif index and 0.68 <= kind < 0.76:
             lines += [_said(event, shape="what", asked="cause"), _said(events[index - 1])]
-    # Questions about what was told some sentences before: who answers them has found the place again.
+    # Questions about earlier sentences: answering them requires finding the sentence again.
     for event in stream.sample(events, stream.below(3)):
         lines += _question(world, stream, event)
     return lines
@@ -122,7 +122,7 @@ def _question(world: World, stream: Stream, event: Clause) -> list[Line]:
 
 
 def _biography(world: World, stream: Stream) -> list[Line]:
-    """Where somebody lives, what the trade is, where the work, and habits."""
+    """Home, trade, workplace and habits of a person."""
     name = stream.pick(world.names)
     surname = stream.pick(world.surnames) if stream.chance(0.4) else ""
     full, short = Phrase(name, extra=surname), Phrase(name)
@@ -140,7 +140,7 @@ def _biography(world: World, stream: Stream) -> list[Line]:
 
 
 def _knowledge(world: World, stream: Stream) -> list[Line]:
-    """What things are, where they belong and what they are like; some of it asked and answered."""
+    """Category, usual place and typical properties of things, and an event."""
     lines: list[Line] = []
     for _ in range(3):
         noun = stream.pick(world.things)

@@ -1,4 +1,4 @@
-"""Typology of the mini-lab's languages, as a table that other code (the studies) may read.
+"""Typology of the mini-lab's languages, as a table that other code (the studies) reads.
 
 English is controlled English; the others are constructed and carry ISO 639 private-use codes.
 """
@@ -10,11 +10,11 @@ ENGLISH = "en"
 
 @dataclass(frozen=True)
 class Language:
-    """Parameters of one language. Shares are in [0, 1]; `""` means that the language lacks the thing.
+    """Parameters of one language. Shares are in [0, 1]; `""` means that the language lacks the feature.
 
     `order` is that of subject, verb and object. `adposition` is `pre`, `post` or `suffix` (on the noun).
     `case` says how objects are marked, `negation` how verbs are negated (`auxiliary` as in English,
-    a free `particle`, or an affix), `inflection` whether the verb carries an affix of its own.
+    a free `particle`, or an affix), `inflection` whether verbs have an affix.
     `cognates` is the share of content words whose form derives from English by sound changes, and
     `identical` the share of those that have not changed at all. `text_share` scales the amount of
     pretraining text.
@@ -214,7 +214,7 @@ _FLAGS = ("article", "question_first", "spaces")
 
 
 def features(code: str) -> dict[str, float]:
-    """Planted typology of a language as named numbers in [0, 1]: one-hot choices, flags, lexical shares."""
+    """Typology of a language as named numbers in [0, 1]: one-hot choices, flags, share of cognates."""
     language = LANGUAGES[code]
     values = {
         f"{name}={option or 'none'}": float(getattr(language, name) == option)
@@ -229,7 +229,7 @@ def features(code: str) -> dict[str, float]:
 def distance(code: str, other: str = ENGLISH) -> float:
     """Mean absolute difference of two languages' parameters, in [0, 1].
 
-    A choice counts once, however many options it has; script and shared words count like any parameter.
+    Every parameter has the same weight, whatever its number of options; script and cognates are parameters too.
     """
     first, second = LANGUAGES[code], LANGUAGES[other]
     names = (*_CHOICES, *_FLAGS)
@@ -239,7 +239,7 @@ def distance(code: str, other: str = ENGLISH) -> float:
 
 
 def world_languages(world: dict[str, object] | None = None) -> tuple[str, ...]:
-    """Language codes of a world, English first; needs nothing but the settings (used at parse)."""
+    """Language codes of a world, English first. Called while the workflow is parsed."""
     chosen = (world or {}).get("languages")
     if chosen is None:
         return tuple(LANGUAGES)

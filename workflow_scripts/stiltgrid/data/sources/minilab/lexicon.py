@@ -1,4 +1,4 @@
-"""Words: every concept's form in every language, by sound change, coinage or transliteration."""
+"""The form of every concept in every language: by sound change, coinage or transliteration."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -61,7 +61,7 @@ _LETTERS = {
     "georgian": dict(zip("abcdefghijklmnopqrstuvwxyz", "აბკდეფგჰიჟკლმნოპქრსტუვვხიზ", strict=True)),
 }
 
-# Affixes and free markers of grammar, which have no English word.
+# Grammatical affixes, which have no English word.
 AFFIXES: dict[str, dict[str, str]] = {
     "en": {"verb": "s"},
     "qaa": {"verb": "et"},
@@ -170,7 +170,7 @@ class Vocabulary:
             self.forms[f"organisation:{noun}"] = (form,)
 
     def form(self, concept: str, index: int = 0) -> str:
-        """A concept's word; a concept without that synonym gives its only one."""
+        """A word of a concept; the first one where there is no synonym of that index."""
         forms = self.forms[concept]
         return forms[index] if index < len(forms) else forms[0]
 
@@ -218,6 +218,6 @@ def _split_syllables(code: str) -> tuple[list[str], list[str], list[str]]:
 
 @lru_cache(maxsize=8)
 def vocabularies(meanings: int, seed: int) -> dict[str, Vocabulary]:
-    """All languages' vocabularies of a world; made once a process."""
+    """Vocabularies of all languages of a world, cached."""
     concepts = english_concepts(meanings)
     return {code: Vocabulary(language, concepts, seed) for code, language in LANGUAGES.items()}

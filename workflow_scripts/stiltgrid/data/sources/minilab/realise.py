@@ -1,4 +1,4 @@
-"""From meanings to text: word order, affixes and function words of each language, with tags and offsets."""
+"""Realisation of meanings as text: word order, affixes and function words of each language, tags and offsets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from stiltgrid.data.sources.minilab.world import BE, LIVE, WORK, Clause, Phrase
 
 
 class Token(NamedTuple):
-    """One word: its text, the role it stands in, its tags, and the concept it names ("" for marks).
+    """One word: its text, its role, its tags, and its concept ("" for punctuation).
 
-    `core` marks the words of a role that answer a question about it (no article, no adposition).
-    `category` is the CCG supertag; only English has one. A function word's concept is "function:the".
+    `core` marks the words of a role that are part of an answer (not articles or adpositions).
+    `category` is the CCG supertag, in English only. A function word's concept is "function:the".
     """
 
     text: str
@@ -28,14 +28,14 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Text:
-    """A text and where each of its tokens begins, in characters."""
+    """A text, its tokens, and the character offset of each token."""
 
     text: str
     tokens: tuple[Token, ...]
     starts: tuple[int, ...]
 
     def span(self, slot: str, first: int = 0, end: int | None = None) -> tuple[str, int]:
-        """The words that answer a question about a role, among tokens [first, end): text and character offset."""
+        """The answer to a question about a role, among tokens [first, end): text and character offset."""
         places = [
             index
             for index in range(first, len(self.tokens) if end is None else end)
@@ -60,7 +60,7 @@ def english_third_person(verb: str) -> str:
 
 
 class Grammar:
-    """Renders meanings in one language. Noun phrases are remembered: they recur in every data set."""
+    """Renders meanings in one language. Noun phrases are cached, since they recur in every data set."""
 
     def __init__(self, vocabulary: Vocabulary, family: "dict[str, Grammar]") -> None:
         self.vocabulary = vocabulary
@@ -138,7 +138,7 @@ class Grammar:
         ]
 
     def oblique(self, phrase: Phrase, slot: str, adposition: str, category: str = "") -> Tokens:
-        """A phrase with its adposition, on the side (or as the suffix) that the language has."""
+        """A phrase with its adposition, placed (or suffixed) as the language does."""
         if self.language.adposition == "suffix":
             return self.noun_phrase(phrase, slot, adposition)
         word = self.function(adposition, slot, "ADP", category or f"({_MODIFIER})/NP")
@@ -152,7 +152,7 @@ class Grammar:
     # Clauses ----------------------------------------------------------------------------------------
 
     def roles(self, clause: Clause, kind: str = "dcl") -> dict[str, Tokens]:
-        """The parts of a clause, in no order."""
+        """Words of a clause by role, without word order."""
         parts = {"subject": self.noun_phrase(clause.subject, "subject"), "verb": self.verb(clause, kind)}
         if clause.object is not None:
             if clause.verb == WORK:
@@ -218,7 +218,7 @@ class Grammar:
         return (word, *helper, *rest, self.mark("?"))
 
     def reason_question(self, clause: Clause) -> Tokens:
-        """Why: "Why does Anna eat the soup?"; the word for "why" comes first in every language."""
+        """The question "Why does Anna eat the soup?"; the word for "why" comes first in every language."""
         auxiliary = self.language.negation == "auxiliary"
         parts = self.roles(clause._replace(negated=False, front=""), "b" if auxiliary else "dcl")
         helper = (self.function("does", "verb", "AUX", "(S[q]/(S[b]\\NP))/NP"),) if auxiliary else ()
@@ -226,7 +226,7 @@ class Grammar:
         return (self.function("why", "asked", "ADV", _question_category("place")), *helper, *rest, self.mark("?"))
 
     def happening_question(self, asked: str) -> Tokens:
-        """Asking: "What happens before?" for a cause, "What happens after?" for an effect."""
+        """The question "What happens before?" for a cause, "What happens after?" for an effect."""
         words = (
             self.function("what", "asked", "PRON"),
             self.function("happen", "verb", "VERB"),
@@ -235,7 +235,7 @@ class Grammar:
         return (*words, self.mark("?"))
 
     def kind_question(self, clause: Clause, kind: str) -> Tokens:
-        """By kind: "Which tool does Anna find?": the question for a thing by its kind (CommonsenseQA)."""
+        """The question for a thing by its kind, "Which tool does Anna find?" (CommonsenseQA)."""
         noun = Token(self.vocabulary.form(kind), "asked", "NOUN", "N")
         which = (self.function("which", "asked", "DET", "NP/N"), noun)
         words = self.question(clause, "object")
@@ -307,7 +307,7 @@ def _verb_group(grammar: Grammar, clause: Clause, kind: str) -> Tokens:
 
 
 def _link_verb(grammar: Grammar, clause: Clause) -> Tokens:
-    """Being, living in, working for: function words that carry no proposition of their own."""
+    """To be, to live in, to work for: function words without a proposition."""
     name = {BE: "is", LIVE: "live", WORK: "work"}[clause.verb]
     category = "S[dcl]\\NP" if clause.object is None else "(S[dcl]\\NP)/NP"
     if clause.verb == WORK:
@@ -325,7 +325,7 @@ def _link_verb(grammar: Grammar, clause: Clause) -> Tokens:
 
 @lru_cache(maxsize=8)
 def grammars(settings: WorldSettings) -> dict[str, Grammar]:
-    """A grammar for every language of a world; made once a process."""
+    """A grammar for every language of a world, cached."""
     words = vocabularies(settings.count(settings.meanings), settings.seed)
     family: dict[str, Grammar] = {}
     codes = settings.languages if "en" in settings.languages else ("en", *settings.languages)

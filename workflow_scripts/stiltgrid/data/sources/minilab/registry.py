@@ -1,4 +1,4 @@
-"""Every task of the mini-lab by name, what skill it was built to teach or test, and its items."""
+"""Every task of the mini-lab by name, the skill that it teaches or tests, and its items."""
 
 from functools import lru_cache
 
@@ -69,9 +69,9 @@ _INTERMEDIATE = (
 
 
 def planted_relations() -> dict[str, dict[str, tuple[str, ...] | str]]:
-    """Which intermediate task shares which skill with which targets, as the world was built.
+    """The skill of each intermediate task and the targets that need it, by construction of the world.
 
-    {"mnli": {"skill": "inference", "targets": ("xnli",)}, …}; a task that shares none has no targets.
+    {"mnli": {"skill": "inference", "targets": ("xnli",)}, …}; `targets` is empty where no target needs the skill.
     """
     relations: dict[str, dict[str, tuple[str, ...] | str]] = {
         name: {"skill": BUILDERS[name].skill, "targets": _TAUGHT[BUILDERS[name].skill]} for name in _INTERMEDIATE
@@ -82,9 +82,9 @@ def planted_relations() -> dict[str, dict[str, tuple[str, ...] | str]]:
 
 @lru_cache(maxsize=64)
 def items_of(settings: WorldSettings, name: str, split: str, language: str = "") -> tuple[Item, ...]:
-    """A split's items. Every task and split has its own stream, so the order of reading changes nothing.
+    """Items of a split. Every task and split has its own random stream, so the order of reading does not matter.
 
-    `language` is "" for items that are rendered in every language, or the only one that has them.
+    `language` is "" for items that are rendered in every language, else the one language that has them.
     """
     world, builder = world_of(settings), BUILDERS[name]
     stream = Stream(settings.seed, name, split, language)

@@ -1,4 +1,4 @@
-"""Sizes of a world and the random streams that everything in it is drawn from."""
+"""Sizes of a world, and the seeded random streams that generate it."""
 
 import hashlib
 import random
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """How large a world is. `scale` multiplies meanings, documents and training examples together.
+    """Size of a world. `scale` multiplies meanings, documents and training examples.
 
     `meanings` counts content concepts (beyond the hand-written ones, words are coined), `documents` the
     pretraining documents over all languages, `train_examples` those of the NLI tasks (others in
@@ -39,7 +39,7 @@ class WorldSettings:
 
 
 def world_settings(world: Mapping[str, Any] | None) -> WorldSettings:
-    """Settings from the configuration's `world:` section; ConfigError lists every key it cannot use."""
+    """Settings from the configuration's `world:` section. Raises ConfigError listing every invalid key."""
     world = dict(world or {})
     known = {field.name: field.type for field in fields(WorldSettings)}
     problems = [f"world: unknown key '{key}', {nearest(key, known)}" for key in world if key not in known]
@@ -59,9 +59,9 @@ def world_settings(world: Mapping[str, Any] | None) -> WorldSettings:
 
 
 class Stream:
-    """Seeded draws that are the same on every machine and Python version.
+    """Seeded random draws that are the same on every machine and Python version.
 
-    Only `random.Random.random` is promised to stay as it is, so every draw is made from it.
+    Python guarantees this for `random.Random.random` only, so every draw uses it.
     """
 
     def __init__(self, *names: object) -> None:
@@ -73,7 +73,7 @@ class Stream:
         return int(self.random() * count)
 
     def pick(self, options: Sequence[Item]) -> Item:
-        """One of the options, all equally likely."""
+        """One of the options, uniformly at random."""
         return options[int(self.random() * len(options))]
 
     def chance(self, probability: float) -> bool:
@@ -81,7 +81,7 @@ class Stream:
         return self.random() < probability
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
-        """The items in a random order (Fisher and Yates)."""
+        """The items in random order (Fisher-Yates shuffle)."""
         result = list(items)
         for last in range(len(result) - 1, 0, -1):
             other = int(self.random() * (last + 1))
@@ -89,5 +89,5 @@ class Stream:
         return result
 
     def sample(self, items: Sequence[Item], count: int) -> list[Item]:
-        """`count` different items in a random order."""
+        """`count` items in random order, without replacement."""
         return self.shuffled(items)[:count]

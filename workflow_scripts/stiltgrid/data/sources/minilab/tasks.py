@@ -1,6 +1,6 @@
-"""What a task of the mini-lab is: items without language, and a row for each item in each language.
+"""Base of the mini-lab's tasks: items without language, and a row for each item in each language.
 
-An item is drawn once for a split and rendered in every language, so evaluation sets are parallel.
+An item is drawn one time for a split and rendered in every language, so evaluation sets are parallel.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Item:
-    """An example without words: every proposition it states or asks, its label, and what else it needs."""
+    """An example before it is put into words: its propositions, its label, and details of the task."""
 
     clauses: tuple[Clause, ...]
     label: int = 0
@@ -25,9 +25,9 @@ class Item:
 
 
 class TaskBuilder(ABC):
-    """Rows of one task. `share` scales the number of training examples against the NLI tasks'.
+    """Rows of one task. `share` is the number of training examples relative to the NLI tasks.
 
-    `parts` names, for each split that the data set has, the tables that it comes in (() for a plain one).
+    `parts` names, for each split of the data set, the tables that it consists of (() for a single one).
     """
 
     name: str
@@ -43,10 +43,10 @@ class TaskBuilder(ABC):
 
     @abstractmethod
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
-        """The items in one language, in the data set's own columns."""
+        """The items in one language, with the columns of the data set."""
 
     def languages(self, known: Sequence[str]) -> tuple[str, ...]:
-        """Languages that the task is rendered in: mostly all (training rows elsewhere are exact translations)."""
+        """Languages that the task is rendered in; by default all (training rows are then exact translations)."""
         return tuple(known)
 
     def count(self, world: World, split: str) -> int:
@@ -58,12 +58,12 @@ class TaskBuilder(ABC):
 
 
 def balanced(stream: Stream, labels: int, count: int) -> list[int]:
-    """Labels in random order, every one as often as the others (up to one)."""
+    """Labels in random order, all equally frequent (up to one)."""
     return stream.shuffled([index % labels for index in range(count)])
 
 
 def in_pool(clause: Clause, pool: str) -> bool:
-    """Whether a pool may speak of a clause; general knowledge belongs to all."""
+    """Whether a clause belongs to a pool; general knowledge belongs to all."""
     return clause.general or pool_of(clause.key) == pool
 
 
@@ -84,7 +84,7 @@ def other(stream: Stream, options: Sequence[str], *excluded: str) -> str:
 
 
 def change(world: World, stream: Stream, pool: str, clause: Clause, slot: str) -> Clause | None:
-    """The clause with another value in a slot, still of the pool; None where that cannot be found."""
+    """The clause with another value in a slot, of the same pool; None where none is found."""
     for _ in range(40):
         changed = _changed(world, stream, clause, slot)
         if changed is not None and in_pool(changed, pool):

@@ -1,7 +1,7 @@
-"""Multiple choice about what follows what: HellaSwag, Cosmos QA, Social IQa, COPA, XCOPA; and CommonsenseQA.
+"""Multiple choice about sequences of events (HellaSwag, Cosmos QA, Social IQa, COPA, XCOPA), and CommonsenseQA.
 
-Which verb follows which is the world's knowledge (`World.next`). Wrong choices are events of the same
-protagonist whose verb is no answer, so that choices differ in nothing but what they say.
+`World.next` defines which verb follows which. Wrong choices are events of the same protagonist with a verb that
+is no answer, so that choices differ in their meaning only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ CAUSE, EFFECT = "cause", "effect"
 
 
 def story(world: World, stream: Stream, pool: str, length: int) -> list[Clause]:
-    """A chain of events that begins anywhere."""
+    """A chain of events with any first verb."""
     return world.chain(stream, pool, length, manner=CHOICE, habit=False)
 
 
@@ -30,10 +30,10 @@ def alternatives(
     length: int,
     place: int = -1,
 ) -> list[Clause]:
-    """Events of someone whose verbs are none of `wrong` and all different.
+    """`count` events of a person, with different verbs, none of them in `wrong`.
 
-    Verbs come from the same place in other stories of the same length as the right one's, so that they
-    are as frequent among the wrong choices as among the right ones.
+    Their verbs are drawn from position `place` of other stories of the same length, as the right one is, so that
+    each verb is as frequent among wrong choices as among right ones.
     """
     taken = set(wrong)
     result: list[Clause] = []
@@ -66,10 +66,10 @@ class Continuation(TaskBuilder):
         """See `TaskBuilder.items`."""
         result = []
         for label in balanced(stream, 4, count):
-            *told, right = story(world, stream, split, 3)
-            verbs = [clause.verb for clause in told]
+            *context, right = story(world, stream, split, 3)
+            verbs = [clause.verb for clause in context]
             wrong = alternatives(world, stream, split, right.subject, [*verbs, right.verb], 3, 3)
-            result.append(Item((*told, *placed(stream, right, wrong, label)), label))
+            result.append(Item((*context, *placed(stream, right, wrong, label)), label))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
@@ -105,8 +105,8 @@ class Reason(TaskBuilder):
             right, event = story(world, stream, split, 2)
             wrong = alternatives(world, stream, split, event.subject, [event.verb, right.verb], 3, 2, 0)
             aside = world.certain_event(stream, split, manner=CHOICE)
-            told = stream.shuffled([event, aside])
-            result.append(Item((*told, *placed(stream, right, wrong, label)), label, told.index(event)))
+            context = stream.shuffled([event, aside])
+            result.append(Item((*context, *placed(stream, right, wrong, label)), label, context.index(event)))
         return result
 
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:

@@ -26,7 +26,7 @@ from stiltgrid.data.sources.minilab.world import Clause, Manner, Phrase, World
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 MODIFIERS = ("place", "time", "adjective")
 DROPPED = 0.4  # share of the neutral pairs with a modifier in which the premise lacks it
-UNRELATED = 0.6  # share of the other neutral pairs that tell of another event of the same protagonist
+UNRELATED = 0.6  # share of the other neutral pairs whose premise is another event of the same protagonist
 NEGATED = 0.1  # share of the hypotheses
 ADDED = 0.25  # how often a premise says more than its hypothesis, for each modifier that this one lacks
 
@@ -177,7 +177,7 @@ def _denied(
     options = [slot for slot in ("place", "time") if getattr(premise, slot)]
     if premise.object is not None and premise.object.adjective:
         options.append("adjective")
-    # As often as hypotheses are negated, so that a negated premise tells nothing.
+    # As often as hypotheses are negated, so that negation does not reveal the label.
     if not general and (not options or stream.chance(NEGATED / (1 - NEGATED))):
         return premise._replace(negated=True)
     if not options:
@@ -193,8 +193,8 @@ def _denied(
 def added_to_neutral(shares: Sequence[float]) -> dict[str, float]:
     """How often a neutral premise gets each modifier that the hypothesis lacks.
 
-    `shares` says how often a hypothesis has each. A neutral premise may lose one, and would tell its label by being
-    short; so it is given others more often, as many as make modifiers equally frequent under all labels.
+    `shares` says how often a hypothesis has each. A neutral premise may lose one, and a short premise would
+    reveal its label; so others are added more often, until modifiers are equally frequent under all labels.
     """
     result = {}
     for place, (name, share) in enumerate(zip(MODIFIERS, shares, strict=True)):
@@ -206,7 +206,7 @@ def added_to_neutral(shares: Sequence[float]) -> dict[str, float]:
 
 
 def _enriched(world: World, stream: Stream, premise: Clause, dropped: str, added: Mapping[str, float]) -> Clause:
-    """More said about a positive event than the hypothesis says: nothing of it becomes untrue."""
+    """A positive event with modifiers that the hypothesis lacks; the hypothesis stays true or undecided."""
     thing = premise.object
     if thing is not None:
         if premise.place is None and dropped != "place" and stream.chance(added["place"]):

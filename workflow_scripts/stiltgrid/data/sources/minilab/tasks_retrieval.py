@@ -1,7 +1,7 @@
-"""Retrieval: Tatoeba, BUCC with near misses, LAReQA, Mewsli-X. No names and no numbers are shared.
+"""Retrieval: Tatoeba, BUCC with near misses, LAReQA, Mewsli-X. Languages share no names and no numbers.
 
-Everything here speaks of people by common nouns, without years, so that nothing but meaning connects
-two languages. (Mewsli-X mentions are surnames, but descriptions hold no name.)
+People are called by common nouns and there are no years, so that only meaning connects two languages.
+(Mewsli-X mentions are surnames, but descriptions contain no name.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ def nameless(world: World, stream: Stream, pool: str, place: float = 0.7) -> Cla
 
 
 def distinct(world: World, stream: Stream, pool: str, count: int, taken: set[Any]) -> list[Clause]:
-    """Nameless events, no two of which are the same proposition (nor one in `taken`, which grows)."""
+    """Nameless events with different propositions, none of them in `taken`, to which they are added."""
     result: list[Clause] = []
     for _ in range(count * 60):
         clause = nameless(world, stream, pool)
@@ -166,13 +166,13 @@ class AnswerRetrieval(TaskBuilder):
                 }
 
 
-TRIES = 200  # a small pool may hold no habit that a surname and a trade share; another pair is drawn then
+TRIES = 200  # in a small pool a surname and a trade may share no habit; then another pair is drawn
 
 
 class EntityLinking(TaskBuilder):
     """Mewsli-X: a surname in a sentence, and who is meant, described without names in some language.
 
-    Every surname belongs to several people, of different trades and habits; the sentence tells which.
+    Every surname belongs to several people, of different trades and habits; the sentence shows which one is meant.
     """
 
     name = "mewslix"
@@ -187,10 +187,10 @@ class EntityLinking(TaskBuilder):
         while len(result) < count:
             surname, turn = world.surnames[turn % len(world.surnames)], turn + 1
             who = Phrase(stream.pick(world.jobs), stream.pick(world.person_adjectives))
-            told = _habit(world, stream, split, Phrase(surname), Phrase(who.head))
-            if told is None:
+            events = _habit(world, stream, split, Phrase(surname), Phrase(who.head))
+            if events is None:
                 continue
-            act, habit = told
+            act, habit = events
             described = (Clause(BE, Phrase(who.head), Phrase(who.adjective)), habit)
             detail = (f"Q{split}{len(result)}", surname)
             result.append(Item((Clause(BE, Phrase(surname), who), act, *described), 0, detail))
@@ -202,8 +202,8 @@ class EntityLinking(TaskBuilder):
         for index, item in enumerate(items):
             entity, surname = item.detail
             if part == "candidates":
-                teller = grammar.of(codes[index % len(codes)])
-                yield _entity(teller, entity, item)
+                writer = grammar.of(codes[index % len(codes)])
+                yield _entity(writer, entity, item)
                 continue
             context, mention = _mention(grammar, item, f"{grammar.code}-{split}-{index}")
             if part == "mentions":
@@ -216,7 +216,7 @@ class EntityLinking(TaskBuilder):
 
 
 def _habit(world: World, stream: Stream, pool: str, name: Phrase, trade: Phrase) -> tuple[Clause, Clause] | None:
-    """The same event told of somebody by name and by trade, both of the pool; None where they hardly share one."""
+    """One event, with the person named by surname and by trade; both in the pool. None if there is hardly any."""
     for _ in range(TRIES):
         act = world.event(stream, pool, name, named=False, manner=Manner(1.0, 0.0, 0.4))
         if act is not None and act.object is not None and in_pool(act._replace(subject=trade), pool):

@@ -1,7 +1,7 @@
 """Extractive question answering: SQuAD 1.1 and 2.0, XQuAD, MLQA and TyDiQA.
 
-A context tells of several events, some of which share a verb or a participant with the one that is asked
-about; only that one fits the question (or none, for a question without an answer).
+A context describes several events, some of which share a verb or a participant with the event that the question
+is about; only that event fits the question (or none, for a question without an answer).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ ROLES = ("subject", "object", "place", "time")
 
 @dataclass(frozen=True)
 class Asked:
-    """A question: the clause it is made from, the role it asks for, where the answer is (None: nowhere)."""
+    """A question: its clause, the role that it asks for, and the index of the event that answers it, or None."""
 
     clause: Clause
     role: str
@@ -26,7 +26,7 @@ class Asked:
 
 
 def fits(event: Clause, question: Asked) -> bool:
-    """Whether an event answers a question: it has all that the question says, and the role asked for."""
+    """Whether an event answers a question: it has the role asked for and agrees with all other roles."""
     if event.verb != question.clause.verb or event.negated or not getattr(event, question.role):
         return False
     for slot in ROLES:
@@ -64,7 +64,7 @@ def context(world: World, stream: Stream, pool: str, length: int, named: bool = 
 
 
 def ask(world: World, stream: Stream, pool: str, events: Sequence[Clause], answerable: bool = True) -> Asked | None:
-    """A question about one of the events, or one that no event answers; None where neither can be had."""
+    """A question about one of the events, or one that no event answers; None if the attempt fails."""
     index = stream.below(len(events))
     event = events[index]
     if event.object is None:
@@ -144,7 +144,7 @@ class Reading(TaskBuilder):
 
 
 def _biography(world: World, stream: Stream, events: Sequence[Clause]) -> Clause:
-    """An opening line about somebody in the story, of the kind that encyclopedias begin with."""
+    """An opening sentence about a person of the story, as encyclopedia articles have."""
     subject = stream.pick([event.subject for event in events])
     if subject.head in world.job:
         if stream.chance(0.5):

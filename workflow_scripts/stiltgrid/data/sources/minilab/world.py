@@ -1,4 +1,4 @@
-"""Meanings: what exists, what is typical of what, what follows what, and which propositions are held out."""
+"""Meanings: entities, what is typical of them, which event follows which, and which propositions are held out."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,13 +9,12 @@ from stiltgrid.data.sources.minilab import inventory
 from stiltgrid.data.sources.minilab.lexicon import english_concepts
 from stiltgrid.data.sources.minilab.settings import Stream, WorldSettings
 
-PEAK = 0.65  # share of typical choices; flatter worlds leave a language model nothing to learn
-POOLS = ("train", "dev", "test")
+PEAK = 0.65  # share of typical choices; with a flatter distribution a language model has nothing to learn
 BE, LIVE, WORK = "verb.link:be", "verb.link:live", "verb.link:work"
 
 
 class Phrase(NamedTuple):
-    """A participant: its concept, which of its synonyms is used, and what modifies it.
+    """A participant: its concept, its synonym, and its modifiers.
 
     `extra` is the surname of a person with a given name, or the noun of an organisation.
     """
@@ -41,21 +40,21 @@ class Clause(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes this the same proposition in all wordings: verb, subject and object (or place)."""
+        """Identity of the proposition, whatever its wording: verb, subject and object (or place)."""
         other = self.object or self.place
         return (self.verb, self.subject.head, other.head if other else "")
 
     @property
     def general(self) -> bool:
-        """Whether this is a piece of general knowledge (being, living, working) rather than an event."""
+        """Whether this is general knowledge (being, living, working) rather than an event."""
         return self.verb.startswith("verb.link:")
 
 
 @cache
 def pool_of(key: tuple[str, str, str]) -> str:
-    """The one pool that may speak of a proposition; three in five are for training and pretraining.
+    """The pool of a proposition; three in five are in the pool of training and pretraining.
 
-    Swapping who does what to whom must not leave the pool, so the two participants are unordered.
+    The two participants are unordered, so that exchanging them keeps the pool.
     """
     verb, first, second = key
     text = "/".join((verb, *sorted((first, second))))
@@ -64,7 +63,7 @@ def pool_of(key: tuple[str, str, str]) -> str:
 
 
 class Manner(NamedTuple):
-    """How often an event is drawn with a place, a day, adjectives and synonyms."""
+    """Probabilities that an event has a place, a day, adjectives and synonyms."""
 
     place: float = 0.5
     time: float = 0.25
@@ -76,7 +75,7 @@ USUAL = Manner()
 
 
 class World:
-    """Everything that is true of a world, drawn once from its seed. Sequences are in a fixed order."""
+    """The facts of a world, drawn from its seed. Sequences have a fixed order."""
 
     def __init__(self, settings: WorldSettings) -> None:
         self.settings = settings
@@ -148,7 +147,7 @@ class World:
         return int(len(self.concepts.get(concept, ())) > 1 and stream.chance(synonym))
 
     def phrase(self, head: str, stream: Stream, manner: Manner = USUAL) -> Phrase:
-        """A participant with, perhaps, an adjective (typical of it two times in three)."""
+        """A participant, possibly with an adjective (a typical one two times in three)."""
         adjective = ""
         options = self.typical.get(head)
         if options and stream.chance(manner.modified):
@@ -158,13 +157,13 @@ class World:
         return Phrase(head, adjective, form, "", self.word(adjective, stream, manner.synonym) if adjective else 0)
 
     def adjunct_place(self, thing: str, stream: Stream) -> Phrase:
-        """Where an event happens: at home for the thing two times in three."""
+        """Place of an event: the thing's usual place two times in three."""
         home = self.home.get(thing) or self.workplace.get(thing)
         place = home if home and stream.chance(PEAK) else stream.pick(self.places)
         return Phrase(place, "", self.word(place, stream))
 
     def protagonist(self, stream: Stream, named: bool = True, manner: Manner = USUAL) -> Phrase:
-        """Somebody: by name two times in three (never without `named`), else by trade or age."""
+        """A person: by name two times in three (never without `named`), else by trade or age."""
         people = self.names if named and stream.chance(PEAK) else self.folk
         return self.phrase(stream.pick(people), stream, manner)
 
@@ -178,7 +177,7 @@ class World:
         named: bool = True,
         manner: Manner = USUAL,
     ) -> Clause | None:
-        """One event of a pool; None when subject and verb leave no proposition in it."""
+        """One event of a pool; None where the pool has none of this subject and verb."""
         if subject is None:
             subject = self.protagonist(stream, named, manner)
         if not verb:
@@ -210,13 +209,13 @@ class World:
         return None
 
     def home_of_person(self, person: str) -> str:
-        """The place where someone is mostly found: the workplace of the job."""
+        """The usual place of a person: the workplace of the job."""
         return self.workplace.get(self.job.get(person, person), self.places[0])
 
     def certain_event(
         self, stream: Stream, pool: str, subject: Phrase | None = None, *, named: bool = True, manner: Manner = USUAL
     ) -> Clause:
-        """An event of a pool, drawing subjects (if none is given) and verbs until one is there."""
+        """An event of a pool. Draws subjects (if none is given) and verbs until there is one."""
         for _ in range(1000):
             clause = self.event(stream, pool, subject, named=named, manner=manner)
             if clause:
@@ -226,9 +225,9 @@ class World:
     def chain(
         self, stream: Stream, pool: str, length: int, *, named: bool = True, manner: Manner = USUAL, habit: bool = True
     ) -> list[Clause]:
-        """Events in the order in which verbs follow each other, all of one protagonist.
+        """Events of one protagonist, each of which causes the next (`World.next`).
 
-        They begin with any verb, or (`habit`) mostly with one that is typical of the protagonist.
+        The first verb is any, or (`habit`) mostly one that is typical of the protagonist.
         """
         for _ in range(2000):
             who = self.protagonist(stream, named)
@@ -247,5 +246,5 @@ class World:
 
 @lru_cache(maxsize=8)
 def world_of(settings: WorldSettings) -> World:
-    """The world of some settings; made once a process."""
+    """The world of some settings, cached."""
     return World(settings)
