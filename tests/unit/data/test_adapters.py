@@ -53,10 +53,10 @@ def test_a_single_leaf_is_a_derivation() -> None:
     ("line", "problem"),
     [
         (DERIVATION[:-2], "1 brackets still open"),
-        (DERIVATION.replace("<T NP 0 1>", "<T NP 0 2>"), "a node says it has 2 children, found 1"),
+        (DERIVATION.replace("<T NP 0 1>", "<T NP 0 2>"), "a node states 2 children, found 1"),
         (DERIVATION + " (<L N NN NN boat N>)", "expected one derivation"),
         ("(<L N NN boat>)", "expected a CCGbank node at column 1"),
-        ("", "expected a whole derivation"),
+        ("", "expected a complete derivation"),
     ],
 )
 def test_broken_derivations_are_refused_with_their_place(line: str, problem: str) -> None:

@@ -124,7 +124,7 @@ def test_remote_code_is_refused(hub: StandInHub, folder: Path, tmp_path: Path, f
     files[file] = json.dumps(settings).encode()
     files["modeling_made.py"] = b"raise SystemExit('remote code was run')"
     hub.repository("made/remote", "model").commit(files)
-    with pytest.raises(SourceError, match=f"{file} asks for code of the repository's own .auto_map: AutoModel."):
+    with pytest.raises(SourceError, match=f"{file} needs the repository's own code .auto_map: AutoModel."):
         fetch_model(Model("remote", hub="made/remote", revision="main"), tmp_path, client=HubClient(0.01))
     assert hub.count("modeling_made.py") == 0
 
