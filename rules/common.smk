@@ -60,7 +60,7 @@ CODE = Digests(
     Path(".snakemake"),
 )
 atexit.register(CODE.save)
-LAYOUT = grid_layout(GRID, lambda card: card.headline(GRID.source))
+LAYOUT = grid_layout(GRID)
 DATA_DIR = data_folder(GRID.data_dir)
 SOURCE = open_source(GRID.source, DATA_DIR, GRID.world)
 TOKENIZER = multiext(

@@ -33,9 +33,7 @@ def study_metrics(study):
 
 def study_layout(study):
     """What the tables of a study must hold, as a parameter function."""
-    return lambda wildcards: as_params(
-        grid_layout(study_grid(study), lambda card: card.headline(GRID.source))
-    )
+    return lambda wildcards: as_params(grid_layout(study_grid(study)))
 
 
 def study_section(study):

@@ -1,6 +1,6 @@
 """What tables and plots need to know of a grid besides its scores: the order of rows and columns, headline metrics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +53,15 @@ class Layout:
         return Layout(self.models, self.intermediates, (self.column(target),), self.seeds, self.synthetic)
 
 
-def grid_layout(grid: Grid, headline_split: Callable[[TaskCard], str]) -> Layout:
-    """The layout of a grid; `headline_split` returns the split of a card's headline score."""
-    columns = tuple(_column(grid.cards[name], grid.source, headline_split(grid.cards[name])) for name in grid.targets)
+def grid_layout(grid: Grid) -> Layout:
+    """The layout of a grid under its source."""
+    columns = tuple(_column(grid.cards[name], grid.source) for name in grid.targets)
     synthetic = grid.source == "minilab"
     return Layout(grid.own_models, tuple(grid.intermediates), columns, tuple(grid.seeds), synthetic)
 
 
-def _column(card: TaskCard, source: str, split: str) -> Column:
+def _column(card: TaskCard, source: str) -> Column:
+    split = card.headline(source)
     lacking = ((card.source(source) or {}).get("missing") or {}).get(split, ())
     languages = tuple(language for language in card.languages if language not in lacking)
     return Column(card.name, card.metric, split, languages, ENGLISH if ENGLISH in languages else None)
