@@ -15,8 +15,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from stiltgrid.analysis.bootstrap import LanguageCounts, Value, gain, replicate
-from stiltgrid.analysis.corrections import benjamini_hochberg, holm
 from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.statistics import adjusted_p_values
 
 ROWS = 4  # tested against the baseline in each grid
 LANGUAGES = 2
@@ -79,8 +79,8 @@ def simulate(scenario: Scenario, grids: int, draws: int = 300, shift: float = 0.
         p_values = [item.p if item.p is not None else 1.0 for item in found[:ROWS]]
         rejected += [p <= 0.05 for p in p_values]
         covered += [item.low is not None and item.low <= truth <= (item.high or 0.0) for item in found[ROWS:]]
-        holm_errors.append(min(holm(p_values)) <= 0.05)
-        bh_errors.append(min(benjamini_hochberg(p_values)) <= 0.05)
+        holm_errors.append(min(adjusted_p_values(p_values, "holm")) <= 0.05)
+        bh_errors.append(min(adjusted_p_values(p_values, "fdr_bh")) <= 0.05)
     shares = (float(np.mean(each)) for each in (rejected, covered, holm_errors, bh_errors))
     return Outcome(*shares, tests=len(rejected))
 

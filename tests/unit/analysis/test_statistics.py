@@ -3,7 +3,15 @@
 import math
 
 import pytest
-from stiltgrid.analysis.statistics import Estimate, estimate, paired_gain, unweighted_mean
+from stiltgrid.analysis.statistics import (
+    Estimate,
+    adjusted_p_values,
+    estimate,
+    paired_gain,
+    t_p_value,
+    t_quantile,
+    unweighted_mean,
+)
 
 
 def test_estimate_is_mean_and_sample_deviation():
@@ -36,3 +44,37 @@ def test_only_shared_seeds_are_compared():
 
 def test_languages_count_once_each():
     assert unweighted_mean({"de": 10.0, "en": 20.0, "zh": 60.0}) == 30.0
+
+
+def test_students_t_is_that_of_printed_tables() -> None:
+    # The usual table of Student's t, two-sided 5 % and 1 %, and the normal distribution as its limit.
+    for confidence, df, value in ((0.95, 1, 12.706), (0.95, 4, 2.776), (0.99, 10, 3.169), (0.95, math.inf, 1.960)):
+        assert t_quantile(confidence, df) == pytest.approx(value, abs=5e-4)
+        assert t_p_value(t_quantile(confidence, df), df) == pytest.approx(1 - confidence)
+    assert t_p_value(-2.0, 2) == pytest.approx(1 - 2 / math.sqrt(6))  # closed form for two degrees of freedom
+    assert t_p_value(math.inf, 3) == 0
+
+
+def test_numbers_without_a_t_distribution_raise() -> None:
+    with pytest.raises(ValueError, match="found NaN"):
+        t_p_value(math.nan, 3.0)
+    for df in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="degrees of freedom"):
+            t_p_value(1.0, df)
+    with pytest.raises(ValueError, match="confidence"):
+        t_quantile(95, 3)
+
+
+def test_adjusted_p_values_by_hand() -> None:
+    # Holm: sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, then never falling.
+    assert adjusted_p_values([0.03, 0.01, 0.04, 0.02], "holm") == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert adjusted_p_values([0.5, 0.6], "holm") == pytest.approx([1, 1])
+    # Benjamini-Hochberg: sorted 0.01, 0.02, 0.04, 0.9 times 4/1, 4/2, 4/3, 4/4, then the lowest from above.
+    assert adjusted_p_values([0.02, 0.9, 0.01, 0.04], "fdr_bh") == pytest.approx([0.04, 0.9, 0.04, 0.16 / 3])
+    assert adjusted_p_values([], "holm") == adjusted_p_values([], "fdr_bh") == []
+
+
+def test_p_values_outside_0_and_1_raise() -> None:
+    for wrong in (1.2, -0.1, math.nan):
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            adjusted_p_values([0.5, wrong], "holm")

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.analysis import student
+from stiltgrid.analysis.statistics import t_p_value, t_quantile
 
 DRAWS = 2000
 CONFIDENCE = 0.95
@@ -174,8 +174,8 @@ def _interval(
         return Gain(value, seeds, sd, 0.0, None, *((value, value, 1.0) if alike else (None, None, None)))
     share = v_seeds / variance
     df = 1 / ((share / (seeds - 1) if seeds > 1 else 0.0) + (1 - share) / df_examples)
-    half = student.quantile(CONFIDENCE, df) * se
-    return Gain(value, seeds, sd, se, df, value - half, value + half, student.two_sided_p(value / se, df))
+    half = t_quantile(CONFIDENCE, df) * se
+    return Gain(value, seeds, sd, se, df, value - half, value + half, t_p_value(value / se, df))
 
 
 def _example_df(difference: Difference) -> float:

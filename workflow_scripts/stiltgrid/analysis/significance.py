@@ -10,8 +10,8 @@ import numpy as np
 
 from stiltgrid.analysis.bootstrap import DRAWS, Gain, Replicates, gain, replicate
 from stiltgrid.analysis.cell_examples import AnyPath, read_examples
-from stiltgrid.analysis.corrections import benjamini_hochberg, holm
 from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
@@ -133,7 +133,7 @@ def _comparison(
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons with their p-values corrected over all of them that have one."""
     tested = [item.gain.p for item in comparisons if item.gain.p is not None]
-    pairs = iter(zip(holm(tested), benjamini_hochberg(tested), strict=True))
+    pairs = iter(zip(adjusted_p_values(tested, "holm"), adjusted_p_values(tested, "fdr_bh"), strict=True))
     found = []
     for item in comparisons:
         if item.gain.p is not None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from stiltgrid.analysis.bootstrap import Replicates, replicate
 from stiltgrid.analysis.cell_examples import read_examples
-from stiltgrid.analysis.corrections import holm
 from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
@@ -178,14 +178,14 @@ def findings(pair: Sequence[str], found: Sequence[Likeness], parts: Sequence[Dif
             f"(p = {item.p:.3g} by permuting rows and columns; {item.needed:.2f} was needed for 0.05{ceiling}).",
             n=f"{item.rows} rows × {item.targets} targets",
         )
-    cells = [item for item in parts if item.by == "cell" and item.told.p is not None]
-    sure_cells = sum(p <= 0.05 for p in holm([item.told.p for item in cells if item.told.p is not None]))
-    yield Finding(f"{name}: the gain differs in {sure_cells} of {len(cells)} cells (Holm, 5 %).")
+    cells = [item.told.p for item in parts if item.by == "cell" and item.told.p is not None]
+    clear = sum(p <= 0.05 for p in adjusted_p_values(cells, "holm"))
+    yield Finding(f"{name}: the gain differs in {clear} of {len(cells)} cells (Holm, 5 %).")
     for by in ("target", "language", "family"):
         known = [item for item in parts if item.by == by and item.told.p is not None]
         if known:
             most = min(known, key=lambda item: item.told.p or 0.0)
-            lowest = min(holm([item.told.p or 0.0 for item in known]))
+            lowest = min(adjusted_p_values([item.told.p or 0.0 for item in known], "holm"))
             where = " on ".join(part for part in (most.intermediate, most.target, most.language) if part)
             yield Finding(
                 f"{name}: by {by}, the clearest difference is {where} (p = {lowest:.3g}, Holm over {len(known)}).",
@@ -204,7 +204,7 @@ def _lines(pair: Sequence[str], parts: Sequence[Differing]) -> Iterator[dict[str
     for item in parts:
         by.setdefault(item.by, []).append(item)
     for items in by.values():
-        corrected = iter(holm([item.told.p for item in items if item.told.p is not None]))
+        corrected = iter(adjusted_p_values([item.told.p for item in items if item.told.p is not None], "holm"))
         for item in items:
             told = item.told
             p_holm = next(corrected) if told.p is not None else None

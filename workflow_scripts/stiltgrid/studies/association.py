@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.analysis.corrections import holm
+from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.studies.errors import constant_columns, refuse_constant, refuse_few, refuse_gaps
 
 PERMUTATIONS = 9999
@@ -99,7 +99,7 @@ def by_target(
     for column in range(len(targets)):
         among = np.outer(x[:, column], y[:, column]) / len(rows)
         found.append((float(np.trace(among)), permutation_p(np.trace(among), sums_along(among, order))))
-    corrected = holm([p for _, p in found])
+    corrected = adjusted_p_values([p for _, p in found], "holm")
     return [
         TargetAssociation(target, rho, p, p_holm, len(rows))
         for target, (rho, p), p_holm in zip(targets, found, corrected, strict=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.statistics import t_quantile
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.mixed import CONFIDENCE, Effect
 
@@ -28,7 +28,7 @@ class Curve:
     @property
     def half_width(self) -> float:
         """Half of the 95 % interval of each mean, seeds' common shifts aside."""
-        return quantile(CONFIDENCE, self.df) * self.noise / math.sqrt(self.seeds)
+        return t_quantile(CONFIDENCE, self.df) * self.noise / math.sqrt(self.seeds)
 
     @property
     def best(self) -> int:

@@ -8,8 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stiltgrid.analysis.statistics import estimate
-from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.statistics import estimate, t_quantile
 from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
 from stiltgrid.reporting.plot_style import STYLE, save, write_notes
@@ -69,5 +68,5 @@ def _point(rows: Sequence[Mapping[str, Any]], outcome: Outcome, count: int, volu
     chosen = [row for row in rows if row["tasks"] == count and row["examples_asked"] == volume]
     by_set = {name: [row[outcome.name] for row in chosen if row["set"] == name] for name in {r["set"] for r in chosen}}
     found = estimate(sum(values) / len(values) for _, values in sorted(by_set.items()))
-    half = quantile(0.95, found.n - 1) * found.sd / found.n**0.5 if found.sd is not None else 0.0
+    half = t_quantile(0.95, found.n - 1) * found.sd / found.n**0.5 if found.sd is not None else 0.0
     return found.value, half

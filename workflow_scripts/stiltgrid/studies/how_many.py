@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.analysis.statistics import estimate
-from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.statistics import estimate, t_quantile
 from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
 from stiltgrid.analysis.typology import KINDS, similarity, similarity_groups
 from stiltgrid.grid.designs import how_many as design
@@ -131,7 +130,7 @@ def random_interval(orders: np.ndarray) -> list[tuple[float, float]]:
     """Of each size of (orders, sizes, seeds): the mean over orders, half of its 95 % interval (orders the units)."""
     means = orders.mean(axis=2)
     count = len(means)
-    half = quantile(0.95, count - 1) * means.std(axis=0, ddof=1) / np.sqrt(count)
+    half = t_quantile(0.95, count - 1) * means.std(axis=0, ddof=1) / np.sqrt(count)
     return list(zip(means.mean(axis=0).tolist(), half.tolist(), strict=True))
 
 
@@ -198,7 +197,7 @@ def _findings(model: Model, tests: Sequence[Mapping[str, Any]]) -> list[Finding]
             f"number within noise of that ({curve.margin:.2f} points) is {curve.enough}."
         )
         gain = float(curve.means.max() - curve.means[0])
-        half = quantile(0.95, curve.df) * curve.noise * np.sqrt(2 / curve.seeds)
+        half = t_quantile(0.95, curve.df) * curve.noise * np.sqrt(2 / curve.seeds)
         count = f"{len(curve.sizes)} sizes × {curve.seeds} seeds"
         found.append(Finding(sentence, gain, gain - half, gain + half, "points, best size less the smallest", count))
     for line in tests:

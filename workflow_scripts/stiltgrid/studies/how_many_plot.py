@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stiltgrid.analysis.student import quantile
+from stiltgrid.analysis.statistics import t_quantile
 from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
 from stiltgrid.reporting.plot_style import STYLE, save, write_notes
@@ -58,7 +58,7 @@ def _panel(axes: Axes, model: "Model", languages: Sequence[str]) -> None:
         markersize=3.5, linewidth=1, elinewidth=0.7, capsize=1.5, label="best tasks",
     )  # fmt: skip
     means = orders.mean(axis=2)
-    half = quantile(0.95, len(means) - 1) * means.std(axis=0, ddof=1) / len(means) ** 0.5
+    half = t_quantile(0.95, len(means) - 1) * means.std(axis=0, ddof=1) / len(means) ** 0.5
     axes.errorbar(
         [size + SHIFT for size in model.random_sizes], means.mean(axis=0), yerr=half, color=RANDOM, marker="s",
         markersize=3.5, linewidth=1, linestyle="--", elinewidth=0.7, capsize=1.5, label="random tasks",

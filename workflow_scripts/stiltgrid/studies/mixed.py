@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.analysis.student import quantile, two_sided_p
+from stiltgrid.analysis.statistics import t_p_value, t_quantile
 from stiltgrid.studies.errors import StudyError
 
 CONFIDENCE = 0.95
@@ -39,7 +39,7 @@ class Effect:
     @property
     def half_width(self) -> float:
         """Half of the 95 % interval."""
-        return quantile(CONFIDENCE, self.df) * self.se
+        return t_quantile(CONFIDENCE, self.df) * self.se
 
     @property
     def low(self) -> float:
@@ -54,12 +54,12 @@ class Effect:
     @property
     def p(self) -> float:
         """Two-sided p-value of no effect."""
-        return two_sided_p(self.value / self.se, self.df) if self.se else float(self.value == 0)
+        return t_p_value(self.value / self.se, self.df) if self.se else float(self.value == 0)
 
     @property
     def detectable(self) -> float:
         """The true effect that a test at 5 % finds with 90 % power at this precision."""
-        return (quantile(CONFIDENCE, self.df) + quantile(2 * POWER - 1, self.df)) * self.se
+        return (t_quantile(CONFIDENCE, self.df) + t_quantile(2 * POWER - 1, self.df)) * self.se
 
 
 @dataclass(frozen=True)

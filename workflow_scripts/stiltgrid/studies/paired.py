@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stiltgrid.analysis import student
 from stiltgrid.analysis.bootstrap import CONFIDENCE, Difference, Gain, Replicates, gain
+from stiltgrid.analysis.statistics import t_p_value, t_quantile
 from stiltgrid.studies.errors import StudyError
 
 POWER = 0.9
@@ -29,7 +29,7 @@ class Contrast:
         """The true value that a test at 5 % finds with 90 % power at this precision; None without an interval."""
         if self.se is None or self.df is None:
             return None
-        return (student.quantile(CONFIDENCE, self.df) + student.quantile(2 * POWER - 1, self.df)) * self.se
+        return (t_quantile(CONFIDENCE, self.df) + t_quantile(2 * POWER - 1, self.df)) * self.se
 
 
 def difference(replicates: Replicates, weights: Mapping[int, float], languages: Sequence[int] = ()) -> Difference:
@@ -93,5 +93,5 @@ def _of_gain(told: Gain) -> Contrast:
 
 
 def _interval(value: float, se: float, df: float) -> Contrast:
-    half = student.quantile(CONFIDENCE, df) * se
-    return Contrast(value, se, value - half, value + half, df, student.two_sided_p(value / se, df))
+    half = t_quantile(CONFIDENCE, df) * se
+    return Contrast(value, se, value - half, value + half, df, t_p_value(value / se, df))

@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-from stiltgrid.studies.association import draw_orders, spearman, standardised
+from stiltgrid.studies.association import draw_orders, standardised
 from stiltgrid.studies.errors import refuse_few, refuse_gaps
 
 TOPS = (1, 3)
@@ -167,11 +167,6 @@ def others_mean(gains: np.ndarray) -> np.ndarray:
     """(rows, targets): each row's mean standardised gain on the other targets: no measure, only the past."""
     y = standardised(gains)
     return (y.sum(axis=1, keepdims=True) - y) / (y.shape[1] - 1)
-
-
-def mean_rank_correlation(gains: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean over targets of Spearman's correlation of predicted and true gains."""
-    return float(np.mean([spearman(a, b) for a, b in zip(prediction.T, gains.T, strict=True)]))
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> np.ndarray:

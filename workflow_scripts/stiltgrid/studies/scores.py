@@ -1,9 +1,6 @@
 """What the studies read of a finished table of scores: complete, or a refusal that names what is missing."""
 
-from collections.abc import Iterator
-from typing import Any
-
-from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, read_transfer
+from stiltgrid.analysis.tables import AnyPath, Transfer, read_transfer
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.errors import StudyError
 
@@ -20,15 +17,3 @@ def complete(scores_path: AnyPath, layout: Layout, what: str) -> Transfer:
             f"{shown}; run these cells, or leave their rows or targets out of the study"
         )
     return transfer
-
-
-def long_rows(transfer: Transfer) -> Iterator[dict[str, Any]]:
-    """One row a cell, seed and language: model, intermediate, target, seed, language, value (0 to 100)."""
-    for cell in transfer:
-        for seed, scores in sorted(cell.values.items()):
-            for language in cell.column.languages:
-                yield {**_place(cell), "seed": seed, "language": language, "value": scores[language]}
-
-
-def _place(cell: Cell) -> dict[str, Any]:
-    return {"model": cell.model, "intermediate": cell.intermediate, "target": cell.column.target}
