@@ -140,7 +140,7 @@ def ours(
     backbone = machine.backbone()
     if settings.gradient_checkpointing:
         backbone.checkpoint_gradients()
-    backbone.learn_packing(machine.compute)
+    backbone.enable_packing(machine.compute)
     heads = torch.nn.ModuleDict({card.name: kind.build_head(card, backbone.hidden_size)}).to(machine.compute.device)
     reader = Reader(read_special_tokens(machine.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(WARM + machine.steps, dtype=np.int64)

@@ -143,7 +143,7 @@ def ours(work: Work) -> tuple[float, float, float]:
     reader = Reader(read_special_tokens(work.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(work.steps, dtype=np.int64)
     clock = Clock(work)
-    backbone.learn_packing(work.compute)
+    backbone.enable_packing(work.compute)
     with trained_part(backbone, settings, used_ids([work.data], reader.special)):
         stage = TimedStage(
             "ours", backbone, heads.to(work.compute.device), [task], schedule, settings, reader, work.compute, 1

@@ -36,7 +36,7 @@ def apart(first, second):
 
 def test_packing_and_the_cut_table_stay_within_the_spread_of_two_plain_runs(losses_of, monkeypatch):
     fast = losses_of("fast", 4096)
-    monkeypatch.setattr(Backbone, "learn_packing", lambda self, compute: False)
+    monkeypatch.setattr(Backbone, "enable_packing", lambda self, compute: False)
     monkeypatch.setattr(trainable, "cut_to_used", lambda *given: None)
     # The same examples a step, added up in another order: what differs is rounding.
     plain = [losses_of(f"plain{limit}", limit) for limit in (4096, 100, 60)]

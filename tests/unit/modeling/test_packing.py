@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from stiltgrid.modeling import packing
 from stiltgrid.modeling.backbone import Backbone, load_backbone
 from stiltgrid.modeling.batching import make_batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded, to_table
-from stiltgrid.modeling.packing import length_groups, pack
+from stiltgrid.modeling.packing import AttentionOptions, grouped_attention, length_groups, pack
 from stiltgrid.modeling.planning import fill, plan_step
 from stiltgrid.training.training import train_target
 from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_task
@@ -54,7 +53,7 @@ def encoded(lengths=LENGTHS):
 @pytest.mark.parametrize("kind", PACKED)
 def test_packed_states_and_gradients_are_those_of_padding(kind):
     model = backbone(kind, PACKED[kind]).train()
-    assert model.learn_packing(CPU)
+    assert model.enable_packing(CPU)
     found = []
     for packed in (False, True):
         batch = make_batch(encoded(), range(len(LENGTHS)), 1, (40, 50), "mean", separator=40, packed=packed)
@@ -76,14 +75,14 @@ def test_what_cannot_be_packed_is_told_and_stays_as_it_was(kind, caplog):
     model.eval()
     before = model(batch)
     with caplog.at_level("INFO"):
-        assert not model.learn_packing(CPU)
+        assert not model.enable_packing(CPU)
     assert "micro-batches of similar lengths, not packed ones" in caplog.text
     assert torch.equal(model(batch), before)
 
 
 def test_recomputed_activations_are_packed_too():
     model = backbone("xlm-roberta", SHAPE).train()
-    assert model.learn_packing(CPU)
+    assert model.enable_packing(CPU)
     batch = make_batch(encoded(), range(len(LENGTHS)), 1, packed=True)
     model(batch).square().sum().backward()
     plain = [item.grad.clone() for item in model.parameters() if item.grad is not None]
@@ -96,7 +95,7 @@ def test_recomputed_activations_are_packed_too():
 
 def test_a_sequence_sees_nothing_of_its_neighbours():
     model = backbone("xlm-roberta", SHAPE).eval()
-    assert model.learn_packing(CPU)
+    assert model.enable_packing(CPU)
     one, other = encoded((4, 6)), encoded((4, 6))
     other.tokens["input_ids"] = np.concatenate([one.tokens["input_ids"][:4], np.full(6, 11, dtype=np.int32)])
     first, second = (model(make_batch(data, [0, 1], 1, packed=True))[0] for data in (one, other))
@@ -105,38 +104,32 @@ def test_a_sequence_sees_nothing_of_its_neighbours():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("causal", [False, True])
-def test_one_node_gives_what_each_sequence_alone_gives(causal, dtype, monkeypatch):
+def test_groups_give_what_each_sequence_alone_gives(causal, dtype):
     torch.manual_seed(2)
     rows = [torch.randn(sum(LENGTHS), 2, 8, dtype=dtype, requires_grad=True) for _ in range(3)]
     above = torch.randn(sum(LENGTHS), 2, 8, dtype=dtype)
-    how = packing._How(0.0, causal, 0.3)
+    options = AttentionOptions(0.0, causal, 0.3)
 
-    def alone(rows, packed, how):
+    def alone(rows, packed, options):
         parts = zip(*(row.transpose(0, 1).split(LENGTHS, 1) for row in rows), strict=True)
-        states = [scaled_dot_product_attention(*part, is_causal=how.causal, scale=how.scale) for part in parts]
+        states = [scaled_dot_product_attention(*part, is_causal=options.causal, scale=options.scale) for part in parts]
         return torch.cat(states, 1).transpose(0, 1)
 
     def found(kernel):
-        states = kernel(rows, pack(np.array(LENGTHS)), how)
+        states = kernel(rows, pack(np.array(LENGTHS)), options)
         return [states.detach(), *torch.autograd.grad(states, rows, above)]
 
-    wanted, ours = found(alone), found(packing._grouped)
     tolerance = {} if dtype == torch.float32 else {"rtol": 2e-2, "atol": 2e-2}
-    torch.testing.assert_close(ours, wanted, **tolerance)
-    monkeypatch.setattr(packing._Grouped, "apply", None)
-    monkeypatch.setattr(packing, "FORWARD", None)
-    torch.testing.assert_close(found(packing._grouped), wanted, **tolerance)
+    torch.testing.assert_close(found(grouped_attention), found(alone), **tolerance)
 
 
-def test_what_the_kernels_lack_goes_another_way():
+def test_dropout_reaches_attention_and_inference_gives_the_same_states():
     rows = [torch.randn(sum(LENGTHS), 2, 8, requires_grad=True) for _ in range(3)]
     packed = pack(np.array(LENGTHS))
-    states = packing._grouped(rows, packed, packing._How(0.5, False, None))
-    assert "_Grouped" not in type(states.grad_fn).__name__, "dropout"
-    whole = packing._grouped(rows, packed, packing._How(0.0, False, None))
-    assert "_Grouped" in type(whole.grad_fn).__name__ and not torch.equal(states, whole)
+    whole = grouped_attention(rows, packed, AttentionOptions(0.0, False, None))
+    assert not torch.equal(grouped_attention(rows, packed, AttentionOptions(0.5, False, None)), whole)
     with torch.inference_mode():
-        assert torch.equal(packing._grouped(rows, packed, packing._How(0.0, False, None)), whole)
+        assert torch.equal(grouped_attention(rows, packed, AttentionOptions(0.0, False, None)), whole)
 
 
 def test_groups_cost_least_of_all_cuts():
@@ -183,7 +176,7 @@ def test_fifty_steps_have_the_same_losses_and_no_padding(place, tiny_tokenizer_f
     losses, scores = run("packed")
     record = json.loads((tmp_path / "packed" / "training.json").read_text())["stages"][0]
     assert len(losses) == 50 and record["padding_share"] == 0.0
-    monkeypatch.setattr(Backbone, "learn_packing", lambda self, compute: False)
+    monkeypatch.setattr(Backbone, "enable_packing", lambda self, compute: False)
     padded, padded_scores = run("padded")
     np.testing.assert_allclose(losses, padded, rtol=0, atol=1e-5)
     assert scores == padded_scores
@@ -195,7 +188,7 @@ def test_fifty_steps_have_the_same_losses_and_no_padding(place, tiny_tokenizer_f
 
 def test_a_loss_over_tokens_is_the_same(place):
     model = load_backbone(place / "backbone").eval()
-    assert model.learn_packing(CPU)
+    assert model.enable_packing(CPU)
     targets = torch.arange(sum(LENGTHS)) % 32
     losses = [
         cross_entropy(batch.flat(model(batch)), targets)

@@ -58,7 +58,7 @@ class Backbone(torch.nn.Module):
         self._takes_positions = "position_ids" in accepts
         self._first_position = first_position(config.to_dict())
         self._padded_attention: str = self.reader.config._attn_implementation
-        # The way packed sequences are attended to, once `learn_packing` has found one.
+        # The attention of packed batches, once `enable_packing` has found one.
         self._packed_attention: str | None = None
         # Token types are for models that have learnt more than one of them.
         self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
@@ -99,7 +99,7 @@ class Backbone(torch.nn.Module):
             self.reader.config._attn_implementation = wanted
         return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
 
-    def learn_packing(self, compute: Compute) -> bool:
+    def enable_packing(self, compute: Compute) -> bool:
         """Find a packed attention that gives this backbone the states that padding gives; whether there is one.
 
         Tried out on short sequences rather than told by names: transformers has hundreds of architectures.

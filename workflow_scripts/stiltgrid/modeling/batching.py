@@ -139,7 +139,7 @@ class Batch:
             move(self.places),
             self.causal,
             self.separator,
-            None if self.packing is None else self.packing.moved(move),
+            None if self.packing is None else self.packing.to(move),
             self.numbers,
         )
 

@@ -1,4 +1,4 @@
-"""Which device and precision a job computes in."""
+"""The device and the precision that a job computes in."""
 
 import contextlib
 import os
@@ -7,33 +7,36 @@ from dataclasses import dataclass
 import torch
 
 from stiltgrid.modeling.gpu_lease import lease_gpu, visible_gpus
-from stiltgrid.modeling.gpu_slots import lease_share, slots_a_gpu
+from stiltgrid.modeling.gpu_slots import lease_share, slots_per_gpu
 from stiltgrid.utils.processes import process_count
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the dtype that matrix products run and weights are stored in."""
+    """A device, and the dtype of matrix products and of stored weights."""
 
     device: torch.device
     dtype: torch.dtype
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Mixed precision where the dtype asks for it, else nothing."""
+        """A context of mixed precision; does nothing where the dtype is float32."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
 def prepare_compute(precision: str = "auto", threads: int | None = None) -> Compute:
-    """Set threads and deterministic kernels; `precision` is auto, bf16 or fp32; auto is bf16 on GPUs that have it."""
+    """Set threads and deterministic kernels, and choose the device.
+
+    `precision` is auto, bf16 or fp32; auto is bf16 on GPUs that support it.
+    """
     if threads:
         torch.set_num_threads(threads)
-    # Moments of rarely seen pieces decay to denormal numbers, which processors handle very slowly.
+    # Moments of rarely seen tokens decay to denormal numbers, which processors handle very slowly.
     torch.set_flush_denormal(True)
     if not torch.cuda.is_available():
         return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bf16" else torch.float32)
-    # One of several processes has been given its GPU when it joined them.
+    # A member of a process group was assigned its GPU when it joined.
     if "SLURM_JOB_ID" not in os.environ and process_count() == 1:
         _choose_gpu(visible_gpus(torch.cuda.device_count()))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -44,8 +47,8 @@ def prepare_compute(precision: str = "auto", threads: int | None = None) -> Comp
 
 
 def _choose_gpu(names: list[str]) -> None:
-    """Take a GPU of several, or a share of one: the job runs out of memory at its share's end, not its neighbours."""
-    if slots_a_gpu() > 1:
+    """Lease one of several GPUs, or a share of one with its memory limited to that share."""
+    if slots_per_gpu() > 1:
         share = lease_share(names, lambda place: torch.cuda.get_device_properties(place).total_memory >> 20)
         torch.cuda.set_device(share.place)
         torch.cuda.set_per_process_memory_fraction(share.memory)

@@ -1,6 +1,7 @@
-"""One GPU a job on a machine with several, where no scheduler hands them out: a lock file for each.
+"""Exclusive leases of GPUs on machines where no scheduler assigns them: one lock file per GPU.
 
-The kernel drops a lock when its process ends, however it ends, so no GPU stays taken by the dead.
+The kernel releases a lock when its process ends, however it ends, so a crashed job never keeps a GPU. The locks are
+`flock`'s own because `gpu_slots` needs shared ones: `filelock` offers these by an SQLite database only.
 """
 
 import fcntl
@@ -9,77 +10,92 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 2.0
-_held: dict[str, IO[str]] = {}  # open for as long as this process lives
+Lease = TypeVar("Lease")
+_held: dict[str, IO[str]] = {}  # GPU's name -> its locked file, open until this process ends
 
 
 def visible_gpus(count: int, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Names of the `count` GPUs that this process sees, the same in every process: numbers or unique ids."""
-    told = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    return told if len(told) == count else [str(number) for number in range(count)]
+    """Names of the `count` GPUs that this process sees, the same in every process: indices or unique ids."""
+    listed = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return listed if len(listed) == count else [str(number) for number in range(count)]
 
 
 def lease_gpu(names: Sequence[str], folder: Path | None = None, patience: float = float("inf")) -> int:
-    """The place in `names` of a GPU that no other job of this user holds; see `lease_gpus`."""
+    """Index in `names` of a GPU that no other job of this user holds; see `lease_gpus`."""
     return lease_gpus(names, 1, folder, patience)[0]
 
 
 def lease_gpus(
     names: Sequence[str], count: int, folder: Path | None = None, patience: float = float("inf")
 ) -> list[int]:
-    """The places in `names` of `count` GPUs that no other job of this user holds; waits until there are so many.
+    """Indices in `names` of `count` GPUs that no other job of this user holds; waits until enough are free.
 
-    A job holds all that it needs or none while it waits, so that two jobs never wait for one another.
-    Raises TimeoutError after `patience` seconds. A second call in one process gives the GPUs it has.
+    While it waits a job holds none, so two jobs never wait for each other. A later call in the same process returns
+    the GPUs that it already holds.
+
+    Raises:
+        TimeoutError: after `patience` seconds.
     """
     folder = Path(folder or tempfile.gettempdir())
-    end, waited = time.monotonic() + patience, False
+    return wait_for(
+        lambda: _lease_all(names, count, folder),
+        patience,
+        f"fewer than {count} of {len(names)} GPUs are free of other jobs "
+        f"(--resources gpu={len(names)} starts no more jobs than there are GPUs)",
+    )
+
+
+def wait_for(attempt: Callable[[], Lease | None], patience: float, shortage: str) -> Lease:
+    """Call `attempt` until it returns something; log `shortage` once, and raise it as TimeoutError after `patience` s."""
+    end, logged = time.monotonic() + patience, False
     while True:
-        found = _take_all(names, count, folder)
+        found = attempt()
         if found is not None:
             return found
         if time.monotonic() >= end:
-            raise TimeoutError(f"not {count} of {len(names)} GPUs are free")
-        if not waited:
-            LOG.info(
-                "not %d of %d GPUs are free of other jobs; waiting (--resources gpu=%d avoids this)",
-                count,
-                len(names),
-                len(names),
-            )
-            waited = True
-        # Not all at the same moment: two jobs that want several might give way to each other for ever.
+            raise TimeoutError(shortage)
+        if not logged:
+            LOG.info("waiting: %s", shortage)
+            logged = True
+        # Jittered: two jobs that both need several locks must not retry in step for ever.
         pause = SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.0)
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
 
 
-def _take_all(names: Sequence[str], count: int, folder: Path) -> list[int] | None:
-    found = [place for place, name in enumerate(names) if name in _held][:count]
-    taken: list[str] = []
-    for place, name in enumerate(names):
-        if len(found) == count:
-            break
-        if place not in found and _take(folder / f"stiltgrid-gpu-{os.getuid()}-{name}.lock", name):
-            found.append(place)
-            taken.append(name)
-    if len(found) == count:
-        return found
-    for name in taken:
-        _held.pop(name).close()
-    return None
+def lock_path(folder: Path, name: str) -> Path:
+    """The lock file of a GPU for this user's jobs."""
+    return folder / f"stiltgrid-gpu-{os.getuid()}-{name}.lock"
 
 
-def _take(path: Path, name: str) -> bool:
+def try_lock(path: Path, shared: bool = False) -> IO[str] | None:
+    """An open file that holds the lock until it is closed, or None where another process holds it."""
     file = path.open("a")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        return False
-    _held[name] = file
-    return True
+        return None
+    return file
+
+
+def _lease_all(names: Sequence[str], count: int, folder: Path) -> list[int] | None:
+    found = [index for index, name in enumerate(names) if name in _held][:count]
+    locked: dict[str, IO[str]] = {}
+    for index, name in enumerate(names):
+        if len(found) == count:
+            break
+        if index not in found and (file := try_lock(lock_path(folder, name))) is not None:
+            found.append(index)
+            locked[name] = file
+    if len(found) < count:
+        for file in locked.values():
+            file.close()
+        return None
+    _held.update(locked)
+    return found

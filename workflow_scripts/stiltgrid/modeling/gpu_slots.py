@@ -1,51 +1,47 @@
 """Several small jobs on one GPU: each GPU is divided into equal slots, and a job takes as many as its memory needs.
 
-How many slots a GPU has is a resource of the job (`gpu_slots`; 1 unless set: a job has its GPU to itself), because it
-changes no result. A job's memory is its resource `gpu_mb`, else what it asks of a cluster as `mem_mb`. A job that
-needs more than a slot takes several of one GPU, and all of them when that is not enough.
+The number of slots per GPU is a resource of the job (`gpu_slots`; default 1, a GPU of its own), because it changes no
+result. A job's memory is its resource `gpu_mb`, or else the `mem_mb` that it requests from a cluster. A job that
+needs more than one slot takes several of the same GPU, at most all of them.
 """
 
-import fcntl
-import logging
 import math
 import os
-import random
 import tempfile
-import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-LOG = logging.getLogger(__name__)
+from stiltgrid.modeling.gpu_lease import lock_path, try_lock, wait_for
+
 SLOTS, MEGABYTES = "STILTGRID_GPU_SLOTS", "STILTGRID_GPU_MB"
-SECONDS_BETWEEN_TRIES = 2.0
-_held: list[IO[str]] = []  # open for as long as this process lives
+_held: list[IO[str]] = []  # locked files, open until this process ends
 
 
 @dataclass(frozen=True)
 class Share:
-    """A GPU's place among those visible, and the share of its memory that the job may use."""
+    """Index of a GPU among the visible ones, and the fraction of its memory that the job may use."""
 
     place: int
     memory: float
 
 
 def announce(resources: Any, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Tell the job of this process, through its environment, what its resources say about sharing."""
+    """Put a job's resources for GPU sharing into its process's environment, where `lease_share` reads them."""
     slots = int(resources.get("gpu_slots", 1) or 1)
     environment[SLOTS] = str(slots)
     needed = resources.get("gpu_mb") or resources.get("mem_mb") or 0
     environment[MEGABYTES] = str(needed) if str(needed).isdigit() else "0"
 
 
-def slots_a_gpu(environment: Mapping[str, str] = os.environ) -> int:
+def slots_per_gpu(environment: Mapping[str, str] = os.environ) -> int:
     """How many jobs may share a GPU."""
     return max(1, int(environment.get(SLOTS, "1")))
 
 
 def slots_needed(slots: int, megabytes: int, total: int) -> int:
-    """Slots for a job of so many megabytes on a GPU of `total`: at least one, at most all."""
+    """Slots for a job of `megabytes` on a GPU of `total` megabytes: at least one, at most all."""
     return min(slots, max(1, math.ceil(megabytes * slots / total)))
 
 
@@ -58,64 +54,51 @@ def lease_share(
 ) -> Share:
     """A share of the GPU with the most free slots among `names`; waits until one has enough of them.
 
-    `total` tells the megabytes of the GPU at a place. Locks are those of `gpu_lease`, held in common by jobs that
-    share, so a job that wants a whole GPU and one that wants a slot keep out of each other's way. Raises TimeoutError
-    after `patience` seconds.
+    `total` returns the memory in megabytes of the GPU with an index. Sharing jobs hold the GPU's lock of `gpu_lease`
+    in shared mode, which excludes jobs that lease a whole GPU.
+
+    Raises:
+        TimeoutError: after `patience` seconds.
     """
-    slots, megabytes = slots_a_gpu(environment), int(environment.get(MEGABYTES, "0"))
-    folder, end, waited = Path(folder or tempfile.gettempdir()), time.monotonic() + patience, False
-    while True:
-        shares = [_Slots(folder, name, slots) for name in names]
-        # The emptiest first, so that jobs spread over the GPUs before they share.
-        for place in sorted(range(len(names)), key=lambda place: -shares[place].count_free()):
+    slots, megabytes = slots_per_gpu(environment), int(environment.get(MEGABYTES, "0"))
+    gpus = [_Slots(Path(folder or tempfile.gettempdir()), name, slots) for name in names]
+
+    def attempt() -> Share | None:
+        # The emptiest first, so that jobs spread over the GPUs before they share one.
+        free = [gpu.count_free() for gpu in gpus]
+        for place in sorted(range(len(names)), key=lambda place: -free[place]):
             needed = slots_needed(slots, megabytes, total(place))
-            if shares[place].take(needed):
+            if gpus[place].take(needed):
                 return Share(place, needed / slots)
-        if time.monotonic() >= end:
-            raise TimeoutError(f"no GPU of {len(names)} has enough of its {slots} slots free")
-        if not waited:
-            LOG.info("no GPU of %d has enough of its %d slots free; waiting", len(names), slots)
-            waited = True
-        # Not all at the same moment: two jobs that want several slots might give way to each other for ever.
-        time.sleep(min(SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.0), max(0.0, end - time.monotonic())))
+        return None
+
+    return wait_for(attempt, patience, f"none of {len(names)} GPUs has enough of its {slots} slots free")
 
 
 class _Slots:
-    """The lock files of one GPU: its own, held in common, and one a slot."""
+    """The lock files of one GPU: its own, which sharing jobs hold in shared mode, and one per slot."""
 
     def __init__(self, folder: Path, name: str, slots: int) -> None:
-        base = folder / f"stiltgrid-gpu-{os.getuid()}-{name}"
-        self.whole = Path(f"{base}.lock")
-        self.parts = [Path(f"{base}-slot{number}.lock") for number in range(slots)]
+        self.whole = lock_path(folder, name)
+        self.slots = [self.whole.with_name(f"{self.whole.stem}-slot{number}.lock") for number in range(slots)]
 
     def count_free(self) -> int:
-        """Slots that nobody holds at this moment."""
-        files = [_locked(path) for path in self.parts]
+        """Number of slots that no process holds at this moment."""
+        files = [file for path in self.slots if (file := try_lock(path)) is not None]
         for file in files:
-            if file is not None:
-                file.close()
-        return sum(file is not None for file in files)
+            file.close()
+        return len(files)
 
     def take(self, needed: int) -> bool:
-        """Hold `needed` slots from now on, or nothing."""
-        found = [_locked(self.whole, fcntl.LOCK_SH)]
-        for path in self.parts if found[0] is not None else ():
-            if len(found) <= needed:
-                found += [file for file in [_locked(path)] if file is not None]
-        files = [file for file in found if file is not None]
+        """Hold `needed` slots until the process ends, or none; whether they were free."""
+        whole = try_lock(self.whole, shared=True)
+        files = [] if whole is None else [whole]
+        for path in self.slots if files else ():
+            if len(files) <= needed and (file := try_lock(path)) is not None:
+                files.append(file)
         if len(files) == needed + 1:
             _held.extend(files)
             return True
         for file in files:
             file.close()
         return False
-
-
-def _locked(path: Path, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
-    file = path.open("a")
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file

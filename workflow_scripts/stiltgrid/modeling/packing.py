@@ -1,37 +1,40 @@
-"""Packing: the sequences of a batch end to end, without padding, attention kept inside each of them.
+"""Packing: the sequences of a batch are concatenated without padding; attention stays within each sequence.
 
-All layers but attention see one row of real tokens. Attention gathers the sequences by length into a few groups, each
-padded to its longest, and computes these one by one (anywhere), or takes a kernel for sequences of unequal lengths
-(GPUs). It stands in transformers' registry of attention functions, so every model that looks its attention up there
-can be packed; `Backbone.learn_packing` tries a model out on short sequences before it is trusted.
+All layers except attention see one row of real tokens. Attention either groups the sequences by length, pads each
+group to its longest sequence and computes one group at a time (all devices), or calls a kernel for sequences of
+unequal lengths (GPUs). Both are registered as attention functions of transformers, so every model that looks its
+attention up there can be packed. `Backbone.enable_packing` first verifies a model on short sequences.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"  # names of attention functions in transformers
-GROUP_PRICE = 3000  # of one more group, in pairs of tokens that attention compares; 1000 and 6000 cost a CPU 1 % more
-# What a model may hand to attention that this one does not do; such models stay padded.
-REFUSED = ("position_bias", "sliding_window", "softcap", "s_aux")
-# The two halves of `scaled_dot_product_attention` on a CPU; a version of PyTorch that lacks them does without.
-FORWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-BACKWARD: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
+# Cost of one more group, in pairs of tokens that attention compares; 1000 and 6000 are 1 % slower on a CPU.
+GROUP_PRICE = 3000
+# Arguments that packed attention does not support; models that use them stay padded.
+UNSUPPORTED = ("position_bias", "sliding_window", "softcap", "s_aux")
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each sequence lies in a packed row, and how attention groups them.
+    """Positions of the sequences in a packed row, and the groups that attention computes.
 
-    `positions` (1, tokens) count from 0 in each sequence; `offsets` (sequences + 1,) are their edges. Group g holds
-    `groups[g]` = (sequences, longest) and `masks[g]` (sequences, 1, 1, longest), 0 and minus infinity for padding, or
-    None where all are of one length. `gather` are the row's places, group after group, padding included; `slots`
-    (tokens,) where each token went.
+    Attributes:
+        positions: (1, tokens), counted from 0 in each sequence.
+        offsets: (sequences + 1,), the boundaries of the sequences in the row.
+        shortest: length of the shortest sequence, in tokens.
+        longest: length of the longest sequence, in tokens.
+        groups: (sequences, longest) of each group.
+        masks: of each group (sequences, 1, 1, longest), 0 for tokens and minus infinity for padding; None where all
+            sequences of the group have one length.
+        gather: positions in the row, group after group, padding included.
+        slots: (tokens,), the place of each token of the row in `gather`.
     """
 
     positions: torch.Tensor
@@ -45,16 +48,16 @@ class Packing:
 
     @property
     def attended(self) -> int:
-        """Tokens that grouped attention computes, its padding included."""
+        """Number of tokens that grouped attention computes, padding included."""
         return len(self.gather)
 
     @property
     def starts(self) -> torch.Tensor:
-        """(sequences,): place of each first token."""
+        """(sequences,): position of each sequence's first token."""
         return self.offsets[:-1]
 
-    def moved(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "Packing":
-        """The same with every tensor moved."""
+    def to(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "Packing":
+        """A copy with `move` applied to every tensor."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         for name in ("positions", "offsets", "gather", "slots"):
             values[name] = move(values[name])
@@ -63,7 +66,7 @@ class Packing:
 
 
 def pack(lengths: np.ndarray) -> Packing:
-    """The packing of sequences of these lengths, in this order."""
+    """The packing of sequences of these lengths (tokens), in this order."""
     lengths = np.asarray(lengths, dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
     positions = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
@@ -93,9 +96,9 @@ def pack(lengths: np.ndarray) -> Packing:
 
 
 def length_groups(lengths: np.ndarray, price: float = GROUP_PRICE) -> list[np.ndarray]:
-    """Sequence numbers, cut by length into the groups whose padded squares, and `price` a group, sum to least.
+    """Partition sequences by length into groups that minimise the padded squared lengths plus `price` per group.
 
-    Longest first. Exact: a dynamic programme over the distinct lengths.
+    Returns arrays of sequence numbers, longest first. Exact: dynamic programming over the distinct lengths.
     """
     order = np.argsort(-lengths, kind="stable")
     distinct, firsts = np.unique(-lengths[order], return_index=True)
@@ -113,96 +116,49 @@ def length_groups(lengths: np.ndarray, price: float = GROUP_PRICE) -> list[np.nd
 
 
 @dataclass(frozen=True)
-class _How:
-    """What attention is told beside its inputs."""
+class AttentionOptions:
+    """What a model passes to attention beside query, key and value."""
 
     dropout: float
     causal: bool
     scale: float | None
 
-    def masks(self, packing: Packing, dtype: torch.dtype) -> list[torch.Tensor | None]:
-        """The groups' masks, to be added. From left to right no real token sees the padding, which is on the right."""
-        return [None if mask is None or self.causal else mask.to(dtype) for mask in packing.masks]
+    def mask(self, mask: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
+        """The additive mask of a group. Causal attention needs none: padding is on the right, so no real token sees it."""
+        return None if mask is None or self.causal else mask.to(dtype)
 
 
-class _Grouped(torch.autograd.Function):
-    """Attention group by group on a CPU, by the two kernels that PyTorch's own attention has there.
-
-    One node, where autograd's own way takes dozens a group.
-    """
-
-    @staticmethod
-    def forward(context: Any, packing: Packing, how: _How, *rows: torch.Tensor) -> torch.Tensor:
-        """(tokens, heads, size) from query, key and value of that shape."""
-        rows = tuple(row.index_select(0, packing.gather) for row in rows)
-        found, sums = [], []
-        for mask, parts in zip(how.masks(packing, rows[0].dtype), _parts(rows, packing), strict=True):
-            states, logsumexp = FORWARD(*parts, 0.0, how.causal, attn_mask=mask, scale=how.scale)
-            found.append(states)
-            sums.append(logsumexp)
-        result = _joined(found)
-        context.packing, context.how = packing, how
-        context.save_for_backward(*rows, result, *sums)
-        return result.index_select(0, packing.slots)
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, gradient: torch.Tensor) -> Any:
-        """Padding has no gradient above and gives none below, so all that is gathered on the way back is real."""
-        packing, how = context.packing, context.how
-        query, key, value, result, *sums = context.saved_tensors
-        above = torch.zeros_like(result).index_copy_(0, packing.slots, gradient)
-        masks = how.masks(packing, query.dtype)
-        found = [
-            BACKWARD(*parts, logsumexp, 0.0, how.causal, attn_mask=mask, scale=how.scale)
-            for mask, logsumexp, parts in zip(
-                masks, sums, _parts((above, query, key, value, result), packing), strict=True
-            )
-        ]
-        below = (_joined(states) for states in zip(*found, strict=True))
-        return None, None, *(row.index_select(0, packing.slots) for row in below)
-
-
-def _parts(rows: Sequence[torch.Tensor], packing: Packing) -> Iterator[list[torch.Tensor]]:
-    """Views (sequences, heads, longest, size) of rows (attended, heads, size), group after group."""
+def grouped_attention(rows: Sequence[torch.Tensor], packing: Packing, options: AttentionOptions) -> torch.Tensor:
+    """(tokens, heads, size) from query, key and value (tokens, heads, size): one attention call a group of lengths."""
+    gathered = [row.index_select(0, packing.gather) for row in rows]
     sizes = [sequences * longest for sequences, longest in packing.groups]
-    for group, parts in zip(packing.groups, zip(*(row.split(sizes) for row in rows), strict=True), strict=True):
-        yield [part.view(*group, *part.shape[1:]).transpose(1, 2) for part in parts]
+    found = []
+    for group, mask, *parts in zip(packing.groups, packing.masks, *(row.split(sizes) for row in gathered), strict=True):
+        query, key, value = (part.view(*group, *part.shape[1:]).transpose(1, 2) for part in parts)
+        added = options.mask(mask, query.dtype)
+        states = scaled_dot_product_attention(
+            query, key, value, added, options.dropout, options.causal, scale=options.scale
+        )
+        found.append(states.transpose(1, 2).flatten(0, 1))
+    return torch.cat(found).index_select(0, packing.slots)
 
 
-def _joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """(attended, heads, size) from the groups' (sequences, heads, longest, size)."""
-    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in parts])
-
-
-def _grouped(rows: list[torch.Tensor], packing: Packing, how: _How) -> torch.Tensor:
-    """(tokens, heads, size) from query, key and value (tokens, heads, size), group by group."""
-    kinds = {(row.dtype, row.shape[-1], row.stride(-1), row.device.type) for row in rows}
-    if FORWARD and len(kinds) == 1 and not how.dropout and rows[0].stride(-1) == 1 and rows[0].device.type == "cpu":
-        result: torch.Tensor = _Grouped.apply(packing, how, *rows)
-        return result
-    rows = [row.index_select(0, packing.gather) for row in rows]
-    found = [
-        scaled_dot_product_attention(query, key, value, mask, how.dropout, how.causal, scale=how.scale)
-        for mask, (query, key, value) in zip(how.masks(packing, rows[0].dtype), _parts(rows, packing), strict=True)
-    ]
-    return _joined(found).index_select(0, packing.slots)
-
-
-def _jagged(rows: list[torch.Tensor], packing: Packing, how: _How) -> torch.Tensor:
-    """The same by one kernel for sequences of unequal lengths (PyTorch's nested tensors; GPUs only)."""
+def jagged_attention(rows: Sequence[torch.Tensor], packing: Packing, options: AttentionOptions) -> torch.Tensor:
+    """Like `grouped_attention`, by one kernel for sequences of unequal lengths (PyTorch's nested tensors; GPUs only)."""
     query, key, value = (
         torch.nested.nested_tensor_from_jagged(
             row, packing.offsets, min_seqlen=packing.shortest, max_seqlen=packing.longest
         ).transpose(1, 2)
         for row in rows
     )
-    states = scaled_dot_product_attention(query, key, value, None, how.dropout, how.causal, scale=how.scale)
+    states = scaled_dot_product_attention(query, key, value, None, options.dropout, options.causal, scale=options.scale)
     return states.transpose(1, 2).values()
 
 
-def _attention(kernel: Callable[[list[torch.Tensor], Packing, _How], torch.Tensor]) -> Callable[..., Any]:
-    """An attention function as transformers' models call it, on (1, heads, tokens, size)."""
+def _attention(
+    kernel: Callable[[Sequence[torch.Tensor], Packing, AttentionOptions], torch.Tensor],
+) -> Callable[..., Any]:
+    """Wrap a kernel in the signature of transformers' attention functions: tensors (1, heads, tokens, size)."""
 
     def attend(
         module: torch.nn.Module,
@@ -216,22 +172,22 @@ def _attention(kernel: Callable[[list[torch.Tensor], Packing, _How], torch.Tenso
         packing: Packing | None = None,
         **others: Any,
     ) -> tuple[torch.Tensor, None]:
-        refused = [name for name in REFUSED if others.get(name) is not None]
-        if packing is None or attention_mask is not None or refused:
-            raise NotImplementedError(f"packed attention has no {', '.join(refused) or 'mask'}")
+        unsupported = [name for name in UNSUPPORTED if others.get(name) is not None]
+        if packing is None or attention_mask is not None or unsupported:
+            raise NotImplementedError(f"packed attention does not support {', '.join(unsupported) or 'a mask'}")
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
         rows = [item[0].transpose(0, 1) for item in (query, key, value)]
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        return kernel(rows, packing, _How(dropout, bool(causal), scaling))[None], None
+        return kernel(rows, packing, AttentionOptions(dropout, bool(causal), scaling))[None], None
 
     return attend
 
 
 def register_attention() -> None:
-    """Make GROUPED and JAGGED known to transformers, whose modelling code is only imported where it is needed."""
+    """Register GROUPED and JAGGED with transformers, whose modelling code is imported only where it is needed."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register(GROUPED, _attention(_grouped))
-    AttentionInterface.register(JAGGED, _attention(_jagged))
+    AttentionInterface.register(GROUPED, _attention(grouped_attention))
+    AttentionInterface.register(JAGGED, _attention(jagged_attention))

@@ -81,7 +81,7 @@ class Stage:
         # Weights that this stage does not train but an earlier one of the job has: a resumed run needs them too.
         self.carried: Sequence[torch.nn.Parameter] = ()
         self.optimizers = stage_optimizers(backbone, self.parameters, settings)
-        self.packed = backbone.learn_packing(compute)
+        self.packed = backbone.enable_packing(compute)
         self.cost = pass_cost(compute.device.type, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.best: list[torch.Tensor] | None = None

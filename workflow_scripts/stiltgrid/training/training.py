@@ -164,7 +164,7 @@ class _Run:
             schedule = interleaved(schedule, len(own), recipe.mlm, derive_seed(seed, "interleaved"))
         LOG.info("%s stage '%s': %d steps", kind, name, len(schedule))
         started = time.monotonic()
-        self.backbone.learn_packing(self.compute)  # reads ids that the stage's data may not hold
+        self.backbone.enable_packing(self.compute)  # reads ids that the stage's data may not hold
         with trained_part(self.backbone, self.settings, self._used_ids(tasks, recipe)) as frozen:
             if self.team.rank:  # the same new weights in every process, but dropout of its own
                 torch.manual_seed(derive_seed(seed, "process", self.team.rank))
