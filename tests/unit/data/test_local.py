@@ -123,7 +123,7 @@ def test_broken_json_names_file_and_line(folder: Path) -> None:
 
 def test_a_line_that_is_not_an_object_is_refused(folder: Path) -> None:
     (folder / "xnli" / "train.en.jsonl").write_text('{"text": "a"}\n["text"]\n')
-    with pytest.raises(RowError, match="line 2: expected a JSON object, found list"):
+    with pytest.raises(RowError, match="line 2: expected a JSON object, found a list; write one object a line"):
         texts(folder, CARD)
 
 

@@ -271,9 +271,7 @@ def test_bad_files_are_refused(shop: Workshop, content: str, problem: str) -> No
 def test_repeated_ids_are_refused(shop: Workshop) -> None:
     shop.write("spans/train.en.jsonl", [QUESTION, {**QUESTION, "question": "Who sings?"}])
     shop.write("spans/dev.en.jsonl", [QUESTION])
-    with pytest.raises(
-        RowError, match="task 'spans', train rows in en: .*found 1 that are repeated, among them 'q1'"
-    ):
+    with pytest.raises(RowError, match="task 'spans', train rows in en: .*found 1 that are repeated, among them 'q1'"):
         shop.prepare_train(SPANS)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sources.base import Source
 from stiltgrid.data.sources.local import split_names
-from stiltgrid.data.sources.rowfiles import read_lines
+from stiltgrid.data.sources.textfiles import read_lines
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import RowError, SourceError
 

@@ -1,7 +1,8 @@
 """Checks a table's columns and label names against the card. Labels are matched by name, never by number."""
 
+import json
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,17 @@ class ColumnCheck:
     values: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, card: TaskCard, columns: Mapping[str, str], shown: str, features: Any, file: Path) -> "ColumnCheck":
-        """Check the features (declared, or those of a parquet file) against the card.
+    def of(
+        cls, card: TaskCard, section: Mapping[str, Any], shown: str, file: Path, declared: Any = None
+    ) -> "ColumnCheck":
+        """Check the features of a table against the card.
 
-        `columns` maps the table's column names to the card's. Raises SourceError naming what the card expects and
-        what the table has. Files without features (JSON Lines) are checked row by row by the family.
+        They are those `declared` (`datasets.Features`), or else those of a parquet file. The section's `columns` maps
+        the table's column names to the card's. Raises SourceError naming what the card expects and what the table
+        has. Files without features (JSON Lines) are checked row by row by the family.
         """
-        features = features or _features(file)
+        columns = section.get("columns") or {}
+        features = declared.to_dict() if declared else _features(file)
         if features is None:
             return cls()
         there = {columns.get(name, name): feature for name, feature in features.items()}
@@ -58,13 +63,29 @@ class ColumnCheck:
         return changed
 
 
-def _features(file: Path) -> Any:
+def _features(file: Path) -> dict[str, Any] | None:
     if not file.name.endswith(".parquet"):
         return None
-    import datasets
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return datasets.Features.from_arrow_schema(pq.read_schema(file))
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError):
+        return None  # reading the rows reports it
+    return arrow_features(schema.names, schema.metadata)
+
+
+def arrow_features(names: Sequence[str], metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """Features of a parquet file's columns as plain mappings, from what `datasets` writes into its schema.
+
+    A column that it says nothing about, or every column of a file by another library, has the feature {}.
+    """
+    try:
+        known = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        known = {}
+    return {name: known.get(name, {}) if isinstance(known, dict) else {} for name in names}
 
 
 def columns_wanted(spec: Any) -> set[str]:
@@ -89,11 +110,12 @@ def _refuse_absent_columns(card: TaskCard, there: Mapping[str, Any], shown: str)
 
 
 def _label_names(feature: Any) -> list[str] | None:
-    """Names of a ClassLabel, or of a list of them; None for any other feature."""
-    if feature is None:
-        return None
-    inner = getattr(feature, "feature", feature)
-    names = getattr(inner, "names", None)
+    """Names of a ClassLabel, or of a list of them, from a feature as a plain mapping; None for any other feature."""
+    if isinstance(feature, list) and feature:  # older versions of `datasets` write a list of a feature as [feature]
+        feature = feature[0]
+    if isinstance(feature, Mapping) and isinstance(feature.get("feature"), Mapping):
+        feature = feature["feature"]
+    names = feature.get("names") if isinstance(feature, Mapping) else None
     return list(names) if isinstance(names, list) else None
 
 

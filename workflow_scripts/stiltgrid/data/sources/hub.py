@@ -17,7 +17,7 @@ from stiltgrid.data.sources.base import Source
 from stiltgrid.data.sources.client import HubClient, Repository
 from stiltgrid.data.sources.columns import ColumnCheck
 from stiltgrid.data.sources.local import LocalSource, parse_name, renamed, split_names
-from stiltgrid.data.sources.rowfiles import read_table
+from stiltgrid.data.sources.rowfiles import FileFormat, read_table
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import SourceError, nearest
 
@@ -154,8 +154,8 @@ class HubSource(Source):
         for path in table.paths:
             shown = f"{table.repository} {path}"
             file = self.client.download(table.repository, path)
-            check = ColumnCheck.of(card, section.get("columns") or {}, shown, table.features, file)
-            yield from check.mapped(renamed(read_table(file, shown), section.get("columns")))
+            check = ColumnCheck.of(card, section, shown, file, table.features)
+            yield from check.mapped(renamed(read_table(file, shown, FileFormat.of(section)), section.get("columns")))
 
     def _table(
         self, section: Mapping[str, Any], card: TaskCard, language: str, config: str | None, split: str

@@ -1,14 +1,16 @@
-"""A folder of JSON Lines or parquet files with the columns of the hub's data sets: a mirror, or data of the user.
+"""A folder of files with the columns of the hub's data sets: a mirror, or data of the user.
 
-A card's `local` section names `folder` and `splits`; a file is {data_dir}/{folder}/{name}.{language}.{ending}
-with the ending jsonl.gz, jsonl or parquet. A name with "/" is relative to `data_dir`; a name with such an ending is
-the complete file name, without a language; and any name may end in a slice of row positions:
-"squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
+A card's `local` section names `folder` and `splits`; a file is {data_dir}/{folder}/{name}.{language}{ending}, with an
+ending of JSON Lines, parquet, CSV, TSV or CoNLL (`rowfiles.SUFFIXES`). A name with "/" is relative to `data_dir`; a
+name with such an ending is the complete file name, without a language; and any name may end in a slice of row
+positions: "squad/train_large[:800]". Raw text is {data_dir}/text/{language}.txt.gz (or .txt).
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +18,9 @@ from typing import Any
 
 from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sources.base import Source
-from stiltgrid.data.sources.rowfiles import SUFFIXES, read_lines, read_table
+from stiltgrid.data.sources.columns import ColumnCheck
+from stiltgrid.data.sources.rowfiles import SUFFIXES, FileFormat, read_table
+from stiltgrid.data.sources.textfiles import read_lines
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import SourceError, nearest
 from stiltgrid.utils.files import read_json
@@ -83,16 +87,17 @@ class LocalSource(Source):
             which = f"split '{split}'" if part is None else f"part '{part}' of split '{split}'"
             raise SourceError(f"task '{card.name}': its `local` section names no file for {which}")
         for name in names:
-            path = self._find(name.stem, language)
-            if path is None:
-                raise SourceError(f"task '{card.name}': {self._missing(name.stem, language)}")
-            yield from renamed(self._slice(path, name), (card.local or {}).get("columns"))
+            if problem := self._problem(name.stem, language):
+                raise SourceError(f"task '{card.name}': {problem}")
+            [path] = self._find(name.stem, language)
+            check = ColumnCheck.of(card, card.local or {}, self._shown(path), path)
+            yield from check.mapped(renamed(self._slice(card, path, name), (card.local or {}).get("columns")))
 
-    def _slice(self, path: Path, name: FileName) -> Iterator[RawRow]:
+    def _slice(self, card: TaskCard, path: Path, name: FileName) -> Iterator[RawRow]:
         self._read.add(path)
-        shown = path.relative_to(self.data_dir).as_posix()
+        shown = self._shown(path)
         found = False
-        for row in islice(read_table(path, shown), name.start, name.stop):
+        for row in islice(read_table(path, shown, FileFormat.of(card.local)), name.start, name.stop):
             found = True
             yield row
         if not found:
@@ -105,20 +110,20 @@ class LocalSource(Source):
         return any(self._find(name.stem, language) for name in self.names(card, split, part))
 
     def missing(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
-        """A sentence for every missing file of the split, unless the card lists the language as missing."""
+        """A sentence for every file of the split that is missing or given twice. Languages in `missing` have none."""
         if language in ((card.local or {}).get("missing") or {}).get(split, ()):
             return []
         stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
-        return [self._missing(stem, language) for stem in stems if self._find(stem, language) is None]
+        return [problem for stem in stems if (problem := self._problem(stem, language))]
 
     def files(self, card: TaskCard, split: str, language: str, part: str | None = None) -> list[str]:
         """The split's existing files."""
         stems = dict.fromkeys(name.stem for name in self.names(card, split, part))
-        return [str(path) for stem in stems if (path := self._find(stem, language))]
+        return [str(path) for stem in stems for path in self._find(stem, language)]
 
     def text_file(self, language: str) -> Path | None:
         """Path of the raw text of a language, or None."""
-        return self._first(f"text/{language}", TEXT_SUFFIXES)
+        return next(iter(self._existing(f"text/{language}", TEXT_SUFFIXES)), None)
 
     def has_text(self, language: str) -> bool:
         """See `Source.has_text`."""
@@ -133,12 +138,14 @@ class LocalSource(Source):
                 f"raw text of '{language}': expected text/{language}.txt.gz in {self.data_dir}; "
                 + (nearest(language, present) if present else "the folder has no raw text")
             )
+        if len(found := self._existing(f"text/{language}", TEXT_SUFFIXES)) > 1:
+            raise SourceError(f"raw text of '{language}': {self._ambiguous(found)}")
         self._read.add(path)
-        found = False
-        for _, line in read_lines(path, path.relative_to(self.data_dir).as_posix()):
-            found = True
+        empty = True
+        for _, line in read_lines(path, self._shown(path)):
+            empty = False
             yield line
-        if not found:
+        if empty:
             raise SourceError(f"text/{path.name}: expected lines of text, found an empty file")
 
     def provenance(self) -> dict[str, Any]:
@@ -155,26 +162,62 @@ class LocalSource(Source):
             files[name] = {"bytes": path.stat().st_size, "sha256": file_digest(path), **origin}
         return {"source": self.kind, "files": files}
 
-    def _find(self, stem: str, language: str) -> Path | None:
-        if stem.endswith(SUFFIXES):
-            return self._first(stem, ("",))
-        return self._first(f"{stem}.{language}", SUFFIXES)
+    def _shown(self, path: Path) -> str:
+        return path.relative_to(self.data_dir).as_posix()
 
-    def _first(self, stem: str, suffixes: tuple[str, ...]) -> Path | None:
-        return next((path for suffix in suffixes if (path := self.data_dir / f"{stem}{suffix}").is_file()), None)
+    def _find(self, stem: str, language: str) -> list[Path]:
+        """The files of a stem in a language: one, none, or several by mistake."""
+        if stem.endswith(SUFFIXES):
+            return self._existing(stem, ("",))
+        return self._existing(f"{stem}.{language}", SUFFIXES)
+
+    def _existing(self, stem: str, suffixes: Sequence[str]) -> list[Path]:
+        base = str(self.data_dir / stem)
+        return [Path(base + suffix) for suffix in suffixes if os.path.isfile(base + suffix)]  # noqa: PTH113
+
+    def _problem(self, stem: str, language: str) -> str | None:
+        """Why the file of a stem in a language cannot be read; None where it can."""
+        found = self._find(stem, language)
+        if len(found) == 1:
+            return None
+        return self._ambiguous(found) if found else self._missing(stem, language)
+
+    def _ambiguous(self, paths: Sequence[Path]) -> str:
+        names = " and ".join(self._shown(path) for path in paths)
+        return f"expected one file, found {names} in {self.data_dir}; remove all but one"
 
     def _missing(self, stem: str, language: str) -> str:
         wanted = stem if stem.endswith(SUFFIXES) else f"{stem}.{language}.jsonl.gz"
+        where = f"{wanted} is missing in {self.data_dir}"
         folder = (self.data_dir / stem).parent
         if not folder.is_dir():
-            here = (
-                sorted(item.name for item in self.data_dir.iterdir() if item.is_dir()) if self.data_dir.is_dir() else []
-            )
+            here = _folder_names(self.data_dir)
             hint = nearest(folder.name, here) if here else "the data folder does not exist or is empty"
-            return f"{wanted} is missing in {self.data_dir}: there is no folder '{folder.name}'; {hint}"
-        present = [file.name for file in folder.iterdir() if file.name.endswith(SUFFIXES)]
-        hint = nearest(Path(wanted).name, present) if present else "the folder holds no rows"
-        return f"{wanted} is missing in {self.data_dir}; {hint}"
+            return f"{where}: there is no folder '{folder.name}'; {hint}"
+        name = Path(wanted).name
+        there = sorted(entry.name for entry in os.scandir(folder))
+        looked_for = {name} if stem.endswith(SUFFIXES) else {f"{Path(stem).name}.{language}{end}" for end in SUFFIXES}
+        blocked = next((item for item in there if item in looked_for), None)
+        if blocked is not None:
+            return f"{where}: expected a file, found {_kind_of(folder / blocked)} '{blocked}'"
+        present = [item for item in there if item.endswith(SUFFIXES)]
+        if present:
+            return f"{where}; {nearest(name, present)}"
+        held = f"it has {', '.join(there[:5])}{', …' if len(there) > 5 else ''}" if there else "it is empty"
+        return f"{where}: no file of the folder can be read, {held}; read are {', '.join(SUFFIXES)}"
+
+
+def _folder_names(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir() if item.is_dir()) if folder.is_dir() else []
+
+
+def _kind_of(path: Path) -> str:
+    """What is in a file's place."""
+    if path.is_symlink() and not path.exists():
+        return "a broken link"
+    if path.is_dir():
+        return "a folder"
+    return "a named pipe" if stat.S_ISFIFO(path.stat().st_mode) else "a device or socket"
 
 
 def renamed(rows: Iterator[RawRow], columns: Mapping[str, str] | None) -> Iterator[RawRow]:

@@ -1,35 +1,58 @@
-"""Files of rows, read lazily: JSON Lines (plain, gzip, or in a tar archive) and parquet, each row with its place.
+"""Files of rows, read one row at a time, each with its place: JSON Lines, CSV, TSV, CoNLL, parquet, tar archives.
 
-Shared by the local mirror and the hub's downloads. pyarrow is imported only when a parquet file is read.
+Used for local folders and for downloads from the hub. pyarrow is imported only when a parquet file is read.
 """
 
-import gzip
-import json
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stiltgrid.data.rows import RawRow
+from stiltgrid.data.sources import conll, delimited
+from stiltgrid.data.sources.textfiles import decoded, encoding_problem, read_lines
+from stiltgrid.data.values import describe, parse_json
 from stiltgrid.utils.errors import RowError, SourceError
 
-SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet")
+SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", *delimited.ENDINGS, *conll.ENDINGS)
+_JSON = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
+_ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _BATCH = 4096
 
 
-def read_table(path: Path, shown: str) -> Iterator[RawRow]:
+@dataclass(frozen=True)
+class FileFormat:
+    """What a card says of its files without types: how CSV and TSV are written, and the columns of CoNLL."""
+
+    dialect: delimited.Dialect = field(default_factory=delimited.Dialect)
+    conll: Mapping[str, int] | None = None
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any] | None) -> "FileFormat":
+        """The format of a card's section: its keys `delimiter`, `quoting` and `conll`."""
+        known = section or {}
+        return cls(delimited.Dialect(known.get("delimiter"), known.get("quoting")), known.get("conll"))
+
+
+def read_table(path: Path, shown: str, form: FileFormat | None = None) -> Iterator[RawRow]:
     """Every row of one file. `shown` is the file's name in errors and places ('xnli/test.de.jsonl.gz').
 
-    Raises SourceError for files that are empty, truncated or of an unknown format, and RowError with the line
-    number for a line that is not a JSON object.
+    With `conll` in the format, .tsv files are read as CoNLL too. Raises SourceError for files that are empty, truncated
+    or of an unknown format, and RowError with the line number for a line that is not a row.
     """
+    form = form or FileFormat()
     if path.name.endswith(".parquet"):
         rows = _parquet_rows(path, shown)
-    elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
+    elif path.name.endswith(_ARCHIVES):
         rows = _archived_rows(path, shown)
-    elif path.name.endswith((".jsonl", ".jsonl.gz", ".json", ".json.gz")):
+    elif path.name.endswith(_JSON):
         rows = _json_rows(path, shown)
+    elif path.name.endswith(conll.ENDINGS) or (form.conll and path.name.endswith((".tsv", ".tsv.gz"))):
+        rows = conll.conll_rows(path, shown, form.conll)
+    elif path.name.endswith(delimited.ENDINGS):
+        rows = delimited.delimited_rows(path, shown, form.dialect)
     else:
         raise SourceError(f"{shown}: rows are read from {', '.join(SUFFIXES)}; this file has another format")
     found = False
@@ -38,24 +61,6 @@ def read_table(path: Path, shown: str) -> Iterator[RawRow]:
         yield row
     if not found:
         raise SourceError(f"{shown}: expected rows, found an empty file")
-
-
-def read_lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text without the line end) of a UTF-8 file, plain or gzip; blank lines are skipped."""
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                text = line.decode("utf-8")
-                if not text.isspace():
-                    yield number, text.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise RowError(f"{shown} line {number}", f"expected UTF-8 text, found other bytes ({error})") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        problem = f"gzip file truncated or damaged after line {number} ({error}); copy or download it again"
-        raise SourceError(f"{shown}: {problem}") from error
-    except OSError as error:
-        raise SourceError(f"{shown}: cannot be read ({error})") from error
 
 
 def _json_rows(path: Path, shown: str) -> Iterator[RawRow]:
@@ -73,12 +78,12 @@ def _archived_rows(path: Path, shown: str) -> Iterator[RawRow]:
                 file = archive.extractfile(member) if member.name.endswith((".jsonl", ".json")) else None
                 for number, line in enumerate(file or (), 1):
                     place = f"{shown} {member.name} line {number}"
-                    if line.strip():
-                        yield RawRow(parse_object(line.decode("utf-8"), place), place)
+                    if text := decoded(line, number).strip():
+                        yield RawRow(parse_object(text, place), place)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise SourceError(f"{shown}: tar archive truncated or damaged ({error}); copy or download it again") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{shown}: expected UTF-8 text, found other bytes ({error})") from error
+        raise SourceError(f"{shown}: {encoding_problem(error)}") from error
 
 
 def _refuse_unsafe_member(member: tarfile.TarInfo, shown: str) -> None:
@@ -92,14 +97,11 @@ def _refuse_unsafe_member(member: tarfile.TarInfo, shown: str) -> None:
 
 def parse_object(line: str, place: str) -> dict[str, Any]:
     """The JSON object on one line. Raises RowError for anything else."""
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RowError(
-            place, f"expected a JSON object, found broken JSON ({error.msg} at column {error.colno})"
-        ) from None
+    values = parse_json(line, place, "a JSON object")
+    if isinstance(values, list):
+        raise RowError(place, "expected a JSON object, found a list; write one object a line, without a list around it")
     if not isinstance(values, dict):
-        raise RowError(place, f"expected a JSON object, found {type(values).__name__}: {line[:60]}")
+        raise RowError(place, f"expected a JSON object, found {describe(values)}")
     return values
 
 
@@ -109,10 +111,17 @@ def _parquet_rows(path: Path, shown: str) -> Iterator[RawRow]:
 
     try:
         number = 0
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            repeated = next((name for name in names if names.count(name) > 1), None)
+            if repeated is not None:
+                raise SourceError(f"{shown}: expected different column names, found '{repeated}' twice")
             for batch in file.iter_batches(batch_size=_BATCH):
                 for values in batch.to_pylist():
                     number += 1
                     yield RawRow(values, f"{shown} row {number}")
+    except UnicodeDecodeError as error:
+        raise RowError(f"{shown} after row {number}", encoding_problem(error)) from error
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{shown}: parquet file truncated or damaged ({error}); copy or download it again") from error
+        problem = f"parquet file truncated or damaged ({error}); copy or download it again"
+        raise SourceError(f"{shown}: {problem}") from error
