@@ -39,7 +39,8 @@ from stiltgrid.modeling.encoded import Encoded  # noqa: E402
 from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
 from stiltgrid.training.stage import Stage  # noqa: E402
-from stiltgrid.training.trainable import trained_part  # noqa: E402
+from stiltgrid.training.stage_plan import StageModel, StagePlan  # noqa: E402
+from stiltgrid.training.trainable import trainable_part  # noqa: E402
 from stiltgrid.training.training_data import StageTask  # noqa: E402
 from stiltgrid.training.vocabulary_subset import used_ids  # noqa: E402
 from transformers import AutoConfig, AutoModel  # noqa: E402
@@ -145,17 +146,18 @@ def ours(
     reader = Reader(read_special_tokens(machine.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(WARM + machine.steps, dtype=np.int64)
     taken: list[np.ndarray] = []
-    with trained_part(backbone, settings, used_ids([data], reader.special)):
-        stage = Stage("ours", backbone, heads, [task], schedule, settings, reader, machine.compute, 1)
+    with trainable_part(backbone, settings, used_ids([data], reader.special)):
+        plan = StagePlan("ours", [task], schedule, settings, 1)
+        stage = Stage(plan, StageModel(backbone, heads, reader, machine.compute))
         backbone.train()
         take = stage.orders[0].take
         stage.orders[0].take = lambda count: taken.append(take(count)) or taken[-1]  # type: ignore[method-assign]
         for _ in range(WARM):
-            stage._step(0)
+            stage.step(0)
         warmed()
         started = machine.now()
         for _ in range(machine.steps):
-            stage._step(0)
+            stage.step(0)
         seconds = machine.now() - started
     rows = np.concatenate([np.arange(offsets[one], offsets[one + 1]) for one in np.concatenate(taken[WARM:])])
     examples = machine.steps * settings.batch_size

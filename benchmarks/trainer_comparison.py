@@ -36,7 +36,8 @@ from stiltgrid.modeling.encoded import Encoded  # noqa: E402
 from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
 from stiltgrid.training.stage import Stage  # noqa: E402
-from stiltgrid.training.trainable import trained_part  # noqa: E402
+from stiltgrid.training.stage_plan import StageModel, StagePlan  # noqa: E402
+from stiltgrid.training.trainable import trainable_part  # noqa: E402
 from stiltgrid.training.training_data import StageTask  # noqa: E402
 from stiltgrid.training.vocabulary_subset import used_ids  # noqa: E402
 from torch.nn.functional import pad  # noqa: E402
@@ -119,13 +120,14 @@ class TimedStage(Stage):
     """Our loop with a clock."""
 
     def watch(self, clock: Clock) -> None:
-        """Tell the clock of each step."""
+        """Report each step to the clock."""
         self.clock = clock
         self.useful, self.computed = [], []
 
-    def _step(self, which: int) -> None:
+    def step(self, which: int) -> None:
+        """One step, timed."""
         before = (self.state.tokens.real, self.state.tokens.computed)
-        super()._step(which)
+        super().step(which)
         self.useful.append(self.state.tokens.real - before[0])
         self.computed.append(self.state.tokens.computed - before[1])
         self.clock.tick(self.state.step)
@@ -144,10 +146,9 @@ def ours(work: Work) -> tuple[float, float, float]:
     schedule = np.zeros(work.steps, dtype=np.int64)
     clock = Clock(work)
     backbone.enable_packing(work.compute)
-    with trained_part(backbone, settings, used_ids([work.data], reader.special)):
-        stage = TimedStage(
-            "ours", backbone, heads.to(work.compute.device), [task], schedule, settings, reader, work.compute, 1
-        )
+    with trainable_part(backbone, settings, used_ids([work.data], reader.special)):
+        model = StageModel(backbone, heads.to(work.compute.device), reader, work.compute)
+        stage = TimedStage(StagePlan("ours", [task], schedule, settings, 1), model)
         stage.watch(clock)
         stage.run()
     return clock.rates(stage.useful, stage.computed)

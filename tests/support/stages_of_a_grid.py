@@ -15,6 +15,7 @@ from stiltgrid.grid.grid import Evaluation, Grid
 from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.preparation.prepare import prepare_eval, prepare_train
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 
 ROOT = Path(__file__).parents[2]
@@ -71,8 +72,9 @@ def tuned(rows: Rows, model: Path, out: Path, settings: Mapping, checkpoint: Pat
     if not card.train:
         return checkpoint
     stages = [stage(rows, model, out, "target", task) for task in card.train]
-    train_target(checkpoint, model / "tokenizer", stages, settings, 1, 1, out / "tuned" / target, {})
-    return out / "tuned" / target
+    folder = out / "tuned" / target
+    train_target(TrainingPaths(checkpoint, model / "tokenizer", folder), TrainingJob(settings, stages, seed=1))
+    return folder
 
 
 def scored(

@@ -1,16 +1,19 @@
 """Two-layer backbones with random weights and synthetic tasks, for tests of training and scoring."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Model, TrainingSettings
 from stiltgrid.grid.params import as_params
+from stiltgrid.modeling.batching import Batch, make_batch
+from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.tasks.families import family
@@ -39,6 +42,14 @@ def write_backbone(folder: Path, tokenizer_folder: Path, kind: str = "xlm-robert
     options = {"add_pooling_layer": False} if kind in ("xlm-roberta", "bert") else {}
     AutoModel.from_config(config, **options).save_pretrained(folder)
     return folder
+
+
+def batch_of(lengths: Sequence[int], rows: Sequence[int] | None = None) -> Batch:
+    """A batch of sequences of these lengths with fixed random token ids; `rows` selects some of them."""
+    draw = np.random.default_rng(3)
+    ids = [draw.integers(5, 200, length).tolist() for length in lengths]
+    data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
+    return make_batch(data, range(len(ids)) if rows is None else rows, pad=1)
 
 
 def sequence_card(name: str = "toy", **more: Any) -> TaskCard:

@@ -16,7 +16,6 @@ ORDER = (
 )  # fmt: skip
 # To be removed with the circles.
 KNOWN = (
-    ("training.stage_state", "training.stage"),
     ("studies.similarity_text", "studies.similarity"),
     ("studies.how_many_plot", "studies.how_many"),
     ("studies.retrieval_plot", "studies.retrieval"),

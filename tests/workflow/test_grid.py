@@ -55,7 +55,7 @@ def test_the_report_is_made(grid: Repository) -> None:
     ("name", "old", "new"),
     [
         ("training.py", "def train_target(", "# A comment.\ndef train_target("),
-        ("training.py", '"""One loop', '"""A docstring: one loop'),
+        ("training.py", '"""Training jobs', '"""A docstring: training jobs'),
         ("files.py", "    final = Path(path)\n", "    final = Path(\n        path\n    )\n"),
         ("warm.py", "def run(", "UNUSED = 1\n\n\ndef run("),
     ],

@@ -11,6 +11,7 @@ from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.tasks.families import embedding, family
 from stiltgrid.tasks.families.sequence import SequenceClassification
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 from stiltgrid.utils.errors import SourceError
 from tiny_models import MODEL, WORDS, sequence_card, with_settings, write_backbone, write_task
@@ -24,9 +25,8 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
     folder = tmp_path_factory.mktemp("scoring")
     write_backbone(folder / "backbone", tiny_tokenizer_folder)
     task = write_task(folder / "toy", tiny_tokenizer_folder, sequence_card(), train=240)
-    train_target(
-        folder / "backbone", tiny_tokenizer_folder, [with_settings(task, epochs=5)], MODEL, 1, 1, folder / "tuned", {}
-    )
+    paths = TrainingPaths(folder / "backbone", tiny_tokenizer_folder, folder / "tuned")
+    train_target(paths, TrainingJob(MODEL, [with_settings(task, epochs=5)], seed=1))
     return folder
 
 

@@ -16,6 +16,7 @@ from stiltgrid.grid.grid import Model
 from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.checkpoints import load_tuned
 from stiltgrid.modeling.encoded import read_encoded
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 from stiltgrid.utils.errors import SourceError
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
@@ -32,16 +33,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_folder: Path)
     write_backbone(folder / "backbone", tiny_tokenizer_folder)
     task = write_task(folder / "toy", tiny_tokenizer_folder, sequence_card())
     for name, model in (("tuned", MODEL), ("compared", COMPARED)):
-        train_target(
-            folder / "backbone",
-            tiny_tokenizer_folder,
-            [with_settings(task, max_steps=3)],
-            model,
-            1,
-            1,
-            folder / name,
-            {},
-        )
+        paths = TrainingPaths(folder / "backbone", tiny_tokenizer_folder, folder / name)
+        train_target(paths, TrainingJob(model, [with_settings(task, max_steps=3)], seed=1))
     return folder
 
 

@@ -1,13 +1,10 @@
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from stiltgrid.modeling.backbone import load_backbone
-from stiltgrid.modeling.batching import make_batch
 from stiltgrid.modeling.checkpoints import load_tuned, save_backbone, save_tuned
-from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.utils.errors import SourceError
-from tiny_models import write_backbone
+from tiny_models import batch_of, write_backbone
 from transformers import AutoModel
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -23,13 +20,6 @@ KINDS = {
 @pytest.fixture()
 def folder(tmp_path, tiny_tokenizer_folder):
     return write_backbone(tmp_path / "backbone", tiny_tokenizer_folder)
-
-
-def batch_of(lengths, rows=None):
-    random = np.random.default_rng(3)
-    ids = [random.integers(5, 200, length).tolist() for length in lengths]
-    data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
-    return make_batch(data, range(len(ids)) if rows is None else rows, pad=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

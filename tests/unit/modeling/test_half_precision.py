@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stiltgrid.modeling.backbone import Backbone
 from stiltgrid.training import trainable
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
 
@@ -23,7 +24,8 @@ def losses_of(tmp_path, tiny_tokenizer_folder, monkeypatch):
     def run(name, micro_batch_tokens):
         settings = {"precision": "bf16", "batch_size": 8, "learning_rate": 0.002, "evaluate_every": 10**9}
         own = with_settings(task, max_steps=STEPS, epochs=20.0, micro_batch_tokens=micro_batch_tokens, **settings)
-        train_target(tmp_path / "backbone", tiny_tokenizer_folder, [own], MODEL, 1, 1, tmp_path / name, {})
+        paths = TrainingPaths(tmp_path / "backbone", tiny_tokenizer_folder, tmp_path / name)
+        train_target(paths, TrainingJob(MODEL, [own], seed=1))
         lines = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         return np.array([line["loss"] for line in lines if "loss" in line])
 
@@ -34,10 +36,10 @@ def apart(first, second):
     return float(np.sqrt(np.mean((first - second) ** 2)))
 
 
-def test_packing_and_the_cut_table_stay_within_the_spread_of_two_plain_runs(losses_of, monkeypatch):
+def test_packing_and_the_vocabulary_subset_stay_within_the_spread_of_two_plain_runs(losses_of, monkeypatch):
     fast = losses_of("fast", 4096)
     monkeypatch.setattr(Backbone, "enable_packing", lambda self, compute: False)
-    monkeypatch.setattr(trainable, "cut_to_used", lambda *given: None)
+    monkeypatch.setattr(trainable, "use_subset", lambda *given: None)
     # The same examples a step, added up in another order: what differs is rounding.
     plain = [losses_of(f"plain{limit}", limit) for limit in (4096, 100, 60)]
     spread = max(apart(one, other) for one, other in combinations(plain, 2))

@@ -15,6 +15,8 @@ from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.tasks.families import family
 from stiltgrid.training.stage import Stage
+from stiltgrid.training.stage_plan import StageModel, StagePlan
+from stiltgrid.training.step_log import STEPS_BETWEEN_READS
 from stiltgrid.training.training_data import StageTask
 from tiny_models import write_backbone
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -84,12 +86,12 @@ def test_no_step_waits_before_its_losses_are_read(optimizer, tmp_path, tiny_toke
     backbone = load_backbone(write_backbone(tmp_path / "backbone", tiny_tokenizer_folder))
     heads = torch.nn.ModuleDict({"task": task.build_head(backbone, reader)})
     schedule, compute = np.zeros(6, dtype=np.int64), Compute(torch.device("cpu"), torch.float32)
-    stage = Stage("stage", backbone, heads, [task], schedule, settings, reader, compute, 1)
-    stage._read_every = 25  # as on a GPU
+    model = StageModel(backbone, heads, reader, compute)
+    stage = Stage(StagePlan("stage", [task], schedule, settings, 1), model, read_every=STEPS_BETWEEN_READS)
     assert stage.packed
     with NoWaiting():
         for _ in range(4):
-            stage._step(0)
+            stage.step(0)
     assert stage.state.step == 4 and not stage.state.log, "losses stay on the device"
-    stage._read_losses()
+    stage.log.read()
     assert [line["step"] for line in stage.state.log] == [1, 2, 3, 4]

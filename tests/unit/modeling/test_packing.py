@@ -12,6 +12,7 @@ from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.modeling.packing import AttentionOptions, grouped_attention, length_groups, pack
 from stiltgrid.modeling.planning import fill, plan_step
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_task
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
@@ -169,7 +170,8 @@ def test_fifty_steps_have_the_same_losses_and_no_padding(place, tiny_tokenizer_f
     task = with_settings(task, max_steps=50, epochs=20, learning_rate=5e-4, evaluate_every=25, dev_share=None)
 
     def run(name):
-        train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / name, {})
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / name)
+        train_target(paths, TrainingJob(MODEL, [task], seed=1))
         lines = [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         return [line["loss"] for line in lines if "loss" in line], [line["dev"] for line in lines if "dev" in line]
 

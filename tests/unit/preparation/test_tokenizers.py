@@ -11,7 +11,7 @@ from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.preparation.raw_text import prepare_text
 from stiltgrid.preparation.tokenizers import train_tokenizer
 from stiltgrid.training.language_modelling import PackedText, PretrainSettings, build_language_model, mask_tokens
-from stiltgrid.training.pretraining import train_language_model
+from stiltgrid.training.pretraining import PretrainingPaths, train_language_model
 from stiltgrid.utils.errors import SourceError, StiltgridError
 from transformers import AutoModel, AutoModelForMaskedLM
 
@@ -65,7 +65,8 @@ def pretrain(place, tmp_path):
     def run(name="model", **settings):
         out = tmp_path / name
         settings = {**SETTINGS, **settings}
-        train_language_model(place / "text.parquet", place / "tokenizer", settings, out, 1, {"code": "abc"})
+        paths = PretrainingPaths(place / "text.parquet", place / "tokenizer", out)
+        train_language_model(paths, settings, 1, {"code": "abc"})
         return out
 
     return run

@@ -10,6 +10,7 @@ from stiltgrid.config.loading import load_grid
 from stiltgrid.grid.grid import model_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.models import fetch_model
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_intermediate
 
 TARGETS = {"xnli": "sequence", "udpos": "tagging", "xquad": "span", "xcopa": "choice", "tatoeba": "embedding",
@@ -43,10 +44,9 @@ def test_a_small_grid(name: str, rows: Rows, tmp_path: Path) -> None:
     settings = model_view(grid.models[name], "score")
     fetch_model(grid.models[name], model)
     row = out / "mnli"
-    train_intermediate(
-        model / "backbone", model / "tokenizer", as_params(grid.recipe("mnli")),
-        [stage(rows, model, out, "intermediate", "mnli")], model_view(grid.models[name], "train"), 1, 1, row, {},
-    )  # fmt: skip
+    tasks = [stage(rows, model, out, "intermediate", "mnli")]
+    job = TrainingJob(model_view(grid.models[name], "train"), tasks, seed=1)
+    train_intermediate(TrainingPaths(model / "backbone", model / "tokenizer", row), job, as_params(grid.recipe("mnli")))
     for target in TARGETS:
         card, checkpoint = grid.cards[target], tuned(rows, model, out, settings, row, target)
         found, together = scored(rows, model, out, settings, checkpoint, target, 4096)

@@ -1,4 +1,4 @@
-"""A stage looks at development data for a small share of its computation, and says so; what fits is left alone."""
+"""Dev evaluations take a small share of a stage's computation, and the log says so; what fits is unchanged."""
 
 import json
 
@@ -9,6 +9,7 @@ from stiltgrid.grid.grid import Recipe, TrainingSettings
 from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.preparation.data_sizes import Size
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_intermediate, train_target
 from stiltgrid.training.training_data import load_stage_task
 from stiltgrid.workflow.estimate import stage_work
@@ -25,7 +26,7 @@ def toy(place, tiny_tokenizer_folder):
 def train(place, tiny_tokenizer_folder, tmp_path):
     def run(task, name="tuned"):
         out = tmp_path / name
-        train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, out, {})
+        train_target(TrainingPaths(place / "backbone", tiny_tokenizer_folder, out), TrainingJob(MODEL, [task], seed=1))
         return json.loads((out / "training.json").read_text())["stages"][0], load_file(out / "model.safetensors")
 
     return run
@@ -35,31 +36,33 @@ def share_of(stage):
     return stage["dev_tokens"] / (stage["dev_tokens"] + 3 * stage["tokens"])
 
 
-def test_a_small_stage_looks_once_at_a_part_where_it_looked_often_at_all(train, toy, caplog):
-    dear, _ = train(with_settings(toy, epochs=2.0, evaluate_every=3, dev_share=None), "dear")
-    assert share_of(dear) > 0.2 and [entry["step"] for entry in dear["evaluations"]] == [3, 6, 9, 12]
-    assert dear["looks"]["planned"] == 4 and dear["looks"]["dev_rows"] == {"toy": 40}
+def test_a_small_stage_evaluates_once_on_a_part_instead_of_often_on_all_rows(train, toy, caplog):
+    costly, _ = train(with_settings(toy, epochs=2.0, evaluate_every=3, dev_share=None), "costly")
+    assert share_of(costly) > 0.2 and [entry["step"] for entry in costly["evaluations"]] == [3, 6, 9, 12]
+    assert costly["dev_evaluations"]["planned"] == 4 and costly["dev_evaluations"]["dev_rows"] == {"toy": 40}
     with caplog.at_level("INFO"):
         stage, _ = train(with_settings(toy, epochs=2.0, evaluate_every=3))
     assert [entry["step"] for entry in stage["evaluations"]] == [12]
-    looks = stage["looks"]
-    assert (looks["asked"], looks["planned"]) == (4, 1) and 10 < looks["dev_rows"]["toy"] < 40
+    schedule = stage["dev_evaluations"]
+    assert (schedule["requested"], schedule["planned"]) == (4, 1) and 10 < schedule["dev_rows"]["toy"] < 40
     # The pool is read twice, so the plan's mean is what was trained.
-    assert 0.04 < share_of(stage) <= 0.05 and looks["share"] == pytest.approx(share_of(stage), abs=1e-6)
-    assert looks["asked_share"] == pytest.approx(share_of(dear), abs=1e-6)
-    assert f"4 looks at 40 development examples would take {100 * looks['asked_share']:.1f} %" in caplog.text
-    assert f"dev_share: 0.05 makes them 1 at {looks['dev_rows']['toy']}" in caplog.text
+    assert 0.04 < share_of(stage) <= 0.05 and schedule["share"] == pytest.approx(share_of(stage), abs=1e-6)
+    assert schedule["requested_share"] == pytest.approx(share_of(costly), abs=1e-6)
+    share = 100 * schedule["requested_share"]
+    assert f"4 evaluations of 40 development examples would take {share:.1f} %" in caplog.text
+    assert f"dev_share: 0.05 reduces them to 1 of {schedule['dev_rows']['toy']}" in caplog.text
 
 
-def test_looks_are_fewer_before_they_are_smaller(train, toy):
+def test_evaluations_become_fewer_before_they_become_smaller(train, toy):
     stage, _ = train(with_settings(toy, epochs=10.0, patience=None))
-    assert stage["looks"]["asked"] == 10 and stage["looks"]["planned"] == len(stage["evaluations"]) == 4
+    schedule = stage["dev_evaluations"]
+    assert schedule["requested"] == 10 and schedule["planned"] == len(stage["evaluations"]) == 4
     assert [entry["step"] for entry in stage["evaluations"]] == [15, 30, 45, 60]
-    assert stage["looks"]["dev_rows"] == {"toy": 40} and share_of(stage) <= 0.05
+    assert stage["dev_evaluations"]["dev_rows"] == {"toy": 40} and share_of(stage) <= 0.05
 
 
 @pytest.mark.parametrize("epochs", [2.0, 4.5, 10.0])
-def test_the_estimate_plans_the_looks_that_training_does(train, toy, epochs):
+def test_the_estimate_schedules_the_evaluations_of_training(train, toy, epochs):
     task = with_settings(toy, epochs=epochs, patience=None)
     stage, _ = train(task)
     settings = TrainingSettings(**task["settings"])
@@ -69,12 +72,12 @@ def test_the_estimate_plans_the_looks_that_training_does(train, toy, epochs):
     ]
     work = stage_work([("toy", *sizes, settings)], Recipe("toy", ("toy",)), settings)
     # Exact where all development rows are read; of a part of them it knows the mean.
-    whole = stage["looks"]["dev_rows"]["toy"] == 40
+    whole = stage["dev_evaluations"]["dev_rows"]["toy"] == 40
     assert work.read == pytest.approx(stage["dev_tokens"], rel=1e-9 if whole else 0.05)
     assert work.trained == pytest.approx(stage["tokens"], rel=0.01)
 
 
-def test_looks_that_fit_change_nothing(train, toy, caplog):
+def test_evaluations_within_the_limit_change_nothing(train, toy, caplog):
     task = {"epochs": 2.0, "evaluate_every": 10**9, "dev_examples": 8}
     (kept, weights), (free, same) = (
         train(with_settings(toy, dev_share=share, **task), str(share)) for share in (0.05, None)
@@ -82,7 +85,7 @@ def test_looks_that_fit_change_nothing(train, toy, caplog):
     for stage in (kept, free):
         stage.pop("seconds")
         stage["settings"].pop("dev_share"), stage["tasks"][0]["settings"].pop("dev_share")
-    assert kept == free and kept["looks"]["dev_rows"] == {"toy": 8}
+    assert kept == free and kept["dev_evaluations"]["dev_rows"] == {"toy": 8}
     assert weights.keys() == same.keys() and all((weights[key] == same[key]).all() for key in weights)
     assert "null: no limit" not in caplog.text
 
@@ -91,12 +94,14 @@ def test_tasks_of_a_mixture_shrink_alike(place, toy, tiny_tokenizer_folder, tmp_
     second = write_task(place / "second", tiny_tokenizer_folder, sequence_card("second"), train=32, seed=9)
     tasks = [with_settings(toy, epochs=1.0), with_settings(second, epochs=1.0, dev_examples=20)]
     recipe, out = as_params(Recipe("mix", ("toy", "second"))), tmp_path / "mix"
-    train_intermediate(place / "backbone", tiny_tokenizer_folder, recipe, tasks, MODEL, 1, 1, out, {})
+    train_intermediate(
+        TrainingPaths(place / "backbone", tiny_tokenizer_folder, out), TrainingJob(MODEL, tasks, seed=1), recipe
+    )
     stage = json.loads((out / "training.json").read_text())["stages"][0]
-    rows = stage["looks"]["dev_rows"]
-    assert rows["second"] == rows["toy"] // 2 > 0 and stage["looks"]["planned"] == 1
+    rows = stage["dev_evaluations"]["dev_rows"]
+    assert rows["second"] == rows["toy"] // 2 > 0 and stage["dev_evaluations"]["planned"] == 1
     # A few steps draw what they draw: the plan reckons with the mean.
-    assert stage["looks"]["share"] <= 0.05 and share_of(stage) < 0.06
+    assert stage["dev_evaluations"]["share"] <= 0.05 and share_of(stage) < 0.06
 
 
 def test_fewer_rows_are_some_of_those_that_would_have_been_read(toy):

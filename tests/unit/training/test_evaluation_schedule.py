@@ -1,11 +1,11 @@
-"""How many looks a stage can afford, in cases worked out by hand and in any others."""
+"""How many evaluations fit into a stage, in cases computed by hand and in random ones."""
 
 import random
 
 import pytest
-from stiltgrid.training.evaluation_schedule import epoch_steps, plan_looks
+from stiltgrid.training.evaluation_schedule import epoch_steps, schedule_evaluations
 
-# The default grid as it was recorded before there was a limit: steps, epochs, tokens trained, and tokens of one look.
+# The default grid before there was a limit: steps, epochs, tokens trained, and tokens of one evaluation.
 MINILAB = {
     "anli_plus": (282, 1, 221393, 4955), "ccg": (94, 1, 35983, 2446), "commonsense_qa": (94, 1, 219145, 14440),
     "cosmos_qa": (94, 1, 378978, 25067), "hellaswag": (94, 1, 277960, 18627), "qqp": (375, 2, 276830, 4571),
@@ -25,39 +25,39 @@ def each(tokens):
     return lambda counts: tokens * sum(counts)
 
 
-def test_looks_that_fit_stay_as_they_were():
-    # Three looks at 10 examples of 10 tokens, a third of a training token each: 100 beside 1900, a twentieth.
-    plan = plan_looks(steps=10, every=4, trained=1900, share=0.0501, sizes=[4, 6], tokens=each(10))
-    assert steps_of(plan) == [4, 8, 10] and plan.examples == (4, 6) and plan.number == plan.asked == 3
-    assert plan.share == plan.asked_share == pytest.approx(0.05)
+def test_evaluations_within_the_limit_stay_as_requested():
+    # Three evaluations of 10 examples of 10 tokens, a third of a training token each: 100 beside 1900, a twentieth.
+    plan = schedule_evaluations(steps=10, every=4, trained=1900, share=0.0501, sizes=[4, 6], tokens=each(10))
+    assert steps_of(plan) == [4, 8, 10] and plan.examples == (4, 6) and plan.number == plan.requested == 3
+    assert plan.share == plan.requested_share == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("share", "number"), [(None, 10), (1.0, 10), (0.0499, 9), (0.03, 5), (0.006, 1)])
-def test_too_many_looks_become_fewer_evenly_spread_and_one_comes_last(share, number):
-    # Ten looks at 100 tokens beside 6333 1/3: each is 0.5 %.
-    plan = plan_looks(steps=1000, every=100, trained=19000 / 3, share=share, sizes=[10], tokens=each(10))
+def test_too_many_evaluations_become_fewer_and_evenly_spaced_and_the_last_step_has_one(share, number):
+    # Ten evaluations of 100 tokens beside 6333 1/3: each is 0.5 %.
+    plan = schedule_evaluations(steps=1000, every=100, trained=19000 / 3, share=share, sizes=[10], tokens=each(10))
     found = steps_of(plan)
     assert len(found) == plan.number == number and found[-1] == 1000 and plan.examples == (10,)
     gaps = [after - before for before, after in zip([0, *found], found, strict=False)]
     assert max(gaps) - min(gaps) <= 1
 
 
-def test_where_one_look_is_too_dear_it_has_fewer_examples_of_every_task():
+def test_where_one_evaluation_exceeds_the_limit_it_has_fewer_examples_of_every_task():
     # 0.05 / 0.95 * 3 * 1900 = 300 tokens: 30 examples of 10; of 200 and 100, 20 and 10.
-    plan = plan_looks(steps=20, every=5, trained=1900, share=0.05, sizes=[200, 100], tokens=each(10))
-    assert steps_of(plan) == [20] and plan.asked == 4 and plan.examples == (20, 10)
-    assert plan.share == pytest.approx(0.05) and plan.asked_share == pytest.approx(12000 / (12000 + 3 * 1900))
-    short = plan_looks(steps=20, every=5, trained=1900, share=0.05, sizes=[200, 3], tokens=each(10))
+    plan = schedule_evaluations(steps=20, every=5, trained=1900, share=0.05, sizes=[200, 100], tokens=each(10))
+    assert steps_of(plan) == [20] and plan.requested == 4 and plan.examples == (20, 10)
+    assert plan.share == pytest.approx(0.05) and plan.requested_share == pytest.approx(12000 / (12000 + 3 * 1900))
+    short = schedule_evaluations(steps=20, every=5, trained=1900, share=0.05, sizes=[200, 3], tokens=each(10))
     assert short.examples == (29, 1), "a small task keeps one"
 
 
-def test_one_example_is_read_whatever_it_costs():
-    plan = plan_looks(steps=2, every=1, trained=30, share=0.05, sizes=[9], tokens=each(40))
+def test_at_least_one_example_is_evaluated():
+    plan = schedule_evaluations(steps=2, every=1, trained=30, share=0.05, sizes=[9], tokens=each(40))
     assert steps_of(plan) == [2] and plan.examples == (1,) and plan.share > 0.05
 
 
-def test_a_stage_without_development_data_looks_at_none():
-    plan = plan_looks(steps=9, every=4, trained=100, share=0.05, sizes=[], tokens=each(10))
+def test_a_stage_without_development_data_evaluates_none():
+    plan = schedule_evaluations(steps=9, every=4, trained=100, share=0.05, sizes=[], tokens=each(10))
     assert steps_of(plan) == [4, 8, 9] and plan.share == 0 and plan.examples == ()
 
 
@@ -66,16 +66,16 @@ def test_epochs_in_steps():
 
 
 @pytest.mark.parametrize("task", MINILAB)
-def test_the_default_grid_looks_for_at_most_a_twentieth(task):
-    steps, epochs, trained, look = MINILAB[task]
-    plan = plan_looks(steps, epoch_steps(steps, epochs), trained, 0.05, [200], each(look / 200))
-    read = plan.number * look * plan.examples[0] / 200
+def test_the_default_grid_evaluates_for_at_most_a_twentieth(task):
+    steps, epochs, trained, tokens = MINILAB[task]
+    plan = schedule_evaluations(steps, epoch_steps(steps, epochs), trained, 0.05, [200], each(tokens / 200))
+    read = plan.number * tokens * plan.examples[0] / 200
     assert read / (read + 3 * trained) == pytest.approx(plan.share) and plan.share <= 0.05
-    if plan.asked_share > 0.05:
+    if plan.requested_share > 0.05:
         assert plan.share > 0.02, "the limit is used"
 
 
-def test_any_stage_looks_for_at_most_its_share_also_where_it_stops_early():
+def test_every_stage_stays_within_its_share_also_when_it_stops_early():
     draw = random.Random(7)
     kinds = set()
     for _ in range(3000):
@@ -86,12 +86,12 @@ def test_any_stage_looks_for_at_most_its_share_also_where_it_stops_early():
         def tokens(counts, lengths=lengths):
             return sum(sum(part[:count]) for part, count in zip(lengths, counts, strict=True))
 
-        plan = plan_looks(steps, draw.randint(1, 500), steps * batch, share, list(map(len, lengths)), tokens)
+        plan = schedule_evaluations(steps, draw.randint(1, 500), steps * batch, share, list(map(len, lengths)), tokens)
         found, smallest = steps_of(plan), set(plan.examples) == {1}
-        assert found[-1] == steps and len(found) == plan.number <= plan.asked
-        kinds.add((plan.number == plan.asked, plan.examples == tuple(map(len, lengths))))
+        assert found[-1] == steps and len(found) == plan.number <= plan.requested
+        kinds.add((plan.number == plan.requested, plan.examples == tuple(map(len, lengths))))
         for number, step in enumerate(found, 1):
             read = number * tokens(plan.examples)
-            if not smallest and (plan.number < plan.asked or step == steps):
+            if not smallest and (plan.number < plan.requested or step == steps):
                 assert read / (read + 3 * batch * step) <= share + 1e-9
-    assert len(kinds) == 4, "kept, fewer looks, fewer examples with and without fewer looks"
+    assert len(kinds) == 4, "kept, fewer evaluations, fewer examples with and without fewer evaluations"

@@ -17,9 +17,10 @@ from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.backbone import load_backbone
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.modeling.tokenization import read_special_tokens
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.language_heads import build_language_head, fetch_language_head
 from stiltgrid.training.language_task import (
-    NOT_ASKED,
+    NO_TARGET,
     LanguageObjective,
     LanguageOrder,
     encode_text,
@@ -89,7 +90,7 @@ def test_masks_follow_seed_step_and_row_whatever_the_micro_batches(place, tiny_t
     assert torch.equal(whole.tokens["target"], torch.cat([part.tokens["target"] for part in parts]))
     assert not torch.equal(whole.input_ids, task.batch(reader, np.arange(8), 6).input_ids), "drawn anew at each step"
     target = whole.tokens["target"].reshape(8, 24)
-    asked = target != NOT_ASKED
+    asked = target != NO_TARGET
     assert asked.sum().item() == task.loss_weight(np.arange(8), 5) and 0.2 < asked.float().mean() < 0.5
     original = torch.from_numpy(task.train.tokens["input_ids"][: 8 * 24].astype(np.int64)).reshape(8, 24)
     assert torch.equal(target[asked], original[asked]) and torch.equal(whole.input_ids[~asked], original[~asked])
@@ -104,9 +105,9 @@ def test_the_vocabulary_is_scored_where_a_token_is_asked_for_and_nowhere_else(pl
     )
     head, hidden, seen = torch.nn.Linear(6, 90), torch.randn(8, 24, 6), []
     head.register_forward_hook(lambda module, given, scores: seen.append(len(scores)))
-    target = batch.tokens["target"] % 90  # NOT_ASKED aside, whose places are left out below
-    asked = batch.tokens["target"] != NOT_ASKED
-    batch = replace(batch, tokens={"target": torch.where(asked, target, NOT_ASKED)})
+    target = batch.tokens["target"] % 90  # NO_TARGET aside, whose places are left out below
+    asked = batch.tokens["target"] != NO_TARGET
+    batch = replace(batch, tokens={"target": torch.where(asked, target, NO_TARGET)})
     loss = LanguageObjective().loss(None, head, hidden, batch)
     assert seen == [int(asked.sum())] and seen[0] < 0.5 * batch.real_tokens
     everywhere = torch.nn.functional.cross_entropy(
@@ -119,7 +120,7 @@ def test_decoders_predict_the_next_token(place, causal_tokenizer) -> None:
     task = task_of(place, causal_tokenizer)
     batch = task.batch(reader_of(causal_tokenizer), np.asarray([2]), 1)
     target = batch.tokens["target"].reshape(1, 24)
-    assert torch.equal(target[:, :-1], batch.input_ids[:, 1:]) and target[0, -1] == NOT_ASKED
+    assert torch.equal(target[:, :-1], batch.input_ids[:, 1:]) and target[0, -1] == NO_TARGET
     assert task.loss_weight(np.asarray([2]), 1) == 23
 
 
@@ -192,9 +193,8 @@ def test_only_the_backbone_goes_on_from_language_modelling_beside_a_task(place, 
         recipe = {**as_params(Recipe(name, tuple("toy" for _ in tasks), **more)), "text": str(place / "text.arrow")}
         settings = as_params(TrainingSettings(learning_rate=3e-3, batch_size=16))
         out = tmp_path / name
-        train_intermediate(
-            place / "backbone", tiny_tokenizer_folder, recipe, tasks, MODEL, 1, 1, out, {}, None if tasks else settings
-        )
+        paths, job = TrainingPaths(place / "backbone", tiny_tokenizer_folder, out), TrainingJob(MODEL, tasks, seed=1)
+        train_intermediate(paths, job, recipe, None if tasks else settings)
         record = json.loads((out / "training.json").read_text())["stages"][0]
         return load_file(out / "model.safetensors"), record, (out / "log.jsonl").read_text()
 
@@ -203,7 +203,7 @@ def test_only_the_backbone_goes_on_from_language_modelling_beside_a_task(place, 
     assert weights.keys() == before.keys(), "the head is left behind"
     assert {entry["name"]: entry["steps"] for entry in record["tasks"]} == {"toy": 12, "mlm": 12}
     assert record["tasks"][1]["head"] == "new"
-    assert all(entry["dev"].keys() == {"toy"} for entry in record["evaluations"]), "early stopping looks at tasks"
+    assert all(entry["dev"].keys() == {"toy"} for entry in record["evaluations"]), "early stopping follows the tasks"
     losses = [json.loads(line) for line in log.splitlines() if '"mlm"' in line and '"loss"' in line]
     values = [line["loss"] for line in losses]
     assert len(values) == 12 and abs(values[0] - np.log(260)) < 0.5 and values[-1] < values[0]

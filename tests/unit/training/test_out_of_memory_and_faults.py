@@ -1,4 +1,4 @@
-"""Faults made to happen: memory, disk and damaged files. Each ends in one clear sentence, none in half a result."""
+"""Injected faults: memory, disk and damaged files. Each ends in one clear sentence, none in a partial result."""
 
 import json
 import os
@@ -8,21 +8,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import stiltgrid
 import torch
 from safetensors.torch import load_file
-from stiltgrid.evaluation import prediction
+from small_memory import small_memory
 from stiltgrid.evaluation.scoring import score_target
 from stiltgrid.grid.grid import Evaluation
 from stiltgrid.grid.params import as_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.preparation.tokenizers import train_tokenizer
-from stiltgrid.training import stage
-from stiltgrid.training.resume import SUFFIX, state_files
-from stiltgrid.training.training import TrainingError, train_target
+from stiltgrid.training.job import TrainingJob, TrainingPaths
+from stiltgrid.training.resume import SUFFIX
+from stiltgrid.training.stage_plan import TrainingError
+from stiltgrid.training.training import train_target
 from stiltgrid.utils.errors import SourceError
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
 
-LIBRARY = Path(stage.__file__).parents[2]
+LIBRARY = Path(stiltgrid.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,8 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
     folder = tmp_path_factory.mktemp("faults")
     write_backbone(folder / "backbone", tiny_tokenizer_folder)
     task = write_task(folder / "toy", tiny_tokenizer_folder, sequence_card())
-    arguments = [with_settings(task, max_steps=2)], MODEL, 1, 1
-    train_target(folder / "backbone", tiny_tokenizer_folder, *arguments, folder / "tuned", {})
+    paths = TrainingPaths(folder / "backbone", tiny_tokenizer_folder, folder / "tuned")
+    train_target(paths, TrainingJob(MODEL, [with_settings(task, max_steps=2)], seed=1))
     return folder
 
 
@@ -53,10 +55,11 @@ def write_paths(folder):
 
 @pytest.fixture
 def train(place, tiny_tokenizer_folder, tmp_path, toy):
-    def run(name, keeper=None, task=toy, **settings):
+    def run(name, saver=None, task=toy, **settings):
         task = with_settings(task, **{"max_steps": 6, **settings})
         out = tmp_path / name
-        train_target(place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, out, {}, keeper)
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, out)
+        train_target(paths, TrainingJob(MODEL, [task], seed=1), saver)
         return load_file(out / "model.safetensors")
 
     return run
@@ -74,45 +77,31 @@ def score(place, tiny_tokenizer_folder, tmp_path):
     return run
 
 
-def short_of_memory(monkeypatch, where, name, place_of_batch, most_sequences):
-    """A device that holds few sequences at a time; how many each pass asked for."""
-    real, asked = getattr(where, name), []
-
-    def limited(*arguments):
-        asked.append(len(arguments[place_of_batch]))
-        if asked[-1] > most_sequences:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore lines")
-        return real(*arguments)
-
-    monkeypatch.setattr(where, name, limited)
-    return asked
-
-
 def test_out_of_memory_makes_micro_batches_smaller_and_keeps_the_step(train, monkeypatch, caplog):
     monkeypatch.setattr("stiltgrid.modeling.heads.DROPOUT", 0.0)
     enough = train("enough", batch_size=16)
-    asked = short_of_memory(monkeypatch, stage.Stage, "_backward", 2, 5)
-    short = train("short", batch_size=16)
-    assert max(asked) > 5, "the fault must have happened"
-    assert max(asked[-16:]) <= 5, "the lower limit stays for the steps after it"
+    with small_memory(80) as asked:
+        short = train("short", batch_size=16)
+    assert max(asked) > 80, "the fault must have happened"
+    assert max(asked[-16:]) <= 80, "the lower limit holds for the following steps"
     assert "step 1 of 6, task 'toy': out of memory; micro_batch_tokens lowered to" in caplog.text
     assert "still 16 examples a step (CUDA out of memory. Tried to allocate 2.00 GiB.)" in caplog.text
     for key, value in enough.items():
         torch.testing.assert_close(short[key], value, rtol=0, atol=1e-5)
 
 
-def test_out_of_memory_with_one_example_stops_with_advice(train, monkeypatch, tmp_path):
-    short_of_memory(monkeypatch, stage.Stage, "_backward", 2, 0)
-    with pytest.raises(TrainingError, match="step 1 of 6, task 'toy': out of memory .* less than one example; lower"):
+def test_out_of_memory_with_one_example_stops_with_advice(train, tmp_path):
+    message = "step 1 of 6, task 'toy': out of memory .* less than one example; lower"
+    with small_memory(0), pytest.raises(TrainingError, match=message):
         train("never")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_out_of_memory_while_scoring_reads_smaller_batches(score, monkeypatch):
+def test_out_of_memory_while_scoring_reads_smaller_batches(score):
     enough = score("enough")
-    asked = short_of_memory(monkeypatch, prediction, "_outputs", 4, 7)
-    assert score("short") == enough
-    assert max(asked) > 7 >= min(asked)
+    with small_memory(150, training=False) as asked:
+        assert score("short") == enough
+    assert max(asked) > 150 >= min(asked)
 
 
 def cut(path, keep=0.6):
@@ -160,7 +149,8 @@ def test_training_names_a_cut_checkpoint(copies, toy, tiny_tokenizer_folder, tmp
     cut(copies / "backbone" / "model.safetensors")
     task = with_settings(toy, max_steps=1)
     with pytest.raises(SourceError, match=f"{copies}/backbone/model.safetensors: cannot be loaded"):
-        train_target(copies / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / "never", {})
+        paths = TrainingPaths(copies / "backbone", tiny_tokenizer_folder, tmp_path / "never")
+        train_target(paths, TrainingJob(MODEL, [task], seed=1))
 
 
 def test_encoding_and_tokenizing_name_a_cut_parquet(copies, tiny_tokenizer_folder, tmp_path):
@@ -177,11 +167,13 @@ FULL = """
 import json, sys
 from pathlib import Path
 from stiltgrid.utils.errors import StiltgridError
-from stiltgrid.training.resume import Keeper
+from stiltgrid.training.job import TrainingJob, TrainingPaths
+from stiltgrid.training.resume import StateSaver
 from stiltgrid.training.training import train_target
 task, model, backbone, tokenizer, out, state = json.loads(sys.argv[1])
 try:
-    train_target(backbone, tokenizer, [task], model, 1, 1, out, {}, Keeper(Path(state), 0.0001))
+    paths = TrainingPaths(backbone, tokenizer, out)
+    train_target(paths, TrainingJob(model, [task], seed=1), StateSaver(Path(state), 0.0001))
 except StiltgridError as error:
     sys.exit(str(error))
 """
@@ -204,10 +196,14 @@ def test_a_limit_on_files_ends_in_one_sentence_and_leaves_nothing(place, toy, ti
 
     out, state = tmp_path / "tuned", tmp_path / "state" / f"job{SUFFIX}"
     result = full_disk(place, toy, tiny_tokenizer_folder, out, state, limited)
-    assert f"{state}: state not saved" in result.stderr, "state is a help, not a need: training went on"
+    assert f"{state}: state not saved" in result.stderr, "training continues without a saved state"
     assert f"{out}: no room to write it" in result.stderr.splitlines()[-1] and result.returncode == 1
     assert "finished jobs stay finished" in result.stderr and "Traceback" not in result.stderr
-    assert not out.exists() and state_files(state.parent) == [] and list(tmp_path.rglob("*.partial")) == []
+    assert (
+        not out.exists()
+        and not any(path.is_file() for path in state.parent.rglob("*"))
+        and list(tmp_path.rglob("*.partial")) == []
+    )
     enough = full_disk(place, toy, tiny_tokenizer_folder, out, state)
     assert enough.returncode == 0 and (out / "model.safetensors").is_file(), enough.stderr
 

@@ -1,20 +1,23 @@
-"""Resumed training gives the bytes of undisturbed training, and nobody else's state is ever picked up."""
+"""Resumed training writes the bytes of undisturbed training, and a job never loads the state of another."""
 
 import json
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from nervous import Nervous
+from signalling_saver import SignallingSaver
 from stiltgrid.data.raw_text import SCHEMA
 from stiltgrid.grid.grid import Recipe
 from stiltgrid.grid.params import as_params
+from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.language_task import encode_text
-from stiltgrid.training.resume import SUFFIX, Interrupted, Keeper, SavedState, job_digest, job_keeper, state_files
+from stiltgrid.training.resume import SUFFIX, Interrupted, StateSaver, job_digest, job_state_saver
+from stiltgrid.training.saved_state import SavedState
 from stiltgrid.training.training import train_intermediate, train_target
 from stiltgrid.utils.errors import StiltgridError
 from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
@@ -36,13 +39,13 @@ def tasks(place, tiny_tokenizer_folder):
     """Two tasks; the second is trained after (or beside) the first."""
     second = write_task(place / "second", tiny_tokenizer_folder, sequence_card("second"), train=50, seed=9)
     first = write_task(place / "first", tiny_tokenizer_folder, sequence_card("first"))
-    # Of a mixture's looks some are left out, and the second task alone looks at a part of its examples.
-    looks = {"evaluate_every": 4, "patience": 3, "dev_share": 0.25}
-    return [with_settings(first, epochs=2.0, **looks), with_settings(second, epochs=2.0)]
+    # Of a mixture's evaluations some are left out, and the second task alone evaluates a part of its examples.
+    evaluations = {"evaluate_every": 4, "patience": 3, "dev_share": 0.25}
+    return [with_settings(first, epochs=2.0, **evaluations), with_settings(second, epochs=2.0)]
 
 
 def facts_of(folder):
-    """All that a job writes, times left out."""
+    """All that a job writes, without times."""
     record = json.loads((folder / "training.json").read_text())
     record.pop("seconds"), record.pop("resumed", None)
     for stage in record["stages"]:
@@ -50,21 +53,24 @@ def facts_of(folder):
     return (folder / "model.safetensors").read_bytes(), (folder / "log.jsonl").read_bytes(), record
 
 
-def tune(place, tokenizer, tasks, out, keeper=None):
-    train_target(place / "backbone", tokenizer, tasks, MODEL, 1, 1, out, {}, keeper)
+def tune(place, tokenizer, tasks, out, saver=None):
+    paths = TrainingPaths(place / "backbone", tokenizer, out)
+    train_target(paths, TrainingJob(MODEL, tasks, seed=1), saver)
     return facts_of(out)
 
 
-def mix(place, tokenizer, tasks, out, keeper=None):
+def mix(place, tokenizer, tasks, out, saver=None):
     recipe = as_params(Recipe("mix", ("first", "second")))
-    train_intermediate(place / "backbone", tokenizer, recipe, tasks, MODEL, 1, 1, out, {}, keeper=keeper)
+    paths = TrainingPaths(place / "backbone", tokenizer, out)
+    train_intermediate(paths, TrainingJob(MODEL, tasks, seed=1), recipe, saver=saver)
     return facts_of(out)
 
 
-def mix_with_text(place, tokenizer, tasks, out, keeper=None):
+def mix_with_text(place, tokenizer, tasks, out, saver=None):
     mlm = {"languages": ["en"], "rate": 0.4, "batch_size": 4}
     recipe = {**as_params(Recipe("mix", ("first", "second"), mlm=mlm)), "text": str(place / "text.arrow")}
-    train_intermediate(place / "backbone", tokenizer, recipe, tasks, MODEL, 1, 1, out, {}, keeper=keeper)
+    paths = TrainingPaths(place / "backbone", tokenizer, out)
+    train_intermediate(paths, TrainingJob(MODEL, tasks, seed=1), recipe, saver=saver)
     return facts_of(out)
 
 
@@ -72,8 +78,8 @@ def mix_with_text(place, tokenizer, tasks, out, keeper=None):
 def job(request, place, tasks, tiny_tokenizer_folder, tmp_path_factory):
     """Runs one job; with it, what the undisturbed job gives."""
 
-    def run(out, keeper=None):
-        return request.param(place, tiny_tokenizer_folder, tasks, out, keeper)
+    def run(out, saver=None):
+        return request.param(place, tiny_tokenizer_folder, tasks, out, saver)
 
     return run, run(tmp_path_factory.mktemp("undisturbed") / "out")
 
@@ -89,15 +95,15 @@ def job(request, place, tasks, tiny_tokenizer_folder, tmp_path_factory):
         (3, signal.SIGTERM, "evaluation"),
     ],
 )
-def test_a_job_that_was_stopped_goes_on_to_the_same_bytes(job, tmp_path, at, number, where):
+def test_a_stopped_job_resumes_to_the_same_bytes(job, tmp_path, at, number, where):
     run, undisturbed = job
     state = tmp_path / "state" / f"job{SUFFIX}"
     with pytest.raises(Interrupted, match=f"stopped by {signal.Signals(number).name}; state saved in .*job"):
-        run(tmp_path / "out", Nervous(state, at, number, where))
+        run(tmp_path / "out", SignallingSaver(state, at, number, where))
     assert state.is_file() and not (tmp_path / "out").exists()
-    assert run(tmp_path / "out", Keeper(state)) == undisturbed
+    assert run(tmp_path / "out", StateSaver(state)) == undisturbed
     assert json.loads((tmp_path / "out" / "training.json").read_text())["resumed"]
-    assert state_files(tmp_path / "state") == [], "state goes when the output is there"
+    assert not state.exists(), "the state is removed once the output is complete"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -107,32 +113,32 @@ def test_a_job_may_be_stopped_at_every_step(job, tmp_path):
     while True:
         attempts += 1
         try:
-            found = run(tmp_path / "out", Nervous(state, 4))
+            found = run(tmp_path / "out", SignallingSaver(state, 4))
             break
         except Interrupted:
             assert attempts < 20
     assert attempts > 4 and found == undisturbed
 
 
-def test_state_is_saved_every_so_often_without_being_asked(job, tmp_path):
+def test_state_is_saved_at_intervals_without_a_signal(job, tmp_path):
     run, undisturbed = job
     state = tmp_path / "state" / f"job{SUFFIX}"
 
     class Killed(BaseException):
         pass
 
-    class Dying(Keeper):
+    class Dying(StateSaver):
         steps = 0
 
-        def after_step(self, state):
-            super().after_step(state)
+        def before_step(self, state):
+            super().before_step(state)
             self.steps += 1
             if self.steps == 9:
                 raise Killed
 
     with pytest.raises(Killed):
         run(tmp_path / "out", Dying(state, seconds=0.0001))
-    assert run(tmp_path / "out", Keeper(state)) == undisturbed
+    assert run(tmp_path / "out", StateSaver(state)) == undisturbed
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty"])
@@ -140,18 +146,18 @@ def test_damaged_state_is_named_and_not_used(job, tmp_path, caplog, harm):
     run, undisturbed = job
     state = tmp_path / f"job{SUFFIX}"
     with pytest.raises(Interrupted):
-        run(tmp_path / "out", Nervous(state, 5))
+        run(tmp_path / "out", SignallingSaver(state, 5))
     data = bytearray(state.read_bytes())
     data[-3] ^= 1
     state.write_bytes({"cut": bytes(data[:-100]), "flip": bytes(data), "empty": b""}[harm])
-    assert run(tmp_path / "out", Keeper(state)) == undisturbed
+    assert run(tmp_path / "out", StateSaver(state)) == undisturbed
     assert f"{state}: damaged state is not used" in caplog.text
 
 
 def test_a_state_that_cannot_be_saved_does_not_stop_training(tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
-    keeper = Keeper(tmp_path / "file" / f"job{SUFFIX}")
-    assert keeper.save(SavedState({"a": torch.ones(2)})) is False
+    saver = StateSaver(tmp_path / "file" / f"job{SUFFIX}")
+    assert saver.save(SavedState({"a": torch.ones(2)})) is False
     assert "state not saved" in caplog.text
 
 
@@ -178,7 +184,7 @@ class Named(dict):
         return iter(self.values())
 
 
-def test_only_the_very_same_job_has_the_same_digest(tmp_path):
+def test_only_the_same_job_has_the_same_digest(tmp_path):
     digest = job_digest(snakemake_job(tmp_path))
     os.utime(tmp_path / "input", ns=(0, (tmp_path / "input").stat().st_mtime_ns))
     assert job_digest(same := snakemake_job(tmp_path)) != digest, "written again: another time of change"
@@ -214,19 +220,19 @@ def test_a_job_of_several_processes_has_a_state_of_its_own(tmp_path, monkeypatch
 def test_stale_state_of_a_changed_job_is_removed_and_others_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = snakemake_job(tmp_path)
-    keeper = job_keeper(job)
-    assert keeper.path.name.startswith("tiny,1.")
-    keeper.save(SavedState({"a": torch.ones(2)}))
-    other = job_keeper(snakemake_job(tmp_path, wildcards={"model": "tiny", "seed": "11"}))
+    saver = job_state_saver(job)
+    assert saver.path.name.startswith("tiny,1.")
+    saver.save(SavedState({"a": torch.ones(2)}))
+    other = job_state_saver(snakemake_job(tmp_path, wildcards={"model": "tiny", "seed": "11"}))
     other.save(SavedState({"a": torch.ones(2)}))
-    half = keeper.path.with_name(f".{keeper.path.name}.123.partial")
+    half = saver.path.with_name(f".{saver.path.name}.123.partial")
     half.write_bytes(b"half")
-    changed = job_keeper(snakemake_job(tmp_path, params={"code": "new"}))
+    changed = job_state_saver(snakemake_job(tmp_path, params={"code": "new"}))
     assert changed.load() is None
-    assert state_files() == [other.path]
+    assert [path.resolve() for path in Path("results/resume").rglob("*") if path.is_file()] == [other.path.resolve()]
 
 
 def test_zero_seconds_switch_saving_off(tmp_path):
-    keeper = job_keeper(snakemake_job(tmp_path, resources={"save_seconds": 0}), tmp_path / "resume")
-    assert keeper.path is None and keeper.load() is None and not keeper.save(SavedState())
+    saver = job_state_saver(snakemake_job(tmp_path, resources={"save_seconds": 0}), tmp_path / "resume")
+    assert saver.path is None and saver.load() is None and not saver.save(SavedState())
     assert issubclass(Interrupted, StiltgridError)

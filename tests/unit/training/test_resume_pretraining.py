@@ -1,17 +1,17 @@
-"""Pretraining that was stopped goes on to the bytes of undisturbed pretraining; a lack of memory changes no step."""
+"""Resumed pretraining writes the bytes of undisturbed pretraining; running out of memory changes no step."""
 
 import signal
 from types import SimpleNamespace
 
 import pytest
 import torch
-from nervous import Nervous
 from safetensors.torch import load_file
+from signalling_saver import SignallingSaver
+from small_memory import small_memory
 from stiltgrid.preparation.raw_text import prepare_text
 from stiltgrid.preparation.tokenizers import train_tokenizer
-from stiltgrid.training import pretraining
-from stiltgrid.training.pretraining import train_language_model
-from stiltgrid.training.resume import SUFFIX, Interrupted, Keeper
+from stiltgrid.training.pretraining import PretrainingPaths, train_language_model
+from stiltgrid.training.resume import SUFFIX, Interrupted, StateSaver
 from stiltgrid.utils.errors import StiltgridError
 
 TEXTS = {"en": ["the lamp turns all night.", "every boat is blue."] * 30, "de": ["die Lampe dreht sich."] * 20}
@@ -34,9 +34,10 @@ def place(tmp_path_factory):
 def pretrain(place, tmp_path):
     """Pretrain; the bytes of all that is written but the times."""
 
-    def run(name, keeper=None, model="xlm-roberta", **settings):
+    def run(name, saver=None, model="xlm-roberta", **settings):
         settings = {**SETTINGS, "architecture": {"model_type": model, **SHAPE}, **settings}
-        train_language_model(place / "text.parquet", place / "tokenizer", settings, tmp_path / name, 1, {}, keeper)
+        paths = PretrainingPaths(place / "text.parquet", place / "tokenizer", tmp_path / name)
+        train_language_model(paths, settings, 1, saver=saver)
         return {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.name != "pretraining.json"}
 
     return run
@@ -50,39 +51,27 @@ def test_pretraining_goes_on_to_the_same_bytes(pretrain, tmp_path, settings):
     state = tmp_path / f"job{SUFFIX}"
     for at in (5, 4):
         with pytest.raises(Interrupted, match="stopped by SIGUSR1; state saved"):
-            pretrain("stopped", Nervous(state, at, signal.SIGUSR1), **settings)
+            pretrain("stopped", SignallingSaver(state, at, signal.SIGUSR1), **settings)
     assert not (tmp_path / "stopped").exists()
-    assert pretrain("stopped", Keeper(state), **settings) == undisturbed
+    assert pretrain("stopped", StateSaver(state), **settings) == undisturbed
     assert not state.exists()
 
 
-def short_of_memory(monkeypatch, most_rows):
-    real, seen = pretraining.LanguageTrainer._loss, []
-
-    def loss(self, inputs, *rest):
-        seen.append(len(inputs))
-        if len(inputs) > most_rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return real(self, inputs, *rest)
-
-    monkeypatch.setattr(pretraining.LanguageTrainer, "_loss", loss)
-    return seen
-
-
-def test_out_of_memory_goes_through_in_parts_and_learns_the_same(pretrain, tmp_path, monkeypatch, caplog):
+def test_out_of_memory_splits_a_step_into_chunks_and_trains_the_same_weights(pretrain, tmp_path, caplog):
     quiet = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     architecture = {"model_type": "xlm-roberta", **SHAPE, **quiet}
     pretrain("enough", architecture=architecture)
-    seen = short_of_memory(monkeypatch, 3)
-    pretrain("short", architecture=architecture)
-    assert seen[:3] == [8, 4, 2] and set(seen[3:]) == {2}, "8 rows a step: in one part, in two, in four"
-    assert "a step's 8 rows go through in 4 parts" in caplog.text
+    with small_memory(3 * 16) as asked:
+        pretrain("short", architecture=architecture)
+    rows = [tokens // 16 for tokens in asked]
+    assert rows[:3] == [8, 4, 2] and set(rows[3:]) == {2}, "8 rows a step: in one chunk, in two, in four"
+    assert "a step's 8 rows now pass in 4 chunks" in caplog.text
     enough, short = (load_file(tmp_path / name / "model.safetensors") for name in ("enough", "short"))
     for key, value in enough.items():
         torch.testing.assert_close(short[key], value, rtol=0, atol=1e-4)
 
 
-def test_out_of_memory_with_one_row_is_told(pretrain, monkeypatch):
-    short_of_memory(monkeypatch, 0)
-    with pytest.raises(StiltgridError, match="step 1: out of memory .* one row of 16 tokens at a time; lower"):
+def test_out_of_memory_with_one_row_is_an_error(pretrain):
+    message = "step 1: out of memory .* one row of 16 tokens at a time; lower"
+    with small_memory(0), pytest.raises(StiltgridError, match=message):
         pretrain("none")

@@ -1,4 +1,4 @@
-"""Adapters and frozen embeddings: what is trained, what crosses to the next stage, what a resumed run needs."""
+"""Adapters and frozen embeddings: what is trained, what the next stage starts from, what a resumed job needs."""
 
 import json
 import subprocess
@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 from architectures import KINDS, write_folder
-from nervous import Nervous
 from safetensors.torch import load_file
+from signalling_saver import SignallingSaver
 from stiltgrid.grid.grid import Model, Recipe, TrainingSettings
 from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.backbone import load_backbone
 from stiltgrid.preparation.models import fetch_model
-from stiltgrid.training.resume import SUFFIX, Interrupted, Keeper
-from stiltgrid.training.trainable import base_dtype, trained_part
+from stiltgrid.training.job import TrainingJob, TrainingPaths
+from stiltgrid.training.resume import SUFFIX, Interrupted, StateSaver
+from stiltgrid.training.trainable import base_dtype, trainable_part
 from stiltgrid.training.training import train_intermediate, train_target
 from stiltgrid.utils.errors import StiltgridError
-from test_backbone import batch_of
-from tiny_models import MODEL, sequence_card, with_settings, write_backbone, write_task
+from tiny_models import MODEL, batch_of, sequence_card, with_settings, write_backbone, write_task
 
 LORA = {"rank": 2, "alpha": 8, "dropout": 0.1}
 EMBEDDINGS = "embeddings.word_embeddings.weight"
@@ -48,7 +48,8 @@ def train(place, tiny_tokenizer_folder, tmp_path):
 
     def run(*tasks, name="row"):
         recipe = as_params(Recipe("mix", tuple(task["card"]["name"] for task in tasks)))
-        train_intermediate(place / "backbone", tiny_tokenizer_folder, recipe, tasks, MODEL, 1, 1, tmp_path / name, {})
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / name)
+        train_intermediate(paths, TrainingJob(MODEL, tasks, seed=1), recipe)
         weights = [load_file(folder / "model.safetensors") for folder in (place / "backbone", tmp_path / name)]
         return *weights, json.loads((tmp_path / name / "training.json").read_text())
 
@@ -96,11 +97,11 @@ def test_adapters_learn(train, toy):
     assert record["stages"][0]["best_score"] > 80, "chance is 50"
 
 
-def test_what_a_stage_measured_is_what_crosses(place, toy, tiny_tokenizer_folder):
+def test_merged_weights_compute_what_the_stage_evaluated(place, toy, tiny_tokenizer_folder):
     """Merged weights compute what weights and adapters computed side by side."""
     backbone, batch = load_backbone(place / "backbone").eval(), batch_of([9, 4, 6])
     untouched = backbone(batch).detach()
-    with trained_part(backbone, TrainingSettings(lora={"rank": 3})):
+    with trainable_part(backbone, TrainingSettings(lora={"rank": 3})):
         assert torch.equal(backbone(batch), untouched), "adapters start without effect"
         for name, value in backbone.named_parameters():
             if "lora_B" in name:
@@ -119,13 +120,13 @@ def test_every_kind_of_backbone_takes_adapters(name, tmp_path):
     backbone = load_backbone(tmp_path / "backbone").eval()
     keys = list(backbone.state_dict())
     total = backbone.parameter_count
-    with trained_part(backbone, TrainingSettings(lora={"rank": 1})):
+    with trainable_part(backbone, TrainingSettings(lora={"rank": 1})):
         trained = [value for value in backbone.parameters() if value.requires_grad]
         assert 0 < sum(value.numel() for value in trained) < total / 3
         backbone(batch_of([5, 3])).square().sum().backward()
         assert all(value.grad is not None for value in trained), "nothing is trained that is never used"
     assert list(backbone.state_dict()) == keys
-    with trained_part(backbone, TrainingSettings(freeze="embeddings")) as frozen:
+    with trainable_part(backbone, TrainingSettings(freeze="embeddings")) as frozen:
         assert [value.shape[0] for value in frozen] == [backbone.vocabulary_size]
 
 
@@ -140,7 +141,7 @@ def test_gradient_checkpointing_changes_no_gradient(place, part):
         if checkpointing:
             backbone.checkpoint_gradients()
         torch.manual_seed(4)
-        with trained_part(backbone, TrainingSettings(**part)):
+        with trainable_part(backbone, TrainingSettings(**part)):
             backbone(batch_of([9, 4, 6])).square().sum().backward()
             gradients.append([item.grad for item in backbone.parameters() if item.requires_grad])
     assert any(value.abs().max() > 0 for value in gradients[0])
@@ -150,12 +151,12 @@ def test_gradient_checkpointing_changes_no_gradient(place, part):
 
 def test_targets_are_named_or_refused(place):
     backbone = load_backbone(place / "backbone")
-    with trained_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("query", "value")})):
+    with trainable_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("query", "value")})):
         names = {name.split(".lora_")[0].rpartition(".")[2] for name, value in backbone.named_parameters()
                  if value.requires_grad}  # fmt: skip
     assert names == {"query", "value"}
     with pytest.raises(StiltgridError, match=r"no layer 'q_proj' in this model; it has .*query"):
-        with trained_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("q_proj",)})):
+        with trainable_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("q_proj",)})):
             pass
 
 
@@ -175,9 +176,8 @@ def test_memory_is_for_what_is_trained(place, toy, tiny_tokenizer_folder, tmp_pa
     state = tmp_path / f"state{SUFFIX}"
     with pytest.raises(Interrupted):
         task = with_settings(toy, lora=LORA)
-        train_target(
-            place / "backbone", tiny_tokenizer_folder, [task], MODEL, 1, 1, tmp_path / "out", {}, Nervous(state, 3)
-        )
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / "out")
+        train_target(paths, TrainingJob(MODEL, [task], seed=1), SignallingSaver(state, 3))
     shapes = [tuple(value.shape) for name, value in load_file(state).items() if not name.startswith("random")]
     assert max(shape[0] for shape in shapes if shape) < load_backbone(place / "backbone").vocabulary_size
 
@@ -192,14 +192,15 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(place, toy, second, tiny_tokeni
         with_settings(second, **part),
     ]
 
-    def run(out: Path, keeper: Keeper | None = None) -> tuple[bytes, bytes]:
-        train_target(place / "backbone", tiny_tokenizer_folder, tasks, MODEL, 1, 1, out, {}, keeper)
+    def run(out: Path, saver: StateSaver | None = None) -> tuple[bytes, bytes]:
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, out)
+        train_target(paths, TrainingJob(MODEL, tasks, seed=1), saver)
         return (out / "model.safetensors").read_bytes(), (out / "log.jsonl").read_bytes()
 
     undisturbed, state = run(tmp_path / "undisturbed"), tmp_path / f"state{SUFFIX}"
     with pytest.raises(Interrupted):
-        run(tmp_path / "out", Nervous(state, at))
-    assert run(tmp_path / "out", Keeper(state)) == undisturbed
+        run(tmp_path / "out", SignallingSaver(state, at))
+    assert run(tmp_path / "out", StateSaver(state)) == undisturbed
 
 
 def test_peft_is_imported_only_for_adapters():

@@ -1,7 +1,7 @@
-"""How often, and at how many development examples, a stage looks, so that looks stay a small share of its computation.
+"""When a stage evaluates on development data, and on how many examples, within a share of its computation.
 
-A pure function of sizes and settings: training, a resumed attempt of it, every process of a team and `estimate` come
-to the same plan.
+The schedule is a pure function of sizes and settings, so training, a resumed attempt, every process of a group and
+`estimate` all compute the same one.
 """
 
 import math
@@ -13,11 +13,11 @@ FORWARD_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Looks:
-    """`number` looks at `examples` of each task, in a stage of so many steps; asked for was one `every` so many.
+class EvaluationSchedule:
+    """`number` evaluations on `examples` of each task in a stage of `steps`; the settings ask for one `every` n steps.
 
-    `tokens` are those of one look; `share` is what all looks take of the stage's computation, `asked_share` what those
-    asked for would have taken.
+    `tokens` are those of one evaluation. `share` is the part of the stage's computation that all evaluations take,
+    `requested_share` the part that the requested ones would have taken.
     """
 
     steps: int
@@ -26,16 +26,16 @@ class Looks:
     examples: tuple[int, ...]
     tokens: float
     share: float
-    asked_share: float
+    requested_share: float
 
     @property
-    def asked(self) -> int:
-        """Looks that were asked for."""
+    def requested(self) -> int:
+        """The number of evaluations that the settings ask for."""
         return math.ceil(self.steps / self.every)
 
     def due(self, step: int) -> bool:
-        """Whether a look comes after this step (1 is the first); after the last one always."""
-        if self.number == self.asked:
+        """Whether an evaluation follows this step (1 is the first); one always follows the last step."""
+        if self.number == self.requested:
             return step % self.every == 0 or step == self.steps
         return step * self.number // self.steps > (step - 1) * self.number // self.steps
 
@@ -45,53 +45,52 @@ def epoch_steps(steps: int, epochs: float) -> int:
     return max(1, math.ceil(steps / max(1.0, epochs)))
 
 
-def plan_looks(
+def schedule_evaluations(
     steps: int,
     every: int,
     trained: float,
     share: float | None,
     sizes: Sequence[int],
     tokens: Callable[[Sequence[int]], float],
-) -> Looks:
-    """Looks of a stage of `steps` that learns from `trained` tokens, at most `share` of its computation.
+) -> EvaluationSchedule:
+    """The evaluations of a stage that trains on `trained` tokens, at most `share` of its computation (None: no limit).
 
-    Asked for is a look `every` so many steps and after the last, at `sizes` development examples of each task;
-    `tokens` says how many tokens so many examples of each have. Where that is too much, looks are fewer and evenly
-    spread: by any of them no more has been spent than the share of what has been learned, so that stopping early does
-    not break the limit either. Where even one is too much, it has less of each task by the same factor, at least one
-    example.
+    Requested is an evaluation `every` n steps and one after the last, on `sizes` development examples of each task;
+    `tokens` returns the number of tokens of so many examples of each. Where that exceeds the limit, evaluations are
+    fewer and evenly spaced. The limit then holds at every evaluation, so early stopping does not break it. Where even
+    one evaluation exceeds it, each task has fewer examples by the same factor, at least one.
     """
-    whole, once = tuple(sizes), tokens(sizes)
-    plan = Looks(steps, every, math.ceil(steps / every), whole, once, 0.0, 0.0)
-    asked = taken(plan.number * once, trained)
-    if share is not None and asked > share:
+    whole, one = tuple(sizes), tokens(sizes)
+    plan = EvaluationSchedule(steps, every, math.ceil(steps / every), whole, one, 0.0, 0.0)
+    requested = evaluation_share(plan.number * one, trained)
+    if share is not None and requested > share:
         budget = share / (1 - share) * trained / FORWARD_SHARE
-        if once <= budget:
-            plan = replace(plan, number=int(budget // once))
+        if one <= budget:
+            plan = replace(plan, number=int(budget // one))
         else:
             fewer = _fitting(whole, tokens, budget)
             plan = replace(plan, number=1, examples=fewer, tokens=tokens(fewer))
-    return replace(plan, share=taken(plan.number * plan.tokens, trained), asked_share=asked)
+    return replace(plan, share=evaluation_share(plan.number * plan.tokens, trained), requested_share=requested)
 
 
-def taken(read: float, trained: float) -> float:
-    """Share of the computation that reading tokens takes beside learning from others."""
-    cost = FORWARD_SHARE * read
+def evaluation_share(evaluated: float, trained: float) -> float:
+    """The share of computation spent on `evaluated` tokens beside training on `trained` tokens."""
+    cost = FORWARD_SHARE * evaluated
     return cost / (cost + trained) if cost else 0.0
 
 
 def _fitting(sizes: tuple[int, ...], tokens: Callable[[Sequence[int]], float], budget: float) -> tuple[int, ...]:
-    """The most examples of each task, all less by one factor, whose tokens are within the budget."""
+    """The most examples of each task, all reduced by one factor, whose tokens are within the budget."""
     most = max(sizes)
     fits, exceeds = 1, most
     while exceeds - fits > 1:
         middle = (fits + exceeds) // 2
-        if tokens(_shrunk(sizes, middle, most)) <= budget:
+        if tokens(_scaled(sizes, middle, most)) <= budget:
             fits = middle
         else:
             exceeds = middle
-    return _shrunk(sizes, fits, most)
+    return _scaled(sizes, fits, most)
 
 
-def _shrunk(sizes: tuple[int, ...], part: int, of: int) -> tuple[int, ...]:
-    return tuple(max(1, size * part // of) for size in sizes)
+def _scaled(sizes: tuple[int, ...], numerator: int, denominator: int) -> tuple[int, ...]:
+    return tuple(max(1, size * numerator // denominator) for size in sizes)

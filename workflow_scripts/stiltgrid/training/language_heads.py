@@ -1,6 +1,6 @@
-"""The head of a language model on a backbone: the checkpoint's own where it has one, tied to the embeddings.
+"""Language model heads: the checkpoint's own where it has one, tied to the embeddings.
 
-It serves the stage that it is built for and is left behind: only the backbone goes on.
+A head is used in one stage and not saved: only the backbone goes to the next stage.
 """
 
 import logging
@@ -28,7 +28,10 @@ DEVIATION = 0.02
 
 
 class LanguageHead(torch.nn.Module):
-    """Scores of the vocabulary from states: (n, hidden) -> (n, vocabulary). `origin` is pretrained, partly or new."""
+    """Vocabulary scores from hidden states: (n, hidden) -> (n, vocabulary).
+
+    `origin` is "pretrained", "partly new" or "new".
+    """
 
     def __init__(self, layers: Mapping[str, torch.nn.Module]) -> None:
         super().__init__()
@@ -36,24 +39,25 @@ class LanguageHead(torch.nn.Module):
         self.origin = "new"
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """The layers one after another, as the model's own class applies them."""
+        """Apply the layers in the order of the model's own class."""
         for layer in self.layers.values():
             states = layer(states)
         return states
 
 
-def language_model_class(config: Any, goal: str | None) -> Any:
-    """The transformers class with a language model's head for a configuration; None where it has none."""
-    if goal is None:
+def language_model_class(config: Any, objective_name: str | None) -> Any:
+    """The transformers class with a language model head for a configuration and objective; None if there is none."""
+    if objective_name is None:
         return None
-    mapping = MODEL_FOR_CAUSAL_LM_MAPPING if goal == CAUSAL else MODEL_FOR_MASKED_LM_MAPPING
+    mapping = MODEL_FOR_CAUSAL_LM_MAPPING if objective_name == CAUSAL else MODEL_FOR_MASKED_LM_MAPPING
     return mapping[type(config)] if type(config) in mapping else None
 
 
 def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None) -> LanguageHead:
-    """The head for a backbone's own objective, with the weights of a file as far as that has them.
+    """The head for the backbone's own objective, with the weights that the file at `path` contains.
 
-    New weights are drawn from torch's generator. Raises StiltgridError for an architecture without such a head.
+    Torch's generator draws all other weights. Raises StiltgridError for an architecture without a language model
+    head, or with one that is not a chain of layers.
     """
     config = backbone.model.config
     kind = language_model_class(config, backbone.objective)
@@ -65,7 +69,7 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
     head.to_empty(device="cpu")
     head.apply(_initialise)
     _tie(head, backbone, model)
-    head.origin = _fill(head, backbone, load_file(path) if path is not None else {})
+    head.origin = _load_weights(head, backbone, load_file(path) if path is not None else {})
     head.to(next(backbone.parameters()).device)
     states = torch.zeros(1, backbone.hidden_size, device=next(backbone.parameters()).device)
     try:
@@ -73,14 +77,16 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
     except (RuntimeError, TypeError):
         fits = False
     if not fits:
-        raise StiltgridError(f"architecture '{config.model_type}' has a language model's head of a form not known here")
+        raise StiltgridError(
+            f"architecture '{config.model_type}' has a language model head that is not a chain of layers"
+        )
     LOG.info("language modelling (%s) with a %s head", backbone.objective, head.origin)
     return head
 
 
 @torch.no_grad()
 def _initialise(module: torch.nn.Module) -> None:
-    """As BERT: normal matrices, zero biases, norms that change nothing."""
+    """Initialise as BERT does: normal matrices, zero biases, identity norms."""
     for name, parameter in module.named_parameters(recurse=False):
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=DEVIATION)
@@ -89,7 +95,7 @@ def _initialise(module: torch.nn.Module) -> None:
 
 
 def _tie(head: LanguageHead, backbone: Backbone, model: Any) -> None:
-    """Share the tensors that the model's own class shares: the table of the vocabulary, biases kept twice."""
+    """Share the tensors that the model's own class shares: the embedding table, and biases stored twice."""
     if not getattr(model.config, "tie_word_embeddings", True):
         return
     for target, source in dict(getattr(model, "_tied_weights_keys", None) or {}).items():
@@ -106,14 +112,20 @@ def _tie(head: LanguageHead, backbone: Backbone, model: Any) -> None:
 
 
 @torch.no_grad()
-def _fill(head: LanguageHead, backbone: Backbone, state: Mapping[str, torch.Tensor]) -> str:
-    """Put a file's weights into a head; whether all, some or none of its own came from there."""
+def _load_weights(head: LanguageHead, backbone: Backbone, state: Mapping[str, torch.Tensor]) -> str:
+    """Copy a file's weights into a head; returns its origin.
+
+    Raises SourceError for a tensor of another shape.
+    """
     tied = {id(parameter) for parameter in backbone.parameters()}
     own = {id(item): name for name, item in head.layers.named_parameters() if id(item) not in tied}
     for name, value in state.items():
         parameter = head.layers.get_parameter(name)
         if parameter.shape != value.shape:
-            raise SourceError(f"language model's head: '{name}' has shape {tuple(value.shape)}; not this model's")
+            raise SourceError(
+                f"language model head: '{name}' has shape {tuple(value.shape)}, but this model expects "
+                f"{tuple(parameter.shape)}"
+            )
         parameter.copy_(value)
         own.pop(id(parameter), None)
     if not own:
@@ -127,9 +139,10 @@ def fetch_language_head(
     data_dir: str | os.PathLike[str] | None = None,
     client: HubClient | None = None,
 ) -> None:
-    """Write what a checkpoint has of a language model's head, without what is tied to the backbone; maybe nothing.
+    """Write the weights of a checkpoint's language model head, except those tied to the backbone; possibly none.
 
-    The checkpoint is the one that `fetch_model` finds, in a mirror at `data_dir` too.
+    The checkpoint is the one that `fetch_model` finds, also in a mirror at `data_dir`. Raises SourceError for weights
+    that cannot be read.
     """
     folder, _ = model_folder(model, client or HubClient(), data_dir)
     saved = read_json(folder / "config.json")
@@ -145,6 +158,6 @@ def fetch_language_head(
         except Exception as error:  # a truncated or foreign file fails in many ways
             raise SourceError(f"model '{model.name}': its weights cannot be read from {folder} ({error})") from error
         kept = {key: value for key, value in head_state(loaded).items() if key not in report["missing_keys"]}
-    LOG.info("model '%s': its checkpoint has %d tensors of a language model's head", model.name, len(kept))
+    LOG.info("model '%s': its checkpoint has %d tensors of a language model head", model.name, len(kept))
     with atomic_path(Path(out)) as temporary:
         save_file(kept, temporary, {"format": "pt"})

@@ -1,6 +1,5 @@
-"""A language model trained from scratch on raw text: masked (XLM-R and its kin) or causal (GPT-2, Llama and theirs)."""
+"""Building blocks of language modelling: packed text, masks, new masked (XLM-R) or causal (GPT-2, Llama) models."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,18 +19,17 @@ from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.seeding import derive_seed
 
-LOG = logging.getLogger(__name__)
-LOG_LINES = 400
-DOCUMENTS_AT_ONCE = 1000
-UNMASKED, REPLACED = 0.1, 0.1  # of the chosen tokens: left as they are, replaced by a random piece
+TOKENIZER_BATCH = 1000  # documents
+UNMASKED, REPLACED = 0.1, 0.1  # of the chosen tokens: unchanged, replaced by a random piece
 
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """Settings of a `pretrain:` model that its training reads. `language_exponent` is XLM-R's alpha.
+    """The settings of a `pretrain:` model that its training uses. `language_exponent` is XLM-R's alpha.
 
-    For the first `short_share` of the steps, rows are cut into pieces of `short_length` tokens: small models find out
-    sooner what belongs together, and later rows teach the longer positions (after Press et al. 2021, "Shortformer").
+    For the first `short_share` of the steps, rows are cut into pieces of `short_length` tokens: small models learn
+    faster on short sequences, and the later steps train the longer positions (after Press et al. 2021,
+    "Shortformer").
     """
 
     architecture: Mapping[str, Any]
@@ -52,21 +50,21 @@ class PretrainSettings:
     short_share: float = field(default=0.8, metadata=QUIET)
 
     def rows(self, ids: np.ndarray, step: int) -> np.ndarray:
-        """A step's tokens, (rows, sequence_length), as rows of the length that the step is to have."""
+        """A step's tokens, (rows, sequence_length), reshaped to the row length of that step."""
         if self.short_length is None or step >= self.short_share * self.steps:
             return ids
         return ids.reshape(-1, self.short_length)
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> "PretrainSettings":
-        """From the config's mapping, whose other keys (text, tokenizer) belong to earlier rules."""
+        """From the config's mapping; its other keys (text, tokenizer) belong to earlier rules."""
         return cls(**{key: value for key, value in settings.items() if key in cls.__dataclass_fields__})
 
 
 class PackedText:
-    """Documents of each language end to end, cut into rows of one length: no token is padding.
+    """Concatenated documents of each language, cut into rows of one length without padding.
 
-    Attention crosses the borders of documents; `<s>` and `</s>` mark them.
+    Attention crosses document boundaries, which `<s>` and `</s>` mark.
     """
 
     def __init__(self, path: str | os.PathLike[str], tokenizer: SubwordTokenizer, length: int, seed: int) -> None:
@@ -76,16 +74,16 @@ class PackedText:
             documents.setdefault(language, []).append(text)
         for language, texts in documents.items():
             order = np.random.default_rng(derive_seed(seed, "documents", language)).permutation(len(texts))
-            for start in range(0, len(order), DOCUMENTS_AT_ONCE):
-                part = [texts[place] for place in order[start : start + DOCUMENTS_AT_ONCE]]
-                pieces = [np.asarray(tokenizer.join(ids), dtype=np.int32) for ids in tokenizer.ids(part)]
+            for start in range(0, len(order), TOKENIZER_BATCH):
+                batch = [texts[place] for place in order[start : start + TOKENIZER_BATCH]]
+                pieces = [np.asarray(tokenizer.join(ids), dtype=np.int32) for ids in tokenizer.ids(batch)]
                 streams.setdefault(language, []).append(np.concatenate(pieces))
         self.languages = sorted(streams)
         self.rows = [_rows(np.concatenate(streams[language]), length) for language in self.languages]
         self.tokens = {name: rows.size for name, rows in zip(self.languages, self.rows, strict=True)}
 
     def steps(self, steps: int, rows_per_step: int, exponent: float, seed: int) -> Iterator[np.ndarray]:
-        """(rows_per_step, length) token ids a step; languages drawn in proportion to tokens ** exponent."""
+        """(rows_per_step, length) token ids of each step; languages are drawn in proportion to tokens ** exponent."""
         weights = np.asarray(list(self.tokens.values()), dtype=np.float64) ** exponent
         random = np.random.default_rng(derive_seed(seed, "languages"))
         orders = [
@@ -107,20 +105,23 @@ def _rows(stream: np.ndarray, length: int) -> np.ndarray:
 def mask_tokens(
     ids: np.ndarray, rate: float, mask: int, special: np.ndarray, vocabulary: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masked ids, and the flat positions to predict (Devlin et al. 2019: 80 % mask, 10 % random, 10 % kept)."""
+    """Masked ids, and the flat positions to predict (Devlin et al. 2019: 80 % mask, 10 % random, 10 % unchanged)."""
     chosen = (random.random(ids.shape) < rate) & ~np.isin(ids, special)
     places = np.flatnonzero(chosen)
-    lot = random.random(len(places))
+    draw = random.random(len(places))
     found = ids.copy()
     flat = found.reshape(-1)
-    flat[places[lot >= UNMASKED + REPLACED]] = mask
-    swapped = places[(lot >= UNMASKED) & (lot < UNMASKED + REPLACED)]
+    flat[places[draw >= UNMASKED + REPLACED]] = mask
+    swapped = places[(draw >= UNMASKED) & (draw < UNMASKED + REPLACED)]
     flat[swapped] = random.integers(len(special), vocabulary, len(swapped))
     return found, places
 
 
 def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer) -> Any:
-    """A randomly initialised masked or causal model of the configured architecture, sized for the tokenizer."""
+    """A randomly initialised masked or causal model of the configured architecture, sized for the tokenizer.
+
+    Raises StiltgridError for an architecture without such a model.
+    """
     transformers_logging.disable_progress_bar()
     options = dict(settings.architecture)
     kind = options.pop("model_type")
@@ -143,11 +144,12 @@ def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer
 
 
 def head_modules(model: Any) -> list[tuple[str, Any]]:
-    """What stands on the backbone, in order of use: named children that are not the backbone itself."""
+    """The modules of a language model's head, in order of use: all children but the backbone."""
     return [(name, module) for name, module in model.named_children() if module is not model.base_model]
 
 
 def head_state(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of a language model's head in float32, by name; tensors tied to the backbone are left out."""
     tied = {value.data_ptr() for value in model.base_model.state_dict().values()}
     kept: dict[str, torch.Tensor] = {}
     for name, module in head_modules(model):

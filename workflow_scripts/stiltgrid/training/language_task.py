@@ -1,7 +1,6 @@
-"""Language modelling as a task of a training stage: rows of raw text, masked anew at each step, one head.
+"""Language modelling as a task of a training stage: rows of raw text with new masks in each step.
 
-Which tokens are masked follows from the seed, the step and the row alone, so that neither the cut into micro-batches
-nor an interruption changes it.
+The masks depend on the seed, the step and the row alone, so neither micro-batches nor an interruption change them.
 """
 
 import json
@@ -37,8 +36,8 @@ LOG = logging.getLogger(__name__)
 MLM = "mlm"
 MASK_RATE, EXPONENT = 0.15, 0.3
 PACKING_SEED = 0
-NOT_ASKED = -1
-SCORES_AT_ONCE = 1 << 28  # numbers: scores of the vocabulary that one micro-batch may hold
+NO_TARGET = -1
+MAX_SCORES = 1 << 28  # vocabulary scores of one micro-batch, as numbers
 
 
 def encode_text(
@@ -48,22 +47,22 @@ def encode_text(
     length: int,
     backbone_folder: str | os.PathLike[str] | None,
 ) -> None:
-    """Pack documents of each language into rows of one length, in tokens; lowered to what the backbone can read.
+    """Pack the documents of each language into rows of `length` tokens, or the backbone's maximum if that is less.
 
-    Raises SourceError for a tokenizer without a mask token under a model that does not read from left to right.
+    Raises SourceError for a tokenizer without a mask token, except for causal models.
     """
     special = read_special_tokens(tokenizer_folder)
     if special.mask is None and not special.causal:
         raise SourceError(
             f"{tokenizer_folder}: the tokenizer has no mask token, which masked language modelling (`mlm` of a recipe) "
-            "needs; leave this model or that row out"
+            "needs; remove this model or that row"
         )
     tokenizer = SubwordTokenizer(tokenizer_folder)
     packed = PackedText(text, tokenizer, usable_length(length, backbone_folder), PACKING_SEED)
     counts = [len(rows) for rows in packed.rows]
     numbers = np.arange(sum(counts), dtype=np.int32)
     offsets = np.arange(sum(counts) + 1, dtype=np.int64) * packed.rows[0].shape[1]
-    # Straight from the arrays: a list of a whole Wikipedia's tokens would not fit into memory.
+    # From the arrays directly: a list of all tokens of a Wikipedia would not fit into memory.
     table = pa.table(
         {
             "input_ids": pa.LargeListArray.from_arrays(offsets, np.concatenate(packed.rows).reshape(-1)),
@@ -78,7 +77,7 @@ def encode_text(
 
 
 class LanguageOrder(ExampleOrder):
-    """An endless stream of rows: languages in proportion to rows ** exponent, each gone through before it repeats."""
+    """An endless order of rows: languages by rows ** exponent, no row twice before all of its language."""
 
     def __init__(self, languages: np.ndarray, exponent: float, seed: int) -> None:
         self.rows = [np.flatnonzero(languages == code) for code in np.unique(languages)]
@@ -88,7 +87,7 @@ class LanguageOrder(ExampleOrder):
         self.distinct = 0  # a language with little text repeats within a step if it must
 
     def _shuffle(self) -> np.ndarray:
-        """As many rows as there are, drawn by language."""
+        """One epoch: as many rows as there are, drawn by language."""
         draw = np.random.default_rng([self.seed, self.epoch])
         counts = draw.multinomial(len(self.pool), self.weights)
         parts = [np.resize(draw.permutation(rows), count) for rows, count in zip(self.rows, counts, strict=True)]
@@ -96,22 +95,22 @@ class LanguageOrder(ExampleOrder):
 
 
 class LanguageObjective:
-    """What a stage asks of a family: cross-entropy of the tokens that are to be predicted, scored nowhere else."""
+    """The family interface for language modelling: cross-entropy of the masked (or next) tokens; there is no metric."""
 
     name = "language_model"
     splits_batches = True
     splits_examples = False
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Summed over the predicted tokens; the vocabulary is scored at their positions only."""
-        places = batch.places_on_device(np.flatnonzero(batch.numbers["target"] != NOT_ASKED))
+        """Loss summed over the predicted tokens; vocabulary scores are computed at their positions only."""
+        places = batch.places_on_device(np.flatnonzero(batch.numbers["target"] != NO_TARGET))
         scores = head(batch.flat(hidden)[places]).float()
         return cross_entropy(scores, batch.tokens["target"][places], reduction="sum")
 
 
 @dataclass(frozen=True)
 class LanguageTask(StageTask):
-    """Rows of raw text. `mask_rate` and `exponent` as in a recipe's `mlm`; `head` is a file of pretrained weights."""
+    """Rows of raw text; `mask_rate` and `exponent` as in a recipe's `mlm`, `head` a file of pretrained weights."""
 
     special: SpecialTokens
     vocabulary: int
@@ -129,12 +128,12 @@ class LanguageTask(StageTask):
         return build_language_head(backbone, self.head)
 
     def batch(self, reader: Reader, rows: np.ndarray, step: int, packed: bool = False) -> Batch:
-        """Inputs with tokens masked, and in column `target` what is to be predicted where.
+        """Masked inputs, and in column `target` the token to predict at each position, or NO_TARGET.
 
-        Rows are of one length: there is no padding for packing to save.
+        All rows have one length, so packing would save no padding.
         """
         batch = make_batch(self.train, rows, self.special.pad, causal=self.special.causal)
-        inputs, targets = zip(*(self._drawn(int(row), step) for row in rows), strict=True)
+        inputs, targets = zip(*(self._masked(int(row), step) for row in rows), strict=True)
         target = np.concatenate(targets).astype(np.int64)
         return replace(
             batch,
@@ -144,14 +143,14 @@ class LanguageTask(StageTask):
         )
 
     def loss_weight(self, rows: np.ndarray, step: int) -> float:
-        """Tokens to be predicted."""
-        return float(sum((self._drawn(int(row), step)[1] != NOT_ASKED).sum() for row in rows))
+        """The number of tokens to predict."""
+        return float(sum((self._masked(int(row), step)[1] != NO_TARGET).sum() for row in rows))
 
-    def _drawn(self, row: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """(length,) inputs and (length,) targets of a row at a step; NOT_ASKED where nothing is predicted."""
+    def _masked(self, row: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(length,) inputs and (length,) targets of a row in a step."""
         start, stop = self.train.offsets[row : row + 2]
         ids = np.asarray(self.train.tokens["input_ids"][start:stop], dtype=np.int64)
-        target = np.full_like(ids, NOT_ASKED)
+        target = np.full_like(ids, NO_TARGET)
         if self.special.causal:
             target[:-1] = ids[1:]
             return ids, target
@@ -172,12 +171,12 @@ def load_language_task(
     seed: int,
     limit: int | None = None,
 ) -> LanguageTask:
-    """Open a recipe's raw text; `settings` are the row's, `limit` the backbone's longest sequence."""
+    """Open a recipe's raw text; `settings` are the row's, `limit` is the backbone's maximum length in tokens."""
     train = read_encoded(path)
     check_lengths(train, limit, path)
     facts = train.table.schema.metadata
     vocabulary, rate = int(facts[b"vocabulary"]), mlm.get("mask_rate", MASK_RATE)
-    most = int(SCORES_AT_ONCE / vocabulary / (1.0 if special.causal else rate))
+    most = int(MAX_SCORES / vocabulary / (1.0 if special.causal else rate))
     own = {
         "batch_size": mlm.get("batch_size", TEXT_BATCH),
         "learning_rate": mlm.get("learning_rate", settings.learning_rate),
@@ -203,9 +202,9 @@ def load_language_task(
 
 
 def interleaved(schedule: np.ndarray, which: int, mlm: Mapping[str, Any], seed: int) -> np.ndarray:
-    """(steps,): a schedule with steps of language modelling (task number `which`) at random places among its own.
+    """(steps,): a schedule with language modelling steps (task number `which`) inserted at random places.
 
-    They are the share `rate` of all steps, or `steps` of them; the others keep their number and order.
+    `mlm` gives their share of all steps (`rate`) or their number (`steps`); the other steps keep their order.
     """
     rate = mlm.get("rate")
     more = mlm["steps"] if rate is None else round(len(schedule) * rate / (1 - rate))

@@ -1,8 +1,8 @@
-"""Starts a job's script in several processes, one a GPU, and looks after them: what `accelerate launch` does.
+"""Starts a job's script in several processes, one a GPU, and ends them together, as `accelerate launch` does.
 
-The processes run the very script that was to run, find one another through the environment that torch and
-`accelerate` read, and end together: with the first that fails, and with this process, however it ends. Where there is
-no GPU they are processes of the CPU, which is for tests.
+Every process runs the script of the job and finds the others through the environment variables of torch.distributed.
+All processes end with the first one that fails, and with the launching process, even where that is killed outright.
+On a machine without GPUs the processes share the CPU, which is for tests.
 """
 
 import os
@@ -18,70 +18,72 @@ from stiltgrid.modeling.gpu_lease import lease_gpus, visible_gpus
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.processes import THREAD_VARIABLES, die_with
 
-STARTER = "STILTGRID_STARTER"
-FORWARDED = (signal.SIGTERM, signal.SIGUSR1)
-SECONDS_BETWEEN_LOOKS = 0.2
-GRACE = 5.0  # seconds that processes have to say what they know once one of them has failed
+LAUNCHER = "STILTGRID_LAUNCHER"
+FORWARDED_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+POLL_SECONDS = 0.2
+GRACE_SECONDS = 5.0  # for the other processes to report errors of their own once one has failed
 
 
-def is_member() -> bool:
-    """Whether this process was started by `run_together`; it then ends with its starter."""
-    starter = os.environ.get(STARTER)
-    if starter is None:
+def is_worker() -> bool:
+    """Whether `launch` has started this process; if so, it will end with the launching process."""
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is None:
         return False
     if sys.platform == "linux":
-        die_with(int(starter))
+        die_with(int(launcher))
     return True
 
 
-def wanted(resources: Any) -> int:
-    """How many GPUs, so how many processes, a job has asked for."""
+def requested_processes(resources: Any) -> int:
+    """The number of processes of a job: one for each GPU that it asks for."""
     return int(resources.get("gpu", 1) or 1)
 
 
-def run_together(command: Sequence[str], count: int, threads: int) -> None:
-    """Run `count` processes of a command; StiltgridError when one of them fails (it has said why)."""
+def launch(command: Sequence[str], count: int, threads: int) -> None:
+    """Run a command in `count` processes; raises StiltgridError when one fails, after it has printed its own error."""
     environment = _environment(count, threads)
-    members = [
+    workers = [
         subprocess.Popen(command, env={**environment, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(count)
     ]
-    earlier = {number: signal.signal(number, lambda told, _: _tell(members, told)) for number in FORWARDED}
+    earlier = {
+        number: signal.signal(number, lambda received, _: _forward(workers, received)) for number in FORWARDED_SIGNALS
+    }
     try:
-        rank, status = _wait(members)
+        rank, status = _wait(workers)
     finally:
-        for member in members:
-            member.kill()
-        for member in members:
-            member.wait()
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.wait()
         for number, handler in earlier.items():
             signal.signal(number, handler)
     if status:
-        raise StiltgridError(f"process {rank + 1} of {count} ended with status {status}; its words are above")
+        raise StiltgridError(f"process {rank + 1} of {count} ended with status {status}; its error is printed above")
 
 
-def _wait(members: Sequence["subprocess.Popen[bytes]"]) -> tuple[int, int]:
-    """The first process that failed and its status; (0, 0) when all have done their work."""
+def _wait(workers: Sequence["subprocess.Popen[bytes]"]) -> tuple[int, int]:
+    """Rank and status of the first process that failed; (0, 0) when all have finished."""
     while True:
-        found = [member.poll() for member in members]
+        found = [worker.poll() for worker in workers]
         failed = [(rank, status) for rank, status in enumerate(found) if status]
         if failed:
-            end = time.monotonic() + GRACE
-            while any(member.poll() is None for member in members) and time.monotonic() < end:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+            end = time.monotonic() + GRACE_SECONDS
+            while any(worker.poll() is None for worker in workers) and time.monotonic() < end:
+                time.sleep(POLL_SECONDS)
             return failed[0]
         if None not in found:
             return 0, 0
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_SECONDS)
 
 
-def _tell(members: Sequence["subprocess.Popen[bytes]"], number: int) -> None:
-    for member in members:
-        member.send_signal(number)
+def _forward(workers: Sequence["subprocess.Popen[bytes]"], number: int) -> None:
+    for worker in workers:
+        worker.send_signal(number)
 
 
 def _environment(count: int, threads: int) -> dict[str, str]:
-    """What processes must know to find one another and, each, its GPU."""
+    """The variables by which the processes find one another, their threads and their GPUs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -93,26 +95,26 @@ def _environment(count: int, threads: int) -> dict[str, str]:
         "MASTER_PORT": str(port),
         "WORLD_SIZE": size,
         "LOCAL_WORLD_SIZE": size,
-        STARTER: str(os.getpid()),
+        LAUNCHER: str(os.getpid()),
         **_gpus(count),
     }
 
 
 def _gpus(count: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The GPUs that the processes will see: those that a scheduler gave, or so many that no other job holds."""
+    """The GPUs that the processes may see: those that the scheduler assigned, or `count` that no other job holds."""
     import torch
 
     seen = torch.cuda.device_count()
     if not seen:
         return {}
     if seen < count:
-        raise StiltgridError(f"the job asks for {count} GPUs (resource `gpu`), but {seen} can be seen here")
+        raise StiltgridError(f"the job asks for {count} GPUs (resource `gpu`), but this machine shows {seen}")
     if "SLURM_JOB_ID" in environment:
         return {}
     names = visible_gpus(seen, environment)
     return {"CUDA_VISIBLE_DEVICES": ",".join(names[place] for place in lease_gpus(names, count))}
 
 
-def this_script() -> list[str]:
-    """The command that runs the present script again in an interpreter of its own."""
+def script_command() -> list[str]:
+    """The command that runs the present script again in a new interpreter."""
     return [sys.executable, sys.argv[0]]

@@ -1,12 +1,13 @@
-"""The loop of language modelling: packed rows, one optimiser step each, state saved on the way."""
+"""Pretraining of a language model on raw text; its state is saved at intervals."""
 
 import json
 import logging
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,9 @@ from stiltgrid.training.language_modelling import (
     head_state,
     mask_tokens,
 )
-from stiltgrid.training.resume import (
-    Keeper,
+from stiltgrid.training.micro_batches import out_of_memory_reason
+from stiltgrid.training.resume import StateSaver
+from stiltgrid.training.saved_state import (
     SavedState,
     numbered,
     optimizer_tensors,
@@ -41,38 +43,41 @@ from stiltgrid.utils.files import atomic_path, write_json
 from stiltgrid.utils.provenance import describe_device, versions
 from stiltgrid.utils.seeding import derive_seed
 
-if TYPE_CHECKING:
-    from stiltgrid.training.resume import Keeper
-
-
 LOG = logging.getLogger(__name__)
 LOG_LINES = 400
 
 
+@dataclass(frozen=True)
+class PretrainingPaths:
+    """Files of a pretraining job: a parquet file of raw text, the tokenizer's folder, and the output folder."""
+
+    text: str | os.PathLike[str]
+    tokenizer: str | os.PathLike[str]
+    out: str | os.PathLike[str]
+
+
 def train_language_model(
-    text_path: str | os.PathLike[str],
-    tokenizer_dir: str | os.PathLike[str],
+    paths: PretrainingPaths,
     pretrain: Mapping[str, Any],
-    out_dir: str | os.PathLike[str],
     threads: int,
     provenance: Mapping[str, Any] | None = None,
-    keeper: Keeper | None = None,
+    saver: StateSaver | None = None,
 ) -> None:
     """Train a language model and write its backbone as a Hugging Face folder.
 
-    Beside `config.json` and `model.safetensors` stand `lm_head.safetensors` (what a continued objective
-    needs, tied weights left out), `pretraining.json` and `log.jsonl`. The keeper saves state on the way.
+    The folder also gets `lm_head.safetensors` (the head, to continue the objective; without tied weights),
+    `pretraining.json` and `log.jsonl`. Raises StiltgridError for a loss that is not finite.
     """
-    started, keeper = time.monotonic(), keeper or Keeper()
+    started, saver = time.monotonic(), saver or StateSaver()
     settings = PretrainSettings.read(pretrain)
     compute = prepare_compute("auto", threads)
-    tokenizer = SubwordTokenizer(tokenizer_dir)
+    tokenizer = SubwordTokenizer(paths.tokenizer)
     torch.manual_seed(derive_seed(settings.seed, "pretrain"))
     model = build_language_model(settings, tokenizer).to(compute.device)
-    text = PackedText(text_path, tokenizer, settings.sequence_length, settings.seed)
+    text = PackedText(paths.text, tokenizer, settings.sequence_length, settings.seed)
     LOG.info("pretraining on %d tokens in %d languages", sum(text.tokens.values()), len(text.languages))
-    log = LanguageTrainer(model, settings, tokenizer, compute).run(text, keeper)
-    with atomic_path(out_dir) as folder:
+    log = LanguageTrainer(model, settings, tokenizer, compute).run(text, saver)
+    with atomic_path(paths.out) as folder:
         base = model.base_model
         base.to(compute.dtype).save_pretrained(str(folder), max_shard_size="1000GB")
         save_file(head_state(model), folder / "lm_head.safetensors", {"format": "pt"})
@@ -89,13 +94,13 @@ def train_language_model(
             folder / "pretraining.json",
         )
         (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log), encoding="utf-8")
-    keeper.remove()
+    saver.remove()
     seconds = time.monotonic() - started
     LOG.info("pretrained: loss %.3f after %d steps, %.0f s", log[-1]["loss"], settings.steps, seconds)
 
 
 class LanguageTrainer:
-    """The loop of language modelling: packed rows, one optimiser step each."""
+    """The training loop of language modelling: packed rows, one optimizer step after another."""
 
     def __init__(self, model: Any, settings: PretrainSettings, tokenizer: SubwordTokenizer, compute: Compute) -> None:
         self.model, self.settings, self.compute = model, settings, compute
@@ -115,7 +120,7 @@ class LanguageTrainer:
         self.vocabulary = tokenizer.vocabulary_size
         self.random = np.random.default_rng(derive_seed(settings.seed, "masks"))
         self.optimizers = self._optimizers()
-        self.step, self.parts = 0, 1
+        self.step, self.chunks = 0, 1  # a step's rows pass in so many chunks
         self.log: list[dict[str, Any]] = []
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
@@ -130,21 +135,24 @@ class LanguageTrainer:
             found.append(Muon(matrices, settings.muon_learning_rate, weight_decay=settings.weight_decay))
         return found
 
-    def run(self, text: PackedText, keeper: Keeper) -> list[dict[str, Any]]:
-        """Train for the configured steps; the log holds every n-th loss. Stops at a loss that is not finite."""
+    def run(self, text: PackedText, saver: StateSaver) -> list[dict[str, Any]]:
+        """Train for the configured steps; returns log lines with every n-th loss.
+
+        Raises StiltgridError for a loss that is not finite.
+        """
         settings = self.settings
         rows = max(1, settings.tokens_per_step // settings.sequence_length)
         every = max(1, settings.steps // LOG_LINES)
         self.model.train()
-        self._bring_back(keeper)
-        # The draws are cheap: those of steps taken before are drawn again and left.
+        self._restore(saver)
+        # Drawing is cheap: the rows of steps already taken are drawn again and skipped.
         steps = islice(
             text.steps(settings.steps, rows, settings.language_exponent, settings.seed), self.step, settings.steps
         )
         bar = tqdm(steps, initial=self.step, total=settings.steps, desc="pretrain", disable=None, leave=False)
-        with keeper.watch():
+        with saver.catch_signals():
             for ids in bar:
-                keeper.after_step(self.saved_state)
+                saver.before_step(self.saved_state)
                 share = linear_schedule(self.step, settings.steps, settings.warmup_share)
                 set_rate(self.optimizers, share)
                 loss = self._gradients(settings.rows(ids, self.step))
@@ -161,68 +169,68 @@ class LanguageTrainer:
         return self.log
 
     def saved_state(self) -> SavedState:
-        """All that goes on from here; the places in the text follow from the step."""
+        """All that a resumed job needs; the position in the text follows from the step."""
         tensors = {
             **numbered("parameter.", list(self.model.parameters())),
             **{f"random.{name}": value for name, value in random_state().items()},
         }
         for number, optimizer in enumerate(self.optimizers):
             tensors |= {f"optimizer{number}.{name}": value for name, value in optimizer_tensors(optimizer).items()}
-        facts = {"step": self.step, "parts": self.parts, "log": self.log, "masks": self.random.bit_generator.state}
+        facts = {"step": self.step, "chunks": self.chunks, "log": self.log, "masks": self.random.bit_generator.state}
         return SavedState(tensors, facts)
 
-    def _bring_back(self, keeper: Keeper) -> None:
-        saved = keeper.load()
+    def _restore(self, saver: StateSaver) -> None:
+        saved = saver.load()
         if saved is None:
             return
         restore_parameters(list(self.model.parameters()), saved.below("parameter."))
         for number, optimizer in enumerate(self.optimizers):
             restore_optimizer(optimizer, saved.below(f"optimizer{number}."))
         self.random.bit_generator.state = saved.facts["masks"]
-        self.step, self.parts, self.log = saved.facts["step"], saved.facts["parts"], saved.facts["log"]
+        self.step, self.chunks, self.log = saved.facts["step"], saved.facts["chunks"], saved.facts["log"]
         restore_random_state(saved.below("random."))
         LOG.info("pretraining resumed after step %d of %d", self.step, self.settings.steps)
 
     def _gradients(self, ids: np.ndarray) -> torch.Tensor:
-        """The mean loss of a step's rows; out of memory, they go through in more and smaller parts from here on."""
-        inputs, places, targets = self._task(ids)
+        """The mean loss of a step's rows; when memory runs out, rows pass in more and smaller chunks from then on."""
+        inputs, places, targets = self._inputs(ids)
         while True:
             try:
-                return self._in_parts(inputs, places, targets)
+                return self._in_chunks(inputs, places, targets)
             except torch.OutOfMemoryError as error:
-                reason = str(error).partition("\n")[0]
+                reason = out_of_memory_reason(error)
             # Outside the handler: the error's traceback would hold the memory that is to be freed.
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
-            if self.parts >= len(inputs):
+            if self.chunks >= len(inputs):
                 raise StiltgridError(
                     f"pretraining, step {self.step + 1}: out of memory ({reason}) with one row of "
                     f"{inputs.shape[1]} tokens at a time; lower sequence_length or the model's size"
                 )
-            self.parts = min(len(inputs), 2 * self.parts)
+            self.chunks = min(len(inputs), 2 * self.chunks)
             LOG.warning(
-                "pretraining, step %d: out of memory; a step's %d rows go through in %d parts (%s)",
+                "pretraining, step %d: out of memory; a step's %d rows now pass in %d chunks (%s)",
                 self.step + 1,
                 len(inputs),
-                self.parts,
+                self.chunks,
                 reason,
             )
 
-    def _in_parts(self, inputs: np.ndarray, places: np.ndarray, targets: np.ndarray) -> torch.Tensor:
+    def _in_chunks(self, inputs: np.ndarray, places: np.ndarray, targets: np.ndarray) -> torch.Tensor:
         total = torch.zeros((), device=self.compute.device)
         width, before = inputs.shape[1], 0
-        for part in np.array_split(inputs, self.parts):
-            chosen = (places >= before) & (places < before + len(part) * width)
+        for chunk in np.array_split(inputs, self.chunks):
+            chosen = (places >= before) & (places < before + len(chunk) * width)
             if chosen.any():
-                loss = self._loss(part, places[chosen] - before, targets[chosen]) * (chosen.sum() / len(places))
+                loss = self._loss(chunk, places[chosen] - before, targets[chosen]) * (chosen.sum() / len(places))
                 loss.backward()
                 total += loss.detach()
-            before += len(part) * width
+            before += len(chunk) * width
         return total
 
-    def _task(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, the flat positions to predict from, and what stands there."""
+    def _inputs(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Inputs, the flat positions to predict from, and the tokens to predict."""
         if self.settings.objective == "causal":
             places = np.flatnonzero(np.arange(ids.size) % ids.shape[1] != ids.shape[1] - 1)
             return ids, places, ids.reshape(-1)[places + 1]
@@ -240,18 +248,3 @@ class LanguageTrainer:
             for head in self.heads:
                 states = head(states)
         return cross_entropy(states.float(), torch.from_numpy(targets).long().to(device))
-
-
-def pretrain_backbone(
-    text_path: str | os.PathLike[str],
-    tokenizer_dir: str | os.PathLike[str],
-    pretrain: Mapping[str, Any],
-    out_dir: str | os.PathLike[str],
-    threads: int,
-    provenance: Mapping[str, Any] | None = None,
-    keeper: "Keeper | None" = None,
-) -> None:
-    """Train a language model on a text parquet; see `language_training.train_language_model`."""
-    from stiltgrid.training.pretraining import train_language_model
-
-    train_language_model(text_path, tokenizer_dir, pretrain, out_dir, threads, provenance, keeper)

@@ -1,9 +1,9 @@
-"""Several processes that train one model together, one a GPU: each computes its share of every step's examples.
+"""Data-parallel training: several processes, one a GPU, each computes its share of the examples of every step.
 
-All of them hold the same weights, moments and places in the data, and take the same steps: gradients are summed
-over the processes, and whatever one decides (to save, to stop, to cut micro-batches) all decide. So a step has the
-examples that one process would give it, and what is written is what one process would write. `accelerate` brings the
-processes together; it is imported where there are several. `crew.py` starts them.
+All processes hold the same weights, optimizer state and position in the data, and take the same steps. Gradients are
+summed over the processes, and every decision (to save state, to stop, to cut smaller micro-batches) is taken by all.
+A step therefore has the examples that a single process would give it, and only the first process writes the result.
+`accelerate` forms the process group; it is imported only where there are several processes. `launcher` starts them.
 """
 
 import atexit
@@ -18,94 +18,94 @@ from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.processes import process_count
 
 Value = TypeVar("Value")
-BUCKET = 1 << 24  # numbers that are summed over the processes at a time
-PATIENCE = timedelta(hours=2)  # of processes that wait for one that scores or saves
+BUCKET = 1 << 24  # numbers that one all-reduce sums
+TIMEOUT = timedelta(hours=2)  # of processes that wait for the first one to evaluate or to save
 
 
-class Team:
-    """A process alone: it has every share, and decides for itself."""
+class ProcessGroup:
+    """A single process: it computes every share and decides alone."""
 
     rank, size = 0, 1
 
     def share(self, examples: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """This process's part of a step's examples."""
+        """This process's part of the examples of a step; `lengths` are their lengths in tokens."""
         return examples
 
-    def first(self, make: Callable[[], Value]) -> Value:
-        """What the first process makes; the others wait for it."""
+    def on_first(self, make: Callable[[], Value]) -> Value:
+        """Call `make` in the first process and return its result in every process."""
         return make()
 
-    def all(self, value: Value) -> list[Value]:
-        """Everyone's value, in the order of the processes."""
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all processes, by rank."""
         return [value]
 
-    def largest(self, value: int) -> int:
-        """The largest of everyone's values."""
+    def maximum(self, value: int) -> int:
+        """The largest value over the processes."""
         return value
 
     def sum_gradients(self, parameters: Sequence[torch.Tensor]) -> None:
-        """Add up everyone's gradients, in place."""
+        """Sum the gradients over the processes, in place."""
 
     def sum(self, value: torch.Tensor, counts: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
-        """Everyone's values and counts added up."""
+        """A tensor and some counts, each summed over the processes."""
         return value, list(counts)
 
-    def agree(self, value: Any, about: str) -> None:
-        """Raises StiltgridError where the processes have come to different values."""
-        found = self.all(value)
+    def check_equal(self, value: Any, description: str) -> None:
+        """Raises StiltgridError where the processes hold different values."""
+        found = self.gather(value)
         if any(other != found[0] for other in found):
-            raise StiltgridError(f"the {self.size} processes of this job differ in {about}: {found}; run it again")
+            raise StiltgridError(
+                f"the {self.size} processes of this job differ in {description}: {found}; run it again"
+            )
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
-class Crew(Team):
-    """One of several processes, in `accelerate`'s process group; small things travel beside it, without the GPUs."""
+class DistributedGroup(ProcessGroup):
+    """One of several processes in `accelerate`'s process group; counts and objects go through gloo, not the GPUs."""
 
     def __init__(self) -> None:
         from accelerate import PartialState
 
-        state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+        state = PartialState(cpu=not torch.cuda.is_available(), timeout=TIMEOUT)
         self.rank, self.size = state.process_index, state.num_processes
-        self._small = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+        self._gloo = torch.distributed.new_group(backend="gloo", timeout=TIMEOUT)
         atexit.register(state.destroy_process_group)
 
     def share(self, examples: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Dealt by length, back and forth, so that shares cost about the same; in the step's order."""
-        places = np.argsort(-lengths, kind="stable")
-        turn = np.arange(len(places)) % (2 * self.size)
-        return examples[np.sort(places[(turn == self.rank) | (turn == 2 * self.size - 1 - self.rank)])]
+        """Examples dealt out by length in a zigzag, so that shares have about as many tokens; in the step's order."""
+        return zigzag_share(examples, lengths, self.rank, self.size)
 
-    def first(self, make: Callable[[], Value]) -> Value:
-        """What the first process makes, or the error that it meets."""
+    def on_first(self, make: Callable[[], Value]) -> Value:
+        """The result of `make` in the first process; a StiltgridError that it raises is raised in every process."""
         held: list[Any] = [None, None]
         if self.rank == 0:
             try:
                 held[0] = make()
             except StiltgridError as error:
                 held[1] = error
-        torch.distributed.broadcast_object_list(held, src=0, group=self._small)
+        torch.distributed.broadcast_object_list(held, src=0, group=self._gloo)
         if held[1] is not None:
             raise held[1]
         return held[0]  # type: ignore[no-any-return]
 
-    def all(self, value: Value) -> list[Value]:
-        """Everyone's value, in the order of the processes."""
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all processes, by rank."""
         found: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(found, value, group=self._small)
+        torch.distributed.all_gather_object(found, value, group=self._gloo)
         return found
 
-    def largest(self, value: int) -> int:
-        """The largest of everyone's values."""
+    def maximum(self, value: int) -> int:
+        """The largest value over the processes."""
         held = torch.tensor([value])
-        torch.distributed.all_reduce(held, torch.distributed.ReduceOp.MAX, group=self._small)
+        torch.distributed.all_reduce(held, torch.distributed.ReduceOp.MAX, group=self._gloo)
         return int(held)
 
     def sum_gradients(self, parameters: Sequence[torch.Tensor]) -> None:
-        """Add up everyone's gradients; a parameter that no one's share has reached keeps none."""
+        """Sum the gradients over the processes; a parameter that has none in any process keeps none."""
         reached = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.int32)
-        torch.distributed.all_reduce(reached, group=self._small)
+        torch.distributed.all_reduce(reached, group=self._gloo)
         bucket: list[torch.Tensor] = []
         for parameter, count in zip(parameters, reached.tolist(), strict=True):
             if not count:
@@ -113,28 +113,36 @@ class Crew(Team):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             if bucket and sum(item.numel() for item in bucket) + parameter.numel() > BUCKET:
-                self._sum_in_place(bucket)
+                _sum_in_place(bucket)
                 bucket = []
             bucket.append(parameter.grad)
         if bucket:
-            self._sum_in_place(bucket)
-
-    def _sum_in_place(self, tensors: Sequence[torch.Tensor]) -> None:
-        from accelerate.utils import reduce
-
-        flat = reduce(torch.cat([item.reshape(-1) for item in tensors]), reduction="sum")
-        for item, part in zip(tensors, flat.split([item.numel() for item in tensors]), strict=True):
-            item.copy_(part.view_as(item))
+            _sum_in_place(bucket)
 
     def sum(self, value: torch.Tensor, counts: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
-        """Everyone's values and counts added up."""
+        """A tensor and some counts, each summed over the processes."""
         from accelerate.utils import reduce
 
         held = torch.tensor(list(counts))
-        torch.distributed.all_reduce(held, group=self._small)
+        torch.distributed.all_reduce(held, group=self._gloo)
         return reduce(value, reduction="sum"), held.tolist()
 
 
-def join_team() -> Team:
-    """The team that this process belongs to; itself alone where it was started alone."""
-    return Crew() if process_count() > 1 else ALONE
+def zigzag_share(examples: np.ndarray, lengths: np.ndarray, rank: int, size: int) -> np.ndarray:
+    """The examples of process `rank` of `size`: sorted by length, dealt out forwards and backwards in turn."""
+    places = np.argsort(-lengths, kind="stable")
+    turn = np.arange(len(places)) % (2 * size)
+    return examples[np.sort(places[(turn == rank) | (turn == 2 * size - 1 - rank)])]
+
+
+def _sum_in_place(tensors: Sequence[torch.Tensor]) -> None:
+    from accelerate.utils import reduce
+
+    flat = reduce(torch.cat([item.reshape(-1) for item in tensors]), reduction="sum")
+    for item, part in zip(tensors, flat.split([item.numel() for item in tensors]), strict=True):
+        item.copy_(part.view_as(item))
+
+
+def join_process_group() -> ProcessGroup:
+    """The group that this process was started in, or `SINGLE_PROCESS`."""
+    return DistributedGroup() if process_count() > 1 else SINGLE_PROCESS

@@ -1,31 +1,28 @@
-"""A job's resumable state: saved every so often beside Snakemake's outputs, found again by the very same job.
+"""Saves the state of a running job at intervals and finds it again when the same job is started anew.
 
-One safetensors file a job under `results/resume/`, named by the job and by a digest of all that its result
-depends on. A job whose code, parameters, inputs, threads or versions changed has another digest, so it never
-picks up what it could not have computed itself. On SIGTERM and SIGUSR1 (a scheduler's warnings) the state is
-saved at the next step, or at once while nothing changes, and the job ends; its next attempt goes on from there.
+There is one safetensors file a job under `results/resume/`, named after the job and a digest of everything that its
+result depends on. A job whose code, parameters, inputs, threads or versions have changed has another digest, so it
+never continues from a state that it could not have computed itself. On SIGTERM and SIGUSR1 (a scheduler's warnings)
+the state is saved before the next step, or at once during an evaluation, and the job ends; its next attempt resumes.
 """
 
 import contextlib
 import hashlib
 import json
 import logging
-import os
 import re
 import signal
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from stiltgrid.grid.params import as_params
-from stiltgrid.training.process_group import ALONE, Team
+from stiltgrid.training.process_group import SINGLE_PROCESS, ProcessGroup
+from stiltgrid.training.saved_state import SavedState, checksum
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import atomic_path
 from stiltgrid.utils.processes import process_count
@@ -39,25 +36,14 @@ logger = logging.getLogger(__name__)
 
 
 class Interrupted(StiltgridError):
-    """A job that was told to stop; the message says whether its state is saved."""
-
-
-@dataclass(frozen=True)
-class SavedState:
-    """Tensors by name, and facts that JSON can hold."""
-
-    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def below(self, prefix: str) -> dict[str, torch.Tensor]:
-        """The tensors whose names start with `prefix`, under the rest of their names."""
-        return {name[len(prefix) :]: value for name, value in self.tensors.items() if name.startswith(prefix)}
+    """A job was stopped by a signal; the message says whether its state is saved."""
 
 
 def job_digest(job: Any) -> str:
-    """What a job's result depends on: rule, wildcards, params (code among them), inputs, threads, versions, device.
+    """Digest of what a job's result depends on: rule, wildcards, params (code included), inputs, threads, versions.
 
-    `job` is the `snakemake` object of a script. Inputs count by path, size and time of change.
+    `job` is the `snakemake` object of a script. Inputs count by path, size and modification time; the device counts
+    too.
     """
     files = [(str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in job.input]
     facts = {
@@ -73,10 +59,10 @@ def job_digest(job: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def job_keeper(job: Any, folder: Path = FOLDER) -> "Keeper":
-    """The keeper of a script's job. Its resource `save_seconds` says how often state is saved; 0 is never.
+def job_state_saver(job: Any, folder: Path = FOLDER) -> "StateSaver":
+    """The state saver of a script's job; its resource `save_seconds` is the interval, 0 saves nothing.
 
-    Removes what an earlier version of the same job has left.
+    Removes files that an earlier version of the same job has left.
     """
     seconds = float(job.resources.get("save_seconds", SAVE_SECONDS))
     name = ",".join(str(value) for value in job.wildcards)
@@ -84,23 +70,23 @@ def job_keeper(job: Any, folder: Path = FOLDER) -> "Keeper":
     pattern = re.compile(rf"\.?{re.escape(name)}\.[0-9a-f]{{16}}{re.escape(SUFFIX)}(\.\d+\.partial)?")
     for other in path.parent.glob(f"*{name}.*") if path.parent.is_dir() else ():
         if other != path and pattern.fullmatch(other.name):
-            logger.info("%s: left by this job before it changed or was killed; removed", other)
+            logger.info("%s: removed; it is the state of an earlier version of this job or half written", other)
             other.unlink(missing_ok=True)
-    return Keeper(path if seconds > 0 else None, seconds)
+    return StateSaver(path if seconds > 0 else None, seconds)
 
 
-class Keeper:
-    """Saves and brings back one job's state. Without a path it does neither, and signals end the job as ever."""
+class StateSaver:
+    """Saves and loads the state of one job. Without a path it does neither, and signals have their usual effect."""
 
     def __init__(self, path: Path | None = None, seconds: float = SAVE_SECONDS) -> None:
         self.path, self.seconds = path, seconds
-        self.team: Team = ALONE
-        self._told: int | None = None
-        self._at_once = False
+        self.group: ProcessGroup = SINGLE_PROCESS
+        self._received: int | None = None
+        self._stop_at_once = False
         self._saved_at = time.monotonic()
 
     def load(self) -> SavedState | None:
-        """The saved state, or None where there is none; a damaged one is named, removed and not used."""
+        """The saved state, or None where there is none; a damaged file is reported, removed and not used."""
         if self.path is None or not self.path.is_file():
             return None
         try:
@@ -108,7 +94,7 @@ class Keeper:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
                 facts = json.loads(file.metadata()["facts"])
             if facts["checksum"] != checksum(tensors):
-                raise ValueError("its checksum is another")
+                raise ValueError("its checksum does not match")
         except Exception as error:  # safetensors raises its own kinds
             logger.warning("%s: damaged state is not used (%s); this job starts from its beginning", self.path, error)
             self.path.unlink(missing_ok=True)
@@ -116,8 +102,8 @@ class Keeper:
         return SavedState(tensors, facts["facts"])
 
     def save(self, state: SavedState) -> bool:
-        """Write the state in place of the last one; False (and a warning) where that cannot be done."""
-        return self.path is not None and self.team.first(lambda: self._write(state))
+        """Replace the saved state; False (and a warning) where it cannot be written."""
+        return self.path is not None and self.group.on_first(lambda: self._write(state))
 
     def _write(self, state: SavedState) -> bool:
         assert self.path is not None
@@ -126,141 +112,81 @@ class Keeper:
             with atomic_path(self.path) as temporary:
                 save_file(state.tensors, temporary, {"facts": facts})
         except Exception as error:  # a full disk comes as safetensors' own kind
-            logger.warning("%s: state not saved (%s); training goes on", self.path, error)
+            logger.warning("%s: state not saved (%s); training continues", self.path, error)
             return False
         finally:
             self._saved_at = time.monotonic()
         return True
 
     def remove(self) -> None:
-        """The job's output is complete: its state has served."""
+        """Delete the state once the job's output is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self.path.parent.rmdir()
 
     @contextlib.contextmanager
-    def watch(self) -> Iterator[None]:
-        """Listen for the signals that ask a job to stop."""
+    def catch_signals(self) -> Iterator[None]:
+        """Handle the signals that ask a job to stop."""
         if self.path is None:
             yield
             return
-        earlier = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        earlier = {number: signal.signal(number, self._handle) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in earlier.items():
                 signal.signal(number, handler)
 
-    def after_step(self, state: Callable[[], SavedState]) -> None:
-        """Save when it is time to; raises Interrupted, with the state saved, when the job was told to stop."""
+    def before_step(self, state: Callable[[], SavedState]) -> None:
+        """Save if the interval has passed; raises Interrupted, with the state saved, after a signal."""
         if self.path is None:
             return
         due = time.monotonic() - self._saved_at >= self.seconds
-        # Of several processes each has its own clock and its own signals: what one must do, all do.
-        wish = self.team.largest(self._told or int(due))
-        if wish > 1:
-            self._told = wish
+        # Each of several processes has its own clock and receives its own signals, but all must act alike.
+        wanted = self.group.maximum(self._received or int(due))
+        if wanted > 1:
+            self._received = wanted
             self._stop(state)
-        elif wish:
+        elif wanted:
             self.save(state())
             self._saved_at = time.monotonic()
 
     @contextlib.contextmanager
-    def pause(self, state: Callable[[], SavedState]) -> Iterator[None]:
-        """Around work that changes nothing that a state holds: a signal then stops it at once.
+    def interruptible(self, state: Callable[[], SavedState]) -> Iterator[None]:
+        """Wrap work that leaves the state unchanged: a signal then stops it at once.
 
-        Not where several processes must stop together: they do so before their next step.
+        Several processes must stop together, so they finish the work and stop before their next step.
         """
-        if self.team.size > 1:
+        if self.group.size > 1:
             yield
             return
-        self._at_once = True
+        self._stop_at_once = True
         try:
-            if self._told is not None:
-                raise _Heard
+            if self._received is not None:
+                raise _SignalReceived
             yield
-        except _Heard:
-            self._at_once = False
+        except _SignalReceived:
+            self._stop_at_once = False
             self._stop(state)
         finally:
-            self._at_once = False
+            self._stop_at_once = False
 
-    def _hear(self, number: int, _: Any) -> None:
-        self._told = number
-        if self._at_once:
-            self._at_once = False
-            raise _Heard
+    def _handle(self, number: int, _: Any) -> None:
+        self._received = number
+        if self._stop_at_once:
+            self._stop_at_once = False
+            raise _SignalReceived
 
     def _stop(self, state: Callable[[], SavedState]) -> None:
-        assert self._told is not None
-        name = signal.Signals(self._told).name
+        assert self._received is not None
+        name = signal.Signals(self._received).name
         saved = self.save(state())
         raise Interrupted(
             f"stopped by {name}; "
-            + (
-                f"state saved in {self.path}: the next attempt goes on from there"
-                if saved
-                else "state could not be saved"
-            )
+            + (f"state saved in {self.path}: the next attempt resumes from it" if saved else "state could not be saved")
         )
 
 
-class _Heard(Interrupted):
-    """A signal came while nothing needed finishing."""
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    """The states of torch's generators; all other draws of a job come from seeds of their own."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():  # the job's own device only: asking others would take memory of theirs
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def restore_random_state(states: Mapping[str, torch.Tensor]) -> None:
-    """Bring torch's generators back."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"])
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """An optimiser's moments and counts by `parameter.name`; rates are set anew at each step."""
-    state = optimizer.state_dict()["state"]
-    return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Bring an optimiser's moments and counts back."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-@torch.no_grad()
-def restore_parameters(parameters: Sequence[torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Bring weights back, by number."""
-    for number, parameter in enumerate(parameters):
-        parameter.copy_(tensors[str(number)])
-
-
-def numbered(prefix: str, tensors: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tensors by `prefix` and number, as a state holds them."""
-    return {f"{prefix}{number}": value.detach() for number, value in enumerate(tensors)}
-
-
-def checksum(tensors: Mapping[str, torch.Tensor]) -> int:
-    """CRC-32 of names and bytes."""
-    found = 0
-    for name in sorted(tensors):
-        data = tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        found = zlib.crc32(data.data, zlib.crc32(name.encode(), found))
-    return found
-
-
-def state_files(folder: str | os.PathLike[str] = FOLDER) -> list[Path]:
-    """Every saved state, half-written ones included."""
-    return sorted(path for path in Path(folder).rglob(f"*{SUFFIX}*") if path.is_file())
+class _SignalReceived(Interrupted):
+    """Raised by the signal handler during interruptible work."""

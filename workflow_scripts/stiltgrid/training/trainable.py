@@ -1,8 +1,8 @@
-"""What of a backbone a stage trains: all of it, all but its embeddings, or low-rank adapters beside it.
+"""The part of a backbone that a stage trains: all of it, all but its embeddings, or low-rank adapters.
 
-Where all of it is trained, rows of the vocabulary that the stage's data do not hold are left out of the work.
-What crosses to the next stage is always a whole backbone under its own keys: adapters are merged into the weights
-when the stage ends, and frozen embeddings are what they were. `peft` is imported only where adapters are asked for.
+Where all of it is trained, rows of the embedding table that do not occur in the stage's data are left out (see
+`vocabulary_subset`). The next stage always starts from a whole backbone under its own keys: adapters are merged into
+the weights when the stage ends, and frozen embeddings are unchanged. `peft` is imported only for adapters.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import torch
 from stiltgrid.grid.grid import TrainingSettings
 from stiltgrid.modeling.backbone import Backbone
 from stiltgrid.modeling.optimizers import Muon, adamw, decay_groups, split_matrices
-from stiltgrid.training.vocabulary_subset import cut_to_used
+from stiltgrid.training.vocabulary_subset import use_subset
 from stiltgrid.utils.errors import StiltgridError
 
 LOG = logging.getLogger(__name__)
@@ -25,35 +25,34 @@ ALL_LINEAR = "all-linear"
 
 
 def base_dtype(settings: list[TrainingSettings], dtype: torch.dtype) -> torch.dtype:
-    """The dtype that a job holds its backbone in: that of its arithmetic where only adapters are trained.
+    """The dtype of a job's backbone in memory: `dtype`, that of the arithmetic, where all stages train adapters only.
 
-    Weights that are trained themselves are kept in float32; adapters always are.
+    Trained weights are kept in float32, adapters among them.
     """
     return dtype if all(item.lora for item in settings) else torch.float32
 
 
 @contextlib.contextmanager
-def trained_part(
+def trainable_part(
     backbone: Backbone, settings: TrainingSettings, used: np.ndarray | None = None
 ) -> Iterator[list[torch.nn.Parameter]]:
-    """Leave only that part trainable inside the block; the backbone's weights that the block does not train.
+    """Make only the configured part trainable inside the block; yields the backbone's frozen weights.
 
-    `used` are the ids that occur (see `used_rows`); None where others may, or where the table has another use.
-
-    New adapters start without effect, their first halves drawn from torch's generator. They are merged when the
-    block ends, not when it fails. Raises StiltgridError for adapter targets that the model does not have.
+    `used` are the token ids in the data (see `vocabulary_subset`), None to keep the whole embedding table. New
+    adapters have no effect at first; torch's generator draws their first matrices. They are merged when the block
+    ends, not when it fails. Raises StiltgridError for adapter targets that the model does not have.
     """
     before = [item for item in backbone.parameters() if item.requires_grad]
     tuner = _adapters(backbone, settings.lora) if settings.lora else None
     if settings.freeze == "embeddings":
         backbone.token_embeddings.requires_grad_(False)
-    cut = None if used is None else cut_to_used(backbone.reader, used)
+    subset = None if used is None else use_subset(backbone.reader, used)
     yield [item for item in before if not item.requires_grad]
     if tuner is not None:
         tuner.merge_and_unload()
-    if cut is not None:
-        cut.put_back()
-        backbone.reader.set_input_embeddings(cut.whole[0])
+    if subset is not None:
+        subset.write_back()
+        backbone.reader.set_input_embeddings(subset.whole[0])
     for item in before:
         item.requires_grad_(True)
 
@@ -73,7 +72,7 @@ def stage_optimizers(
 
 
 def _adapters(backbone: Backbone, lora: Mapping[str, Any]) -> Any:
-    """Put adapters beside linear layers of what reads the text (of an encoder-decoder: the encoder), in place."""
+    """Add adapters to the linear layers of the model (of an encoder-decoder: its encoder), in place."""
     from peft import LoraConfig, LoraModel
 
     asked = [name for name in lora.get("targets", ()) if name != ALL_LINEAR]
@@ -84,12 +83,12 @@ def _adapters(backbone: Backbone, lora: Mapping[str, Any]) -> Any:
         target_modules=asked or ALL_LINEAR,
     )
     names = {name.rpartition(".")[2] for name, item in backbone.reader.named_modules() if not list(item.children())}
-    lost = [name for name in asked if name.rpartition(".")[2] not in names]
-    if lost:
-        raise StiltgridError(f"lora.targets: no layer '{lost[0]}' in this model; it has {', '.join(sorted(names))}")
+    unknown = [name for name in asked if name.rpartition(".")[2] not in names]
+    if unknown:
+        raise StiltgridError(f"lora.targets: no layer '{unknown[0]}' in this model; it has {', '.join(sorted(names))}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft tells that it sees GPT-2's transposed layers
+        warnings.simplefilter("ignore")  # peft reports GPT-2's transposed layers
         tuner = LoraModel(backbone.reader, options, "default")
     trained = sum(item.numel() for item in backbone.parameters() if item.requires_grad)
-    LOG.info("adapters of rank %d: %d of %d parameters are trained", lora["rank"], trained, backbone.parameter_count)
+    LOG.info("training adapters of rank %d: %d of %d parameters", lora["rank"], trained, backbone.parameter_count)
     return tuner

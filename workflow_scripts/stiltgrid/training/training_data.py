@@ -1,4 +1,4 @@
-"""What a training stage reads: its tasks' encoded examples, their dev sets, and how tasks are mixed."""
+"""The data of a training stage: encoded examples and dev sets of its tasks, and how tasks are mixed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ from stiltgrid.utils.seeding import derive_seed
 
 @dataclass(frozen=True)
 class DevSet:
-    """Rows that early stopping is judged on, and their sequences."""
+    """Development rows for early stopping, and their sequences."""
 
     encoded: Encoded
     rows: pa.Table
 
     def fewer(self, kind: Family, wanted: int) -> "DevSet":
-        """`wanted` of them of each language, drawn as the family draws; all where there are no more."""
+        """A subsample of `wanted` rows, as the family draws it; all rows where there are no more."""
         if wanted >= self.rows.num_rows:
             return self
         return _drawn(kind, self.encoded, self.rows, wanted)
@@ -44,7 +44,7 @@ class DevSet:
 
 @dataclass(frozen=True)
 class StageTask:
-    """One task of a stage. `pool` holds the example numbers that may be drawn."""
+    """One task of a stage; `pool` holds the numbers of the examples that may be drawn."""
 
     card: TaskCard
     family: Family
@@ -56,36 +56,31 @@ class StageTask:
     rows_path: str | None
 
     @property
-    def steps(self) -> int:
-        """Optimiser steps of all epochs, `max_steps` at most."""
-        return steps_for(len(self.pool), self.settings)
-
-    @property
     def mean_tokens(self) -> float:
-        """Tokens of an example that may be drawn."""
+        """Mean number of tokens of the examples in the pool."""
         edges = self.train.offsets[self.offsets]
         return float((edges[self.pool + 1] - edges[self.pool]).mean())
 
     def order(self, seed: int) -> ExampleOrder:
-        """The stream of example numbers that the steps take."""
+        """The order in which steps take examples."""
         return ExampleOrder(self.pool, seed)
 
     def build_head(self, backbone: Backbone, reader: Reader) -> torch.nn.Module:
-        """A new head for the backbone's states as the reader pools them."""
+        """A new head for the backbone's hidden states as the reader pools them."""
         width = self.family.pooled_width(backbone.hidden_size, reader.pooling(self.family))
         return self.family.build_head(self.card, width)
 
     def batch(self, reader: Reader, rows: np.ndarray, step: int, packed: bool = False) -> Batch:
-        """A micro-batch of some sequences. `step` is for tasks that draw at every step anew."""
+        """A micro-batch of some sequences; tasks that draw masks in each step use `step`."""
         return reader.batch(self.family, self.train, rows, packed)
 
     def loss_weight(self, rows: np.ndarray, step: int) -> float:
-        """Loss terms of a step's sequences; what the sum of their losses is divided by."""
+        """The number of loss terms in a step's sequences, by which the summed loss is divided."""
         scalars, tokens = token_columns(self.train, rows)
         return self.family.loss_weight(scalars, tokens, len(rows))
 
     def example_ids(self, examples: np.ndarray) -> list[str]:
-        """Ids of examples, or their row numbers where the rows are not at hand."""
+        """Ids of examples, or their row numbers where the file of rows is missing."""
         numbers = self.train.examples[self.offsets[examples]]
         if self.rows_path is None or not Path(self.rows_path).is_file():
             return [f"row {number + 1}" for number in numbers]
@@ -94,7 +89,7 @@ class StageTask:
 
 
 def steps_for(examples: int, settings: TrainingSettings) -> int:
-    """Optimiser steps that see `examples` for the settings' epochs; at least one, at most `max_steps`."""
+    """Optimizer steps for so many examples and the settings' epochs; at least one, at most `max_steps`."""
     steps = max(1, int(np.ceil(settings.epochs * examples / settings.batch_size - 1e-9)))
     return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
@@ -102,8 +97,8 @@ def steps_for(examples: int, settings: TrainingSettings) -> int:
 def load_stage_task(task: Mapping[str, Any], seed: int, limit: int | None = None) -> StageTask:
     """Open one task of a stage from its params: card, settings, and the paths train, dev and dev_rows.
 
-    `train_rows` (a path) is optional and only names examples in errors. `limit` is the backbone's
-    longest sequence. Raises SourceError for empty data or sequences that the backbone cannot read.
+    The optional path `train_rows` only serves to name examples in errors. `limit` is the backbone's maximum length in
+    tokens. Raises SourceError for empty data or longer sequences.
     """
     settings: TrainingSettings = from_params(TrainingSettings, task["settings"])
     train = read_encoded(task["train"])
@@ -128,7 +123,7 @@ def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: 
 
 
 def _drawn(kind: Family, encoded: Encoded, rows: pa.Table, wanted: int | None, first: Any = None) -> DevSet:
-    """`wanted` rows (all where None) of those that the mask `first` marks, or of all where it marks none."""
+    """`wanted` rows (None: all) of those that the mask `first` selects, or of all rows where it selects none."""
     numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
     marked = numbered if first is None else numbered.filter(first)
     numbered = marked if marked.num_rows else numbered
@@ -139,14 +134,14 @@ def _drawn(kind: Family, encoded: Encoded, rows: pa.Table, wanted: int | None, f
 
 
 def token_columns(encoded: Encoded, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """(scalars, tokens) columns of some sequences, token ids left out: what `loss_weight` counts."""
+    """(scalars, tokens) columns of some sequences, without token ids, as `loss_weight` reads them."""
     positions = token_positions(encoded, rows)
     scalars = {name: column[rows] for name, column in encoded.scalars.items()}
     return scalars, {name: column[positions] for name, column in encoded.tokens.items() if name != "input_ids"}
 
 
 def draw_schedule(tasks: Sequence[StageTask], recipe: Recipe, max_steps: int | None, seed: int) -> np.ndarray:
-    """(steps,): which task each optimiser step trains, drawn by the recipe's mixing weights."""
+    """(steps,): the number of the task that each step trains, drawn by the recipe's mixing weights."""
     cap = recipe.cap if recipe.cap is not None else np.inf
     steps = sum(steps_for(int(min(len(task.pool), cap)), task.settings) for task in tasks)
     steps = steps if max_steps is None else min(steps, max_steps)

@@ -1,9 +1,9 @@
-"""Training only those rows of the vocabulary's table that a stage's data hold.
+"""Training only those rows of the embedding table whose tokens occur in a stage's data.
 
-A multilingual vocabulary has hundreds of thousands of rows, an English task uses a part of them. The others get no
-gradient, so their moments stay zero and all that AdamW does to them is weight decay, w ← (1 - ηλ) w in each step
-(Loshchilov & Hutter 2019), which can as well be done once, when the stage ends. The same training, then, but for the
-last bits, without gradients, moments and updates of what never occurs.
+A multilingual vocabulary has hundreds of thousands of rows, and an English task uses a part of them. The other rows
+have no gradient, so their moments stay zero and AdamW changes them by weight decay alone, w ← (1 - ηλ) w in each step
+(Loshchilov & Hutter 2019). That product can be applied once, when the stage ends. The result is that of training the
+whole table up to rounding, without gradients, moments and updates of rows that never occur.
 """
 
 import logging
@@ -17,18 +17,19 @@ from stiltgrid.modeling.encoded import Encoded
 from stiltgrid.modeling.tokenization import SpecialTokens
 
 LOG = logging.getLogger(__name__)
-WORTH_IT = 0.5  # of the rows: the part that is used is held twice, the rest is spared its gradient and two moments
+# The largest share of rows worth a subset: these are held twice, the others need no gradient and no two moments.
+MAX_SHARE = 0.5
 
 
-class UsedRows(torch.nn.Embedding):
-    """Some rows of a table, asked for by the ids that they have in the whole of it.
+class SubsetEmbedding(torch.nn.Embedding):
+    """Some rows of an embedding table, looked up by the token ids of the whole table.
 
-    `decayed` is what weight decay has left of the other rows by the end of the stage.
+    `decayed` is the factor by which weight decay has reduced the other rows at the end of the stage.
     """
 
     def __init__(self, table: torch.nn.Embedding, rows: torch.Tensor) -> None:
         super().__init__(len(rows), table.embedding_dim, _weight=table.weight.detach()[rows].clone())
-        self.whole, self.rows, self.decayed = (table,), rows, 1.0  # in a tuple: no part of the model
+        self.whole, self.rows, self.decayed = (table,), rows, 1.0  # in a tuple: not a submodule
         self.places: torch.Tensor
         places = torch.full((table.num_embeddings,), -1, device=rows.device)
         places[rows] = torch.arange(len(rows), device=rows.device)
@@ -37,17 +38,17 @@ class UsedRows(torch.nn.Embedding):
             self.padding_idx = int(places[table.padding_idx])
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Vectors of ids; an id whose row is not here is an error."""
+        """Vectors of token ids; raises IndexError for an id outside the subset (on a CPU)."""
         return super().forward(self.places[input_ids])
 
     @property
-    def spared(self) -> int:
-        """Weights of the rows that are not here."""
+    def omitted(self) -> int:
+        """The number of weights in the rows outside the subset."""
         return self.whole[0].weight.numel() - self.weight.numel()
 
     @torch.no_grad()
-    def put_back(self) -> None:
-        """Write the rows, and what decay has left of the others, into the whole table."""
+    def write_back(self) -> None:
+        """Write the trained rows into the whole table and apply weight decay to the others."""
         weight = self.whole[0].weight
         if self.decayed != 1.0:
             weight.mul_(self.decayed)
@@ -55,7 +56,7 @@ class UsedRows(torch.nn.Embedding):
 
 
 def used_ids(data: Iterable[Encoded], special: SpecialTokens) -> np.ndarray:
-    """(ids,) ascending: those that the data hold or that batches put around them."""
+    """(ids,) ascending: the token ids in the data and those that batches add around sequences."""
     around = np.asarray([special.pad, *special.around, *([] if special.mask is None else [special.mask])])
     found = [around, *(encoded.tokens["input_ids"] for encoded in data)]
     used = np.zeros(1 + max(int(ids.max(initial=0)) for ids in found), dtype=bool)
@@ -64,29 +65,29 @@ def used_ids(data: Iterable[Encoded], special: SpecialTokens) -> np.ndarray:
     return np.flatnonzero(used)
 
 
-def cut_to_used(reader: Any, used: np.ndarray) -> UsedRows | None:
-    """Put the used rows in place of a model's whole table, which is frozen.
+def use_subset(model: Any, used: np.ndarray) -> SubsetEmbedding | None:
+    """Replace a model's embedding table by its used rows and freeze the whole table.
 
-    None, and nothing is changed, where most rows are used, the table is not trained, or looks up in a way of its own.
+    Returns None and changes nothing where most rows are used, or the table is not trained or not a plain embedding.
     """
-    table = reader.get_input_embeddings()
+    table = model.get_input_embeddings()
     plain = type(table) is torch.nn.Embedding and table.max_norm is None and not table.scale_grad_by_freq
-    if not plain or not table.weight.requires_grad or len(used) > WORTH_IT * len(table.weight):
+    if not plain or not table.weight.requires_grad or len(used) > MAX_SHARE * len(table.weight):
         return None
-    cut = UsedRows(table, torch.from_numpy(used).to(table.weight.device))
+    subset = SubsetEmbedding(table, torch.from_numpy(used).to(table.weight.device))
     table.weight.requires_grad_(False)
-    reader.set_input_embeddings(cut)
-    LOG.info("%d of %d rows of the vocabulary's table occur here", len(cut.rows), table.num_embeddings)
-    return cut
+    model.set_input_embeddings(subset)
+    LOG.info("training %d of %d rows of the embedding table", len(subset.rows), table.num_embeddings)
+    return subset
 
 
-def cut_table(table: torch.nn.Module) -> UsedRows | None:
-    """The table where it is cut to used rows."""
-    return table if isinstance(table, UsedRows) else None
+def subset_of(table: torch.nn.Module) -> SubsetEmbedding | None:
+    """The embedding table if it has been replaced by a subset, else None."""
+    return table if isinstance(table, SubsetEmbedding) else None
 
 
-def decay_left(rates: Iterable[float], weight_decay: float) -> float:
-    """What steps at these learning rates leave of a weight that has no gradient: the product of 1 - ηλ."""
+def remaining_weight(rates: Iterable[float], weight_decay: float) -> float:
+    """The factor that steps at these learning rates leave of a weight without a gradient: the product of 1 - ηλ."""
     left = 1.0
     for rate in rates:
         left *= 1.0 - rate * weight_decay

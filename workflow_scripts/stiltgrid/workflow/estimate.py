@@ -18,7 +18,7 @@ from stiltgrid.grid.paths import TEXT_BATCH, TEXT_LENGTH
 from stiltgrid.grid.recipes import row_settings, task_settings
 from stiltgrid.preparation.budgets import mixing_weights, share_budget
 from stiltgrid.preparation.data_sizes import DataSizes, Size
-from stiltgrid.training.evaluation_schedule import FORWARD_SHARE, epoch_steps, plan_looks
+from stiltgrid.training.evaluation_schedule import FORWARD_SHARE, epoch_steps, schedule_evaluations
 from stiltgrid.workflow import estimate_disk
 from stiltgrid.workflow.dry_run import PlannedJob
 
@@ -72,7 +72,7 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
                own: TrainingSettings) -> Work:  # fmt: skip
     """Tokens of one stage: (name, training data, development data, settings) of its tasks, and the recipe's settings.
 
-    A step takes `batch_size` examples of one task, by the recipe's mixing weights; each look at the development
+    A step takes `batch_size` examples of one task, by the recipe's mixing weights; each evaluation on development
     data reads `dev_examples` of every task, or as many as `dev_share` allows.
     """
     unknown = frozenset(name for name, train, _, _ in tasks if train is None)
@@ -91,9 +91,11 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
     trained = steps * batch + text * _text_tokens(recipe.mlm)
     sizes = [min(dev.examples, settings.dev_examples or dev.examples) for _, _, dev, settings in known if dev]
     means = [dev.mean for _, _, dev, _ in known if dev]
-    looks = plan_looks(steps + text, own.evaluate_every or epoch_steps(steps + text, epochs), trained, own.dev_share,
-                       sizes, lambda counts: sum(map(operator.mul, counts, means)))  # fmt: skip
-    return Work(trained, looks.number * looks.tokens)
+    every = own.evaluate_every or epoch_steps(steps + text, epochs)
+    evaluations = schedule_evaluations(
+        steps + text, every, trained, own.dev_share, sizes, lambda counts: sum(map(operator.mul, counts, means))
+    )
+    return Work(trained, evaluations.number * evaluations.tokens)
 
 
 def _text_steps(steps: int, mlm: Mapping[str, Any] | None) -> int:

@@ -36,7 +36,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
     """
     log = snakemake.log[0] if len(snakemake.log) else None
     label = " ".join([snakemake.rule, *(str(value) for value in snakemake.wildcards)])
-    member = together and launcher.is_member()
+    member = together and launcher.is_worker()
     if member and os.environ["RANK"] != "0":
         logs.configure(None, f"{label}, process {int(os.environ['RANK']) + 1}", logging.WARNING)
     else:
@@ -47,8 +47,9 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
         os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
     try:
-        if together and not member and launcher.wanted(snakemake.resources) > 1:
-            launcher.run_together(launcher.this_script(), launcher.wanted(snakemake.resources), snakemake.threads)
+        processes = launcher.requested_processes(snakemake.resources)
+        if together and not member and processes > 1:
+            launcher.launch(launcher.script_command(), processes, snakemake.threads)
         else:
             main(snakemake)
         if not member:  # its starter tells what all of them took
