@@ -12,8 +12,6 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
-include: "rules/common_recipes.smk"
-include: "rules/common_export.smk"
 include: "rules/prepare.smk"
 include: "rules/train.smk"
 include: "rules/score.smk"
@@ -36,14 +34,13 @@ rule all:
 
 onstart:
     runs.note_run()
-    runs.lift_default_pace(workflow)
     runs.note_command(
         sys.argv[1:],
         workflow.dag_settings.targets,
         workflow.overwrite_workdir or ".",
     )
-    job_runner.start(workflow, WARM)
+    snakemake_patches.at_start(workflow)
 
 
 onsuccess:
-    print_summary(rules.summarise.output[0])
+    sys.stderr.write(runs.written_since(rules.summarise.output[0], STARTED))

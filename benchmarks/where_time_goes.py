@@ -1,10 +1,10 @@
-"""Where a finished run's time went, rule by rule, and what start-up costs with and without the warm start.
+"""Where a finished run's time went, rule by rule, and what start-up costs with and without fork servers.
 
     snakemake --cores 2 && python benchmarks/where_time_goes.py
 
 The first table adds up what the jobs wrote into logs/ and sets it against Snakemake's own elapsed time; jobs that ran
 as plain processes count their interpreter and imports, forked jobs do not. The second measures, here and now, the
-CPU seconds of a bare interpreter, of each library, and of a job that a nursery forks.
+CPU seconds of a bare interpreter, of each library, and of a job that a fork server runs.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.workflow.fork_server import PRELOAD, Nursery  # noqa: E402
+from stiltgrid.workflow.fork_server import PRELOAD, ForkServer  # noqa: E402
 
 ACCOUNT = re.compile(r"stiltgrid\.account: (\w+) took ([\d.]+) s, ([\d.]+) CPU s, (\d+) MB")
 ELAPSED = re.compile(r"Elapsed time: (\d+):(\d+):([\d.]+)")
@@ -103,15 +103,17 @@ def report_start_up(repeats: int) -> str:
         script = Path(folder) / "job.py"
         script.write_text("import resource, sys\n", encoding="utf-8")
         for kind in PRELOAD:
-            nursery = Nursery(kind)
+            server = ForkServer(kind)
             seconds = []
             for _ in range(repeats + 1):
                 started = time.monotonic()
-                job = nursery.begin(str(script), 1, {})
+                job = server.start_job(str(script), 1, {})
                 if job is None or job.wait() != 0:
-                    raise SystemExit(f"the nursery '{kind}' does not work here")
+                    raise SystemExit(f"the fork server '{kind}' does not work here")
                 seconds.append(time.monotonic() - started)
-            rows.append((f"job forked by '{kind}', wall seconds (first: {seconds[0]:.1f})", f"{min(seconds[1:]):.3f}"))
+            rows.append(
+                (f"job of the fork server '{kind}', wall seconds (first: {seconds[0]:.1f})", f"{min(seconds[1:]):.3f}")
+            )
     return table(["start-up", "CPU seconds"], rows)
 
 

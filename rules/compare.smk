@@ -1,28 +1,10 @@
-"""What the numbers bear: intervals, the best row per target, benchmark averages, languages, published figures."""
+"""What the numbers support: intervals, the best row per target, benchmark averages, languages, published figures."""
 
-PREDICTIONS = [
-    cell.metrics.replace("metrics.json", "predictions.parquet")
-    for cell in paths.cells(GRID)
-]
-CELLS = [
-    [cell.model, cell.intermediate, cell.target, cell.seed]
-    for cell in paths.cells(GRID)
-]
-# How each target's examples are counted: its family, and the options that its metrics read.
-COUNTED = {
-    name: {
-        "family": GRID.cards[name].family,
-        "options": {
-            **as_params(GRID.cards[name].options),
-            "labels": list(GRID.cards[name].labels),
-        },
-    }
-    for name in GRID.targets
-}
-OFFICIAL_LANGUAGES = {
-    name: as_params(GRID.cards[name].benchmarks) for name in GRID.targets
-}
-HUBS = {name: model.hub for name, model in GRID.models.items()}
+PREDICTIONS = table_params.predictions(GRID)
+CELLS = table_params.cell_keys(GRID)
+COUNTED = table_params.counted_families(GRID)
+OFFICIAL_LANGUAGES = table_params.official_languages(GRID)
+HUBS = table_params.hub_names(GRID)
 
 
 # Seconds to minutes: on a cluster they run on the login node.
@@ -134,7 +116,7 @@ rule compare_languages:
         "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
-        data=data_digest("languages.csv"),
+        data=CODE.data_file("languages.csv"),
         code=lambda wildcards: CODE.plain("compare_languages"),
     script:
         "../workflow_scripts/compare_languages.py"
@@ -158,7 +140,7 @@ rule compare_published:
         layout=as_params(LAYOUT),
         languages=OFFICIAL_LANGUAGES,
         hubs=HUBS,
-        data=data_digest("published.yaml"),
+        data=CODE.data_file("published.yaml"),
         code=lambda wildcards: CODE.plain("compare_published"),
     script:
         "../workflow_scripts/compare_published.py"
@@ -183,7 +165,7 @@ rule plot_published:
         layout=as_params(LAYOUT),
         languages=OFFICIAL_LANGUAGES,
         hubs=HUBS,
-        data=data_digest("published.yaml"),
+        data=CODE.data_file("published.yaml"),
         code=lambda wildcards: CODE.plain("plot_published"),
     script:
         "../workflow_scripts/plot_published.py"

@@ -44,16 +44,10 @@ rule export_checkpoints:
 rule export_benchmark:
     input:
         scores=rules.collect_scores.output[0],
-        rows=lambda wildcards: expand(
-            "results/data/{target}/eval.parquet", target=exported_targets(wildcards)
+        rows=lambda wildcards: EXPORTS.evaluation_rows(
+            wildcards.benchmark, wildcards.row
         ),
-        predictions=lambda wildcards: expand(
-            "results/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet",
-            model=wildcards.model,
-            row=exported_rows(wildcards),
-            target=exported_targets(wildcards),
-            seed=wildcards.seed,
-        ),
+        predictions=lambda wildcards: EXPORTS.predictions(**wildcards),
     output:
         directory("results/exports/{benchmark}/{model}/{row}/seed{seed}"),
     log:
@@ -65,7 +59,7 @@ rule export_benchmark:
         "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
-        parts=exported_parts,
+        parts=lambda wildcards: EXPORTS.parts(**wildcards),
         code=lambda wildcards: CODE.plain("export_benchmark"),
     script:
         "../workflow_scripts/export_benchmark.py"
@@ -89,7 +83,9 @@ rule export_checkpoint:
         "../envs/analysis.yaml"
     params:
         layout=as_params(LAYOUT),
-        facts=checkpoint_facts,
+        facts=lambda wildcards: EXPORTS.checkpoint_facts(
+            wildcards.model, wildcards.intermediate, wildcards.seed
+        ),
         code=lambda wildcards: CODE.plain("export_checkpoint"),
     script:
         "../workflow_scripts/export_checkpoint.py"

@@ -58,4 +58,4 @@ rule clean_state:
 
 
 # The last file that is included, so that every rule is known.
-sign_functions(workflow.rules)
+snakemake_patches.after_rules(workflow)

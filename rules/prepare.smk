@@ -15,7 +15,7 @@ localrules:
 
 rule prepare_train:
     input:
-        lambda wildcards: row_files(wildcards.task, training=True),
+        lambda wildcards: INPUTS.rows(wildcards.task, training=True),
     output:
         train="results/data/{task}/train.parquet",
         dev="results/data/{task}/dev.parquet",
@@ -24,12 +24,10 @@ rule prepare_train:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_view(
-            GRID.cards[wildcards.task], "prepare", GRID.source
-        ),
-        origins=lambda wildcards: origin_parts(wildcards.task),
+        card=lambda wildcards: PARAMS.prepared_card(wildcards.task),
+        origins=lambda wildcards: PARAMS.origins(wildcards.task),
         languages=lambda wildcards: list(GRID.cards[wildcards.task].train_languages),
-        source=source_params(),
+        source=PARAMS.source(),
         code=lambda wildcards: CODE.prepare("prepare_train", wildcards.task),
     script:
         "../workflow_scripts/prepare_train.py"
@@ -38,7 +36,7 @@ rule prepare_train:
 rule prepare_variant:
     # A task's training rows in other languages or of another version; its development rows stay English.
     input:
-        lambda wildcards: variant_files(wildcards.variant),
+        lambda wildcards: INPUTS.variant(wildcards.variant),
     output:
         train="results/data/{variant}/train.parquet",
         dev="results/data/{variant}/dev.parquet",
@@ -47,13 +45,13 @@ rule prepare_variant:
     conda:
         "../envs/data.yaml"
     params:
-        parts=lambda wildcards: variant_parts(wildcards.variant),
+        parts=lambda wildcards: PARAMS.variant(wildcards.variant),
         dev_languages=lambda wildcards: list(
-            GRID.cards[plain_task(wildcards.variant)].train_languages
+            GRID.cards[INPUTS.plain_task(wildcards.variant)].train_languages
         ),
-        source=source_params(),
+        source=PARAMS.source(),
         code=lambda wildcards: CODE.prepare(
-            "prepare_variant", plain_task(wildcards.variant)
+            "prepare_variant", INPUTS.plain_task(wildcards.variant)
         ),
     script:
         "../workflow_scripts/prepare_variant.py"
@@ -64,7 +62,7 @@ rule count_examples:
     input:
         lambda wildcards: [
             f"results/data/{name}/train.parquet"
-            for name in row_sources(wildcards.intermediate)
+            for name in INPUTS.row_data(wildcards.intermediate)
         ],
     output:
         "results/budgets/{intermediate}.json",
@@ -82,7 +80,7 @@ rule count_examples:
 
 rule prepare_eval:
     input:
-        lambda wildcards: row_files(wildcards.target, training=False),
+        lambda wildcards: INPUTS.rows(wildcards.target, training=False),
     output:
         "results/data/{target}/eval.parquet",
     log:
@@ -90,14 +88,12 @@ rule prepare_eval:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_view(
-            GRID.cards[wildcards.target], "prepare", GRID.source
-        ),
-        origins=lambda wildcards: origin_parts(wildcards.target),
+        card=lambda wildcards: PARAMS.prepared_card(wildcards.target),
+        origins=lambda wildcards: PARAMS.origins(wildcards.target),
         languages=lambda wildcards: list(GRID.languages(wildcards.target)),
         splits=lambda wildcards: list(GRID.eval_splits(wildcards.target)),
         examples=lambda wildcards: GRID.evaluation_for(wildcards.target).examples,
-        source=source_params(),
+        source=PARAMS.source(),
         code=lambda wildcards: CODE.prepare("prepare_eval", wildcards.target),
     script:
         "../workflow_scripts/prepare_eval.py"
@@ -105,19 +101,23 @@ rule prepare_eval:
 
 rule prepare_text:
     input:
-        lambda wildcards: text_files(wildcards.text),
+        lambda wildcards: INPUTS.text(wildcards.text),
     output:
         "results/text/{text}.parquet",
     log:
         "logs/text/{text}.log",
     wildcard_constraints:
-        text=paths.pattern([*PRETRAINED, *TEXTS]),
+        text=paths.pattern([*PRETRAINED, *INPUTS.texts]),
     conda:
         "../envs/data.yaml"
     params:
-        languages=lambda wildcards: list(text_request(wildcards.text)["languages"]),
-        characters=lambda wildcards: text_request(wildcards.text).get("characters"),
-        source=source_params(),
+        languages=lambda wildcards: list(
+            INPUTS.text_request(wildcards.text)["languages"]
+        ),
+        characters=lambda wildcards: INPUTS.text_request(wildcards.text).get(
+            "characters"
+        ),
+        source=PARAMS.source(),
         code=lambda wildcards: CODE.text("prepare_text"),
     script:
         "../workflow_scripts/prepare_text.py"
@@ -134,8 +134,8 @@ rule fetch_model:
     conda:
         "../envs/data.yaml"
     params:
-        model=lambda wildcards: origin_of_model(wildcards.model),
-        mirror=lambda wildcards: mirror_of_model(wildcards.model),
+        model=lambda wildcards: PARAMS.model_origin(wildcards.model),
+        mirror=lambda wildcards: PARAMS.model_mirror(wildcards.model),
         code=lambda wildcards: CODE.plain("fetch_model"),
     script:
         "../workflow_scripts/fetch_model.py"
@@ -152,8 +152,8 @@ rule fetch_language_head:
     conda:
         "../envs/data.yaml"
     params:
-        model=lambda wildcards: origin_of_model(wildcards.model),
-        mirror=lambda wildcards: mirror_of_model(wildcards.model),
+        model=lambda wildcards: PARAMS.model_origin(wildcards.model),
+        mirror=lambda wildcards: PARAMS.model_mirror(wildcards.model),
         code=lambda wildcards: CODE.plain("fetch_language_head"),
     script:
         "../workflow_scripts/fetch_language_head.py"
@@ -171,7 +171,7 @@ rule train_tokenizer:
     conda:
         "../envs/data.yaml"
     params:
-        tokenizer=lambda wildcards: tokenizer_params(wildcards.model),
+        tokenizer=lambda wildcards: PARAMS.tokenizer(wildcards.model),
         code=lambda wildcards: CODE.plain("train_tokenizer"),
     script:
         "../workflow_scripts/train_tokenizer.py"
@@ -202,7 +202,7 @@ rule pretrain_backbone:
         gpu=1,
         save_seconds=600,
     params:
-        pretrain=lambda wildcards: pretrain_params(wildcards.model),
+        pretrain=lambda wildcards: PARAMS.pretraining(wildcards.model),
         code=lambda wildcards: CODE.plain("pretrain_backbone"),
     script:
         "../workflow_scripts/pretrain_backbone.py"
@@ -212,25 +212,23 @@ rule encode_train:
     input:
         train="results/data/{task}/train.parquet",
         dev="results/data/{task}/dev.parquet",
-        model=encoding_files,
+        model=lambda wildcards: INPUTS.encoding(wildcards.model),
     output:
         train="results/encoded/{model}/{task}/train.arrow",
         dev="results/encoded/{model}/{task}/dev.arrow",
     log:
         "logs/encoded/{model}/{task}/train.log",
     wildcard_constraints:
-        task=f"[a-z0-9_]+|{paths.pattern(VARIANTS)}",
+        task=f"[a-z0-9_]+|{paths.pattern(INPUTS.variants)}",
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_view(
-            GRID.cards[plain_task(wildcards.task)], "encode"
-        ),
-        max_length=lambda wildcards: paths.sequence_length(
-            GRID, GRID.models[wildcards.model], plain_task(wildcards.task)
+        card=lambda wildcards: PARAMS.encoded_card(wildcards.task),
+        max_length=lambda wildcards: PARAMS.sequence_length(
+            wildcards.model, wildcards.task
         ),
         code=lambda wildcards: CODE.families(
-            "encode_train", [plain_task(wildcards.task)]
+            "encode_train", [INPUTS.plain_task(wildcards.task)]
         ),
     script:
         "../workflow_scripts/encode_train.py"
@@ -239,7 +237,7 @@ rule encode_train:
 rule encode_text:
     input:
         text="results/text/{text}.parquet",
-        model=encoding_files,
+        model=lambda wildcards: INPUTS.encoding(wildcards.model),
     output:
         "results/encoded/{model}/{text}/{length}.arrow",
     log:
@@ -260,7 +258,7 @@ rule encode_text:
 rule encode_eval:
     input:
         rows="results/data/{target}/eval.parquet",
-        model=encoding_files,
+        model=lambda wildcards: INPUTS.encoding(wildcards.model),
     output:
         "results/encoded/{model}/{target}/eval.arrow",
     log:
@@ -268,9 +266,9 @@ rule encode_eval:
     conda:
         "../envs/data.yaml"
     params:
-        card=lambda wildcards: card_view(GRID.cards[wildcards.target], "encode"),
-        max_length=lambda wildcards: paths.sequence_length(
-            GRID, GRID.models[wildcards.model], wildcards.target
+        card=lambda wildcards: PARAMS.encoded_card(wildcards.target),
+        max_length=lambda wildcards: PARAMS.sequence_length(
+            wildcards.model, wildcards.target
         ),
         code=lambda wildcards: CODE.families("encode_eval", [wildcards.target]),
     script:

@@ -3,14 +3,11 @@
 
 rule score_target:
     input:
-        checkpoint=lambda wildcards: paths.checkpoint(
-            paths.scored_folder(
-                GRID,
-                wildcards.model,
-                wildcards.intermediate,
-                wildcards.target,
-                wildcards.seed,
-            )
+        checkpoint=lambda wildcards: INPUTS.scored_checkpoint(
+            wildcards.model,
+            wildcards.intermediate,
+            wildcards.target,
+            wildcards.seed,
         ),
         tokenizer=TOKENIZER,
         encoded=rules.encode_eval.output,
@@ -24,20 +21,20 @@ rule score_target:
         "results/benchmarks/score_target/{model}/{intermediate}/{target}/seed{seed}.tsv"
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
         gpu=1,
-        mem_mb=scoring_memory,
-        runtime=scoring_minutes,
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(input, attempt),
+        runtime=lambda wildcards, input, attempt: NEEDS.scoring_minutes(input, attempt),
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
-        target=lambda wildcards: scored_card(wildcards.target),
-        head=lambda wildcards: head_card(wildcards.target),
+        target=lambda wildcards: PARAMS.scored_card(wildcards.target),
+        head=lambda wildcards: PARAMS.head_card(wildcards.target),
         batch_tokens=lambda wildcards: GRID.evaluation_for(
             wildcards.target
         ).batch_tokens,
-        precision=lambda wildcards: scoring_precision(wildcards.target),
-        origin=lambda wildcards: origin_of_model(wildcards.model),
+        precision=lambda wildcards: PARAMS.scoring_precision(wildcards.target),
+        origin=lambda wildcards: PARAMS.model_origin(wildcards.model),
         code=lambda wildcards: CODE.families(
             "score_target",
             [wildcards.target, *GRID.cards[wildcards.target].train[-1:]],

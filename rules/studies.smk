@@ -5,7 +5,6 @@ not made again. None of them belongs to `all`.
 """
 
 
-include: "common_studies.smk"
 include: "study_diversity.smk"
 include: "study_how_many.smk"
 include: "study_similarity.smk"
@@ -20,18 +19,18 @@ localrules:
 
 rule studies:
     input:
-        configured_summaries,
+        lambda wildcards: STUDIES.summaries(),
 
 
 rule collect_study_scores:
     input:
-        lambda wildcards: study_metrics(wildcards.study)(wildcards),
+        lambda wildcards: STUDIES.metrics(wildcards.study),
     output:
         "results/studies/{study}/scores.parquet",
     log:
         "logs/studies/{study}/scores.log",
     wildcard_constraints:
-        study=paths.pattern([name for name in GRID.plans if not GRID.plans[name].mixed]),
+        study=paths.pattern(STUDIES.unmixed()),
     conda:
         "../envs/analysis.yaml"
     params:

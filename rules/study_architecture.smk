@@ -1,9 +1,6 @@
 """Study 2: do models of two architectures show different patterns of zero-shot transfer?"""
 
 
-include: "common_architecture.smk"
-
-
 localrules:
     study_architecture,
 
@@ -11,10 +8,9 @@ localrules:
 rule study_architecture:
     input:
         scores="results/studies/architecture/scores.parquet",
-        predictions=lambda wildcards: [
-            cell.metrics.replace("metrics.json", "predictions.parquet")
-            for cell in paths.cells(study_grid("architecture"))
-        ],
+        predictions=lambda wildcards: table_params.predictions(
+            STUDIES.view("architecture")
+        ),
     output:
         likeness=report(
             "results/studies/architecture/likeness.tsv",
@@ -43,14 +39,13 @@ rule study_architecture:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=study_layout("architecture"),
-        section=study_section("architecture"),
-        families=lambda wildcards: counted(study_grid("architecture")),
-        kinds=lambda wildcards: task_families(study_grid("architecture")),
-        cells=lambda wildcards: [
-            [cell.model, cell.intermediate, cell.target, cell.seed]
-            for cell in paths.cells(study_grid("architecture"))
-        ],
+        layout=lambda wildcards: STUDIES.layout("architecture"),
+        section=lambda wildcards: STUDIES.section("architecture"),
+        families=lambda wildcards: table_params.counted_families(
+            STUDIES.view("architecture")
+        ),
+        kinds=lambda wildcards: STUDIES.task_families("architecture"),
+        cells=lambda wildcards: table_params.cell_keys(STUDIES.view("architecture")),
         code=lambda wildcards: CODE.plain("study_architecture"),
     script:
         "../workflow_scripts/study_architecture.py"

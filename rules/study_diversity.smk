@@ -8,7 +8,7 @@ localrules:
 rule study_diversity:
     input:
         scores="results/studies/diversity/scores.parquet",
-        records=study_records("diversity"),
+        records=lambda wildcards: STUDIES.records("diversity"),
     output:
         effects=report(
             "results/studies/diversity/effects.tsv",
@@ -37,8 +37,8 @@ rule study_diversity:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=study_layout("diversity"),
-        section=study_section("diversity"),
+        layout=lambda wildcards: STUDIES.layout("diversity"),
+        section=lambda wildcards: STUDIES.section("diversity"),
         code=lambda wildcards: CODE.plain("study_diversity"),
     script:
         "../workflow_scripts/study_diversity.py"

@@ -5,9 +5,6 @@ best tasks are asked for under names that say what they mix, so another ranking 
 """
 
 
-include: "common_how_many.smk"
-
-
 localrules:
     rank_tasks,
     collect_how_many_scores,
@@ -16,7 +13,7 @@ localrules:
 
 checkpoint rank_tasks:
     input:
-        ranked_records,
+        lambda wildcards: STUDIES.ranked_records(),
     output:
         report(
             "results/studies/how_many/ranking.tsv",
@@ -29,7 +26,7 @@ checkpoint rank_tasks:
     conda:
         "../envs/analysis.yaml"
     params:
-        tasks=ranked_tasks,
+        tasks=lambda wildcards: STUDIES.ranked_tasks(),
         code=lambda wildcards: CODE.plain("rank_tasks"),
     script:
         "../workflow_scripts/rank_tasks.py"
@@ -38,8 +35,8 @@ checkpoint rank_tasks:
 rule collect_how_many_scores:
     input:
         # Two lists: what is known before the ranking is planned, counted and run without it.
-        study_metrics("how_many"),
-        how_many_metrics,
+        lambda wildcards: STUDIES.metrics("how_many"),
+        lambda wildcards: STUDIES.best_metrics(checkpoints.rank_tasks.get().output[0]),
     output:
         "results/studies/how_many/scores.parquet",
     log:
@@ -89,9 +86,9 @@ rule study_how_many:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=study_layout("how_many"),
-        section=study_section("how_many"),
-        data=data_digest("uriel.csv"),
+        layout=lambda wildcards: STUDIES.layout("how_many"),
+        section=lambda wildcards: STUDIES.section("how_many"),
+        data=CODE.data_file("uriel.csv"),
         code=lambda wildcards: CODE.plain("study_how_many"),
     script:
         "../workflow_scripts/study_how_many.py"

@@ -1,16 +1,15 @@
 """Study 5: does training on English question answering generalise to cross-lingual retrieval?"""
 
 
-include: "common_retrieval.smk"
-
-
 localrules:
     study_retrieval,
 
 
 rule rank_queries:
     input:
-        checkpoint=ranked_checkpoint,
+        checkpoint=lambda wildcards: STUDIES.ranked_checkpoint(
+            wildcards.model, wildcards.intermediate, wildcards.phase, wildcards.seed
+        ),
         tokenizer=TOKENIZER,
         encoded="results/encoded/{model}/{target}/eval.arrow",
         rows="results/data/{target}/eval.parquet",
@@ -22,14 +21,14 @@ rule rank_queries:
         phase="before|after",
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
         gpu=1,
-        mem_mb=scoring_memory,
-        runtime=scoring_minutes,
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(input, attempt),
+        runtime=lambda wildcards, input, attempt: NEEDS.scoring_minutes(input, attempt),
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
-        card=lambda wildcards: scored_card(wildcards.target),
+        card=lambda wildcards: PARAMS.scored_card(wildcards.target),
         batch_tokens=lambda wildcards: GRID.evaluation_for(
             wildcards.target
         ).batch_tokens,
@@ -40,9 +39,7 @@ rule rank_queries:
 
 rule study_retrieval:
     input:
-        ranks=lambda wildcards: [
-            ranks_file(*cell) for cell in retrieval_cells(wildcards)
-        ],
+        ranks=lambda wildcards: STUDIES.retrieval_ranks(),
     output:
         contrasts=report(
             "results/studies/retrieval/contrasts.tsv",
@@ -74,14 +71,10 @@ rule study_retrieval:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=study_layout("retrieval"),
-        groups=lambda wildcards: as_params(
-            retrieval_design.groups(GRID.studies["retrieval"], GRID)
-        ),
-        cells=retrieval_cells,
-        trained_on=lambda wildcards: retrieval_design.trained_on(
-            GRID.studies["retrieval"], GRID
-        ),
+        layout=lambda wildcards: STUDIES.layout("retrieval"),
+        groups=lambda wildcards: STUDIES.retrieval_groups(),
+        cells=lambda wildcards: STUDIES.retrieval_cells(),
+        trained_on=lambda wildcards: STUDIES.retrieval_task(),
         code=lambda wildcards: CODE.plain("study_retrieval"),
     script:
         "../workflow_scripts/study_retrieval.py"

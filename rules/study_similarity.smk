@@ -1,9 +1,6 @@
 """Study 1: how does the similarity of an intermediate task to a target relate to zero-shot transfer?"""
 
 
-include: "common_similarity.smk"
-
-
 localrules:
     study_similarity,
 
@@ -25,14 +22,14 @@ rule embed_task:
         split="train|eval",
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
         gpu=1,
-        mem_mb=scoring_memory,
-        runtime=scoring_minutes,
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(input, attempt),
+        runtime=lambda wildcards, input, attempt: NEEDS.scoring_minutes(input, attempt),
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
-        examples=embedding_option("examples", 500),
+        examples=STUDIES.similarity_option("examples", 500),
         batch_tokens=16384,
         code=lambda wildcards: CODE.plain("embed_task"),
     script:
@@ -41,13 +38,9 @@ rule embed_task:
 
 rule train_fisher:
     input:
-        checkpoint=lambda wildcards: paths.checkpoint(
-            similarity_files.fisher_checkpoint(
-                wildcards.model, wildcards.kind, wildcards.tuned, GRID.seeds[0]
-            )
-        ),
+        checkpoint=lambda wildcards: STUDIES.fisher_checkpoint(**wildcards),
         tokenizer=TOKENIZER,
-        encoded=lambda wildcards: f"results/encoded/{wildcards.model}/{fisher_task(wildcards)}/train.arrow",
+        encoded=lambda wildcards: f"results/encoded/{wildcards.model}/{STUDIES.fisher_task(wildcards.kind, wildcards.tuned)}/train.arrow",
     output:
         f"{EMBEDDINGS}/{{model}}/fisher/{{kind}}/{{tuned}}.safetensors",
     log:
@@ -57,17 +50,19 @@ rule train_fisher:
         tuned="[a-z0-9_+]+",
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
         gpu=1,
-        mem_mb=scoring_memory,
-        runtime=scoring_minutes,
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(input, attempt),
+        runtime=lambda wildcards, input, attempt: NEEDS.scoring_minutes(input, attempt),
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
-        card=lambda wildcards: card_view(GRID.cards[fisher_task(wildcards)], "train"),
-        examples=embedding_option("fisher_examples", 200),
+        card=lambda wildcards: STUDIES.fisher_card(wildcards.kind, wildcards.tuned),
+        examples=STUDIES.similarity_option("fisher_examples", 200),
         seed=GRID.seeds[0],
-        code=lambda wildcards: CODE.families("train_fisher", [fisher_task(wildcards)]),
+        code=lambda wildcards: CODE.families(
+            "train_fisher", [STUDIES.fisher_task(wildcards.kind, wildcards.tuned)]
+        ),
     script:
         "../workflow_scripts/train_fisher.py"
 
@@ -75,8 +70,8 @@ rule train_fisher:
 rule study_similarity:
     input:
         scores="results/studies/similarity/scores.parquet",
-        records=study_records("similarity"),
-        vectors=lambda wildcards: similarity_files.flat(similarity_vectors(wildcards)),
+        records=lambda wildcards: STUDIES.records("similarity"),
+        vectors=lambda wildcards: STUDIES.similarity_files(),
     output:
         pairs="results/studies/similarity/pairs.tsv",
         associations=report(
@@ -112,10 +107,10 @@ rule study_similarity:
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=study_layout("similarity"),
-        section=study_section("similarity"),
-        vectors=similarity_vectors,
-        families=lambda wildcards: similarity_files.families(study_grid("similarity")),
+        layout=lambda wildcards: STUDIES.layout("similarity"),
+        section=lambda wildcards: STUDIES.section("similarity"),
+        vectors=lambda wildcards: STUDIES.similarity_vectors(),
+        families=lambda wildcards: STUDIES.similarity_families(),
         code=lambda wildcards: CODE.plain("study_similarity"),
     script:
         "../workflow_scripts/study_similarity.py"

@@ -3,18 +3,16 @@
 
 rule train_intermediate:
     input:
-        backbone=lambda wildcards: paths.checkpoint(
-            paths.intermediate_folder(
-                wildcards.model,
-                GRID.recipe(wildcards.intermediate).after or NONE,
-                wildcards.seed,
-            )
+        backbone=lambda wildcards: INPUTS.first_checkpoint(
+            wildcards.model, wildcards.intermediate, wildcards.seed
         ),
         tokenizer=TOKENIZER,
-        data=lambda wildcards: training_files(
-            wildcards.model, row_sources(wildcards.intermediate)
+        data=lambda wildcards: INPUTS.training(
+            wildcards.model, INPUTS.row_data(wildcards.intermediate)
         ),
-        more=lambda wildcards: recipe_files(wildcards.model, wildcards.intermediate),
+        more=lambda wildcards: INPUTS.beside_tasks(
+            wildcards.model, wildcards.intermediate
+        ),
     output:
         multiext(
             "results/intermediate/{model}/{intermediate}/seed{seed}/",
@@ -29,22 +27,21 @@ rule train_intermediate:
     priority: 50
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
-        gpu=1,
-        mem_mb=training_memory(
-            "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
-        ),
-        runtime=training_minutes(
+        **training_needs(
             "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
         ),
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        gpu=1,
         save_seconds=600,
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
-        recipe=lambda wildcards: recipe_params(wildcards.model, wildcards.intermediate),
-        tasks=lambda wildcards: row_params(wildcards.model, wildcards.intermediate),
-        settings=lambda wildcards: recipe_settings(wildcards.intermediate),
+        recipe=lambda wildcards: PARAMS.recipe(wildcards.model, wildcards.intermediate),
+        tasks=lambda wildcards: PARAMS.row_tasks(
+            wildcards.model, wildcards.intermediate
+        ),
+        settings=lambda wildcards: PARAMS.row_settings(wildcards.intermediate),
         code=lambda wildcards: CODE.families(
             "train_intermediate", GRID.recipe(wildcards.intermediate).tasks
         ),
@@ -54,13 +51,11 @@ rule train_intermediate:
 
 rule train_target:
     input:
-        checkpoint=lambda wildcards: paths.checkpoint(
-            paths.intermediate_folder(
-                wildcards.model, wildcards.intermediate, wildcards.seed
-            )
+        checkpoint=lambda wildcards: INPUTS.row_checkpoint(
+            wildcards.model, wildcards.intermediate, wildcards.seed
         ),
         tokenizer=TOKENIZER,
-        data=lambda wildcards: training_files(
+        data=lambda wildcards: INPUTS.training(
             wildcards.model, wildcards.tuned.split("+")
         ),
     output:
@@ -76,16 +71,15 @@ rule train_target:
         "results/benchmarks/train_target/{model}/{intermediate}/{tuned}/seed{seed}.tsv"
     conda:
         "../envs/training.yaml"
-    threads: compute_threads
+    threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
-        gpu=1,
-        mem_mb=training_memory("target", lambda wildcards: wildcards.tuned.split("+")),
-        runtime=training_minutes("target", lambda wildcards: wildcards.tuned.split("+")),
+        **training_needs("target", lambda wildcards: wildcards.tuned.split("+")),
         # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        gpu=1,
         save_seconds=600,
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
-        tasks=lambda wildcards: training_params(
+        tasks=lambda wildcards: PARAMS.training(
             "target", wildcards.model, wildcards.tuned.split("+")
         ),
         code=lambda wildcards: CODE.families("train_target", wildcards.tuned.split("+")),

@@ -37,7 +37,9 @@ def test_a_second_run_in_one_folder_is_refused_with_a_sentence_that_helps(tmp_pa
             time.sleep(0.1)
         os.kill(first.pid, signal.SIGSTOP)  # at work for as long as it takes
         second = repository.snakemake()
-        assert second.returncode != 0 and f"locked by a run at work: process {first.pid} on" in second.stdout
+        assert (
+            second.returncode != 0 and f"locked by a run that is still working: process {first.pid} on" in second.stdout
+        )
     finally:
         first.kill()
         first.wait()

@@ -183,7 +183,7 @@ def test_a_failed_job_leaves_nothing_that_counts_and_says_why(grid: Repository, 
 def test_plain_processes_give_the_same_scores(grid: Repository) -> None:
     path = "results/scores/tiny/squad_v1/xnli/seed1/predictions.parquet"
     before = pq.read_table(grid.folder / path)
-    rerun = grid.run("--forcerun", "train_target", "--until", "score_target", path, env={"STILTGRID_WARM": "0"})
+    rerun = grid.run("--forcerun", "train_target", "--until", "score_target", path, env={"STILTGRID_FORK": "0"})
     assert {"train_target", "score_target"} <= set(counts(rerun))
     assert pq.read_table(grid.folder / path).equals(before)
     grid.run()

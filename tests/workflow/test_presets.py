@@ -5,8 +5,6 @@ on the same task share one, retrieval has none), tasks with training data (of ro
 """
 
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +14,7 @@ from repository import AFTERWARDS, ROOT
 from snakemake.utils import update_config
 from stiltgrid.config import loading
 from stiltgrid.data.sources.local import LocalSource
-from stiltgrid.workflow.dry_run import planned_jobs, read_jobs
+from stiltgrid.workflow.dry_run import planned_jobs
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
 BENEATH = {"local_recipes": ["local_mirror"]}  # what an overlay is for, where that is not config.yaml
@@ -93,22 +91,14 @@ def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch)
 STUDY_RULES = ("study_similarity", "study_architecture", "study_retrieval", "study_diversity", "study_how_many")
 
 
-def dry_run(folder: Path, *presets: str) -> Counter[str]:
+def study_jobs(*presets: str) -> Counter[str]:
     """Jobs of `snakemake studies` with some presets over the default configuration."""
-    shutil.copy(ROOT / "config.yaml", folder)
-    files = [str(ROOT / f"presets/{name}.yaml") for name in presets]
-    command = [
-        *(sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor", "--nolock", "--dry-run"),
-        *("--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)),
-        *(("--configfile", *files) if files else ()), "--", "studies",
-    ]  # fmt: skip
-    done = subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return Counter(job.rule for job in read_jobs(done.stdout))
+    files = [str(ROOT / "config.yaml"), *(str(ROOT / f"presets/{name}.yaml") for name in presets)]
+    return Counter(job.rule for job in planned_jobs(ROOT / "Snakefile", files, {}, ["studies"]))
 
 
 @pytest.mark.parametrize("presets", [(), ("xtreme_r", "studies")], ids=["minilab", "real"])
-def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path) -> None:
+def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows of all studies, each trained once a model and seed, however many studies read it.
 
     The best tasks' mixtures of study 4 follow from its ranking, so no plan has them.
@@ -117,7 +107,8 @@ def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path) -> Non
     merged = loading.read_yaml(paths[-1])
     for path in paths[:-1]:
         update_config(merged, loading.read_yaml(path))
-    jobs = dry_run(tmp_path, *presets)
+    monkeypatch.chdir(tmp_path)
+    jobs = study_jobs(*presets)
     assert [jobs[name] for name in STUDY_RULES] == [1] * 5
     grid = loading.load_grid(merged, ROOT, paths)
     rows = {

@@ -11,7 +11,7 @@ from stiltgrid.grid.grid import Recipe, TrainingSettings
 from stiltgrid.grid.recipes import variant_of
 from stiltgrid.modeling.encoded import to_table, write_encoded
 from stiltgrid.preparation.data_sizes import DataSizes, Size, mean_characters
-from stiltgrid.workflow.dry_run import PlannedJob, read_jobs
+from stiltgrid.workflow.dry_run import PlannedJob
 from stiltgrid.workflow.estimate import Work, job_work, lines, measured_speed, report, stage_work
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,29 +26,15 @@ CONFIG = {
     "intermediates": ["none", "mnli"], "targets": ["xnli"], "seeds": [1], "tasks": {"xnli": {"languages": ["en"]}},
     "training": {"all": {"batch_size": 4, "epochs": 2, "dev_examples": 5, "evaluate_every": 3, "dev_share": None}},
 }  # fmt: skip
-DRY_RUN = """
-rule pretrain_backbone:
-    input: results/text/tiny.parquet
-    output: results/models/tiny/backbone/model.safetensors
-    wildcards: model=tiny
-
-rule train_intermediate:
-    input: results/models/tiny/backbone/config.json, results/encoded/tiny/mnli/train.arrow
-    output: results/intermediate/tiny/mnli/seed1/model.safetensors
-    wildcards: model=tiny, intermediate=mnli, seed=1
-    priority: 50
-
-rule train_target:
-    input: results/encoded/tiny/mnli/train.arrow, results/encoded/tiny/mnli/dev.arrow
-    wildcards: model=tiny, intermediate=mnli, tuned=mnli, seed=1
-
-localrule all:
-    input: results/tables/summary.txt
-
-rule score_target:
-    input: results/encoded/tiny/xnli/eval.arrow
-    wildcards: model=tiny, intermediate=mnli, target=xnli, seed=1
-"""
+JOBS = [
+    PlannedJob("pretrain_backbone", {"model": "tiny"}, ("results/text/tiny.parquet",)),
+    PlannedJob("train_intermediate", {"model": "tiny", "intermediate": "mnli", "seed": "1"},
+               ("results/models/tiny/backbone/config.json", "results/encoded/tiny/mnli/train.arrow")),
+    PlannedJob("train_target", {"model": "tiny", "intermediate": "mnli", "tuned": "mnli", "seed": "1"},
+               ("results/encoded/tiny/mnli/train.arrow", "results/encoded/tiny/mnli/dev.arrow")),
+    PlannedJob("score_target", {"model": "tiny", "intermediate": "mnli", "target": "xnli", "seed": "1"},
+               ("results/encoded/tiny/xnli/eval.arrow",)),
+]  # fmt: skip
 
 
 def encode(path: Path, lengths: list[int]) -> None:
@@ -66,17 +52,10 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_jobs_of_a_dry_run_are_read():
-    jobs = read_jobs(DRY_RUN)
-    assert [job.rule for job in jobs] == ["pretrain_backbone", "train_intermediate", "train_target", "score_target"]
-    assert jobs[1].wildcards == {"model": "tiny", "intermediate": "mnli", "seed": "1"}
-    assert jobs[1].inputs[1] == "results/encoded/tiny/mnli/train.arrow"
-
-
 def test_tokens_and_hours_by_hand(results):
     grid = load_grid({**CONFIG, "estimate": {"tokens_per_second": {"training": 2}}}, ROOT)
     sizes = DataSizes(grid, results, None)
-    found = {line.stage: line for line in lines(grid, read_jobs(DRY_RUN), sizes, results)}
+    found = {line.stage: line for line in lines(grid, JOBS, sizes, results)}
     # 10 steps of 256 tokens.
     assert found["pretrain"].work == Work(2560, 0) and found["pretrain"].seconds == 1280
     # 2 epochs of 10 examples in batches of 4: 5 steps of 4 examples of 20 tokens, and dev after steps 3 and 5:
@@ -86,7 +65,7 @@ def test_tokens_and_hours_by_hand(results):
     assert found["target"].seconds == pytest.approx(216.6667)
     # Scoring reads 3 * 7 tokens, three times as fast.
     assert found["score"].work == Work(0, 21) and found["score"].seconds == pytest.approx(3.5)
-    text = report(grid, read_jobs(DRY_RUN), sizes, results, 1)
+    text = report(grid, JOBS, sizes, results, 1)
     # 2560 + 500 + 500 + 21 tokens.
     assert "together 3.58 k tokens" in text and "3 counted in encoded files" in text and "unknown" not in text
 

@@ -1,13 +1,13 @@
-"""Forking parents for local jobs: import once, fork a child per job.
+"""Fork servers for local jobs: libraries are imported once, and every job is a fork of that process.
 
-Importing torch and transformers costs seconds of CPU, more than most jobs of a small grid compute. A *nursery* is
-a process that has imported one kind of job's libraries, computes nothing, and forks a child for each job. The child
-runs the very script file that a fresh interpreter would have run, with the same environment, in the same process
+Importing torch and transformers takes seconds of CPU time, more than most jobs of a small grid compute. A fork server
+has imported the libraries of one kind of job, computes nothing itself, and forks a worker process for each job. The
+worker runs the same script file that a new interpreter would have run, with the same environment, in the same process
 group.
 
-The main process hands over a job through one end of a socket pair. The child inherits nothing but imported modules;
-its exit status comes back through the pair. When the main process goes away in any manner, the nursery ends its
-children and itself; when the nursery goes away, its jobs are nobody's, and the main process is told so.
+The main process sends each job over one end of a socket pair and receives the exit status through it. A worker
+inherits nothing but imported modules. When the main process ends, however it ends, the server kills its workers and
+exits; when the server ends, its workers are killed and the main process learns that their status is unknown.
 """
 
 import atexit
@@ -37,13 +37,14 @@ COMMON = (
     "numpy", "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "pandas", "snakemake.iocontainers",
     "snakemake.io", "snakemake.logging",
 )  # fmt: skip
+# Modules by the rule's environment file (`conda: "../envs/data.yaml"`): what most of its jobs import.
 PRELOAD: Mapping[str, tuple[str, ...]] = {
     "data": (*COMMON, "tokenizers"),
-    "torch": (
+    "training": (
         *COMMON, "tokenizers", "torch", "torch._dynamo", "safetensors.torch",
         "transformers.models.auto.modeling_auto", "transformers.models.xlm_roberta.modeling_xlm_roberta",
     ),
-    "tables": (
+    "analysis": (
         *COMMON, "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
         "PIL.PngImagePlugin", "PIL.JpegImagePlugin",
     ),
@@ -51,32 +52,33 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
 
 
 class Job:
-    """A forked job, seen from the main process."""
+    """A job's worker process, seen from the main process."""
 
     def __init__(self, channel: socket.socket) -> None:
-        """Raises ValueError when the nursery does not answer with the job's process id."""
+        """Raises ValueError when the fork server does not answer with the worker's process id."""
         with channel:
             self._replies = channel.makefile("r")
         self.pid = int(self._replies.readline())
 
     def wait(self) -> int | None:
-        """The exit status (negative: the signal that ended it); None when the nursery died and nobody knows."""
+        """The exit status (negative: the signal that ended it); None where the fork server died, so it is unknown."""
         with self._replies:
             answer = self._replies.readline()
         return int(answer) if answer.endswith("\n") else None
 
 
-class Nursery:
-    """One forking process, seen from the main process; started by the first job that needs it."""
+class ForkServer:
+    """A fork server, seen from the main process. It starts with the first job that needs it."""
 
     def __init__(self, kind: str) -> None:
+        """`kind` is a key of PRELOAD; any other preloads nothing."""
         self.kind = kind
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._broken = False
 
-    def begin(self, script: str, threads: int, resources: Any) -> Job | None:
-        """Hand a script over; None when that fails, for whatever reason: the caller then runs it itself."""
+    def start_job(self, script: str, threads: int, resources: Any) -> Job | None:
+        """Run a script in a worker process; None where that fails for whatever reason, and then for all later jobs."""
         request = {"script": script, "cwd": str(Path.cwd()), "environment": _environment(threads, resources),
                    "threads": threads}  # fmt: skip
         ours, theirs = socket.socketpair()
@@ -118,14 +120,14 @@ def _environment(threads: int, resources: Any) -> dict[str, str]:
 
 
 def serve(kind: str, descriptor: str) -> NoReturn:
-    """The nursery's own life: import, then fork a child for each socket that comes in, until the far end closes."""
+    """Run a fork server: import, then fork a worker for each socket that is received, until the other end closes."""
     inherited = signal.getsignal(signal.SIGINT)
     interrupted: list[int] = []
-    if inherited is not signal.SIG_IGN:  # ctrl-C goes to the whole process group: children obey it, no more are born
+    if inherited is not signal.SIG_IGN:  # ctrl-C reaches the whole process group: workers end, and no more are started
         signal.signal(signal.SIGINT, lambda number, _: interrupted.append(number))
     control = socket.socket(fileno=int(descriptor))
     for name in PRELOAD.get(kind, ()):
-        with contextlib.suppress(Exception):  # a missing library is the job's to complain about
+        with contextlib.suppress(Exception):  # a missing library is reported by the job that needs it
             importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -134,7 +136,7 @@ def serve(kind: str, descriptor: str) -> NoReturn:
     wake_in.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_out.fileno(), warn_on_full_buffer=False)
-    children: dict[int, socket.socket] = {}
+    workers: dict[int, socket.socket] = {}
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     selector.register(wake_in, selectors.EVENT_READ)
@@ -146,23 +148,23 @@ def serve(kind: str, descriptor: str) -> NoReturn:
             elif key.fileobj is control:
                 message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
                 if not message:
-                    _end(children)
+                    _end(workers)
                 for received in descriptors:
                     channel = socket.socket(fileno=received)
-                    pid = _fork(channel, [control, wake_in, wake_out, *children.values()], inherited, interrupted)
-                    children[pid] = channel
+                    pid = _fork(channel, [control, wake_in, wake_out, *workers.values()], inherited, interrupted)
+                    workers[pid] = channel
                     selector.register(channel, selectors.EVENT_READ, data=pid)
-            elif key.data in children:  # after its request, only the end of the far side makes a channel readable
+            elif key.data in workers:  # after the request, a channel is readable only when its other end has closed
                 selector.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGKILL)
-        _reap(children, selector)
+        _reap(workers, selector)
 
 
 def _fork(channel: socket.socket, others: Sequence[socket.socket], on_interrupt: Any, interrupted: list[int]) -> int:
-    """Read a job's request, fork the process that runs it, tell the far side its id."""
+    """Read a job's request, fork the worker that runs it, send its process id back."""
     with channel.makefile("r") as requests:
         request = requests.readline()
-    nursery = os.getpid()
+    server = os.getpid()
     pid = os.fork()
     if pid == 0:
         signal.set_wakeup_fd(-1)
@@ -172,37 +174,37 @@ def _fork(channel: socket.socket, others: Sequence[socket.socket], on_interrupt:
             os._exit(128 + signal.SIGINT)
         for other in (channel, *others):
             other.close()
-        _child(json.loads(request), nursery)
+        _work(json.loads(request), server)
     with contextlib.suppress(OSError):
         channel.sendall(f"{pid}\n".encode())
     return pid
 
 
-def _reap(children: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
-    while children:
+def _reap(workers: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
+    while workers:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
             return
-        channel = children.pop(pid)
+        channel = workers.pop(pid)
         with contextlib.suppress(KeyError):
             selector.unregister(channel)
         with contextlib.suppress(OSError), channel:
             channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def _end(children: Mapping[int, socket.socket]) -> NoReturn:
-    """The run is over: no child may outlive it."""
-    for pid in children:
+def _end(workers: Mapping[int, socket.socket]) -> NoReturn:
+    """End with all workers, because the run has ended."""
+    for pid in workers:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     os._exit(0)
 
 
-def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
-    """Become the job: take over its environment, run its script, leave as an interpreter would."""
+def _work(request: Mapping[str, Any], server: int) -> NoReturn:
+    """Run a job in the forked process: set its environment, run its script, exit as an interpreter would."""
     status = 1
     try:
-        die_with(nursery)
+        die_with(server)
         os.chdir(request["cwd"])
         os.environ.clear()
         os.environ.update(request["environment"])
@@ -224,7 +226,7 @@ def _child(request: Mapping[str, Any], nursery: int) -> NoReturn:
 
 
 def _fresh_state(threads: int) -> None:
-    """What a new interpreter would have drawn or read anew: random states and numbers of threads."""
+    """Set what a new interpreter would start with: random states and numbers of threads."""
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()

@@ -1,6 +1,7 @@
 """Code digests of the jobs of a grid: each script with what it loads by name."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from stiltgrid.grid.grid import Grid
@@ -51,6 +52,10 @@ class Digests:
     def text(self, script: str) -> str:
         """Digest of reading raw text from the source."""
         return self._digest(script, [self._source])
+
+    def data_file(self, name: str) -> str:
+        """Digest of a data file of `analysis`, which the digests of code do not cover."""
+        return sha256((self.scripts / PACKAGE / "analysis" / name).read_bytes()).hexdigest()[:16]
 
     def families(self, script: str, tasks: Sequence[str]) -> str:
         """Digest of a script that loads the families of these tasks."""

@@ -1,0 +1,197 @@
+"""Which cells, training records and task vectors the studies read, and what their jobs depend on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stiltgrid.config.data_checks import data_problems
+from stiltgrid.grid import paths
+from stiltgrid.grid.cards import card_view
+from stiltgrid.grid.designs import how_many
+from stiltgrid.grid.designs import retrieval as retrieval_design
+from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.grid.layout import grid_layout
+from stiltgrid.grid.params import as_params
+from stiltgrid.studies import similarity_files
+from stiltgrid.studies.ranking_table import read_ranking
+from stiltgrid.utils.errors import StiltgridError
+from stiltgrid.utils.memoize import memoize
+
+FOLDER = f"{paths.RESULTS}/studies"
+EMBEDDINGS = f"{FOLDER}/similarity/embeddings"
+
+
+class StudyJobs:
+    """Inputs and params of the studies' rules. A study is checked when one of its jobs is asked for, not before."""
+
+    def __init__(self, grid: Grid, root: Path) -> None:
+        """`root` is the folder of the Snakefile, which relative data folders start from."""
+        self.grid = grid
+        self.root = root
+
+    # ---- every study -------------------------------------------------------------------------------------------
+
+    @memoize
+    def view(self, study: str) -> Grid:
+        """The cells of a study as a grid of its own.
+
+        Raises StiltgridError where the configuration has no such study or its rows cannot be had.
+        """
+        if study not in self.grid.plans:
+            raise StiltgridError(
+                f"study_{study}: the configuration has no section studies.{study}; "
+                "config.yaml shows it for the mini-lab, presets/studies.yaml at real scale"
+            )
+        view, plan = self.grid.view(study), self.grid.plans[study]
+        asked = replace(view, intermediates=(*view.intermediates, *plan.trained, *plan.mixed))
+        problems = data_problems(asked, self.root)
+        if problems:
+            raise StiltgridError(f"study_{study}:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        return view
+
+    def section(self, study: str) -> Any:
+        """A study's section of the configuration."""
+        return as_params(self.grid.studies[study])
+
+    def layout(self, study: str) -> Any:
+        """The cells that the tables of a study must hold."""
+        return as_params(grid_layout(self.view(study)))
+
+    def metrics(self, study: str) -> list[str]:
+        """Scores of a study's cells."""
+        return [cell.metrics for cell in paths.cells(self.view(study))]
+
+    def records(self, study: str) -> list[str]:
+        """Training records (`training.json`) of the rows of a study that have a training."""
+        view = self.view(study)
+        return [
+            _record(model, row, seed)
+            for model in view.models
+            for row in view.intermediates
+            if row != NONE
+            for seed in view.seeds
+        ]
+
+    def summaries(self) -> list[str]:
+        """The summaries of all configured studies; raises StiltgridError where there is none."""
+        if not self.grid.plans:
+            raise StiltgridError(
+                "studies: the configuration has no section `studies`; presets/studies.yaml is an example"
+            )
+        return [f"{FOLDER}/{study}/summary.md" for study in self.grid.plans]
+
+    def unmixed(self) -> list[str]:
+        """The studies whose cells are all known before anything runs."""
+        return [name for name, plan in self.grid.plans.items() if not plan.mixed]
+
+    # ---- similarity --------------------------------------------------------------------------------------------
+
+    def similarity_option(self, name: str, default: int) -> int:
+        """A number of the similarity study's section, or the default where the section has none."""
+        number: int = (self.grid.studies.get("similarity") or {}).get(name, default)
+        return number
+
+    def similarity_vectors(self) -> similarity_files.Files:
+        """Files of task vectors by model and measure, those of rows and those of targets."""
+        return similarity_files.vectors(self.view("similarity"), self.grid.studies["similarity"], EMBEDDINGS)
+
+    def similarity_files(self) -> list[str]:
+        """Every file of task vectors, each once."""
+        return similarity_files.flat(self.similarity_vectors())
+
+    def similarity_families(self) -> dict[str, str]:
+        """Family of each row and target of the similarity study."""
+        return similarity_files.families(self.view("similarity"))
+
+    def fisher_task(self, kind: str, tuned: str) -> str:
+        """The task whose examples and head a Fisher vector uses: a row's own, or the last that a target trains on."""
+        return self.grid.recipe(tuned).tasks[0] if kind == "row" else tuned.split("+")[-1]
+
+    def fisher_card(self, kind: str, tuned: str) -> dict[str, Any]:
+        """The card of that task, as training reads it."""
+        return card_view(self.grid.cards[self.fisher_task(kind, tuned)], "train")
+
+    def fisher_checkpoint(self, model: str, kind: str, tuned: str) -> list[str]:
+        """The checkpoint that a Fisher vector is computed on."""
+        return paths.checkpoint(similarity_files.fisher_checkpoint(model, kind, tuned, self.grid.seeds[0]))
+
+    # ---- architecture ------------------------------------------------------------------------------------------
+
+    def task_families(self, study: str) -> dict[str, str]:
+        """Family of each row and target of a study; `mixed` for a row with tasks of several families."""
+        view = self.view(study)
+        found = {name: view.cards[name].family for name in view.targets}
+        for row in view.intermediates:
+            families = {view.cards[task].family for task in view.recipe(row).tasks}
+            found[row] = families.pop() if len(families) == 1 else "mixed"
+        return found
+
+    # ---- how many ----------------------------------------------------------------------------------------------
+
+    def ranked_records(self) -> list[str]:
+        """Training records of each task alone, which the ranking is made of."""
+        view, plan = self.view("how_many"), self.grid.plans["how_many"]
+        return [_record(model, task, seed) for model in view.models for task in plan.trained for seed in view.seeds]
+
+    def ranked_tasks(self) -> list[dict[str, Any]]:
+        """What the ranking reads of the tasks: metric, chance and best score."""
+        section = self.grid.studies["how_many"]
+        scales = {task: how_many.scale(self.grid.cards[task], section) for task in section["tasks"]}
+        return [
+            {"name": task, "metric": self.grid.cards[task].metric, "chance": low, "best": high}
+            for task, (low, high) in scales.items()
+        ]
+
+    def best_metrics(self, ranking: str) -> list[str]:
+        """Scores of the best tasks' mixtures that no random set has already, by the table `ranking`."""
+        view, known = self.view("how_many"), set(self.metrics("how_many"))
+        best = [
+            paths.Cell(model, row, target, seed).metrics
+            for model, tasks in read_ranking(ranking).items()
+            for row in how_many.best_rows(self.grid.studies["how_many"], tasks).values()
+            for target in view.targets
+            for seed in view.seeds
+        ]
+        return [file for file in dict.fromkeys(best) if file not in known]
+
+    # ---- retrieval ---------------------------------------------------------------------------------------------
+
+    def retrieval_task(self) -> str | None:
+        """The task whose tuned models score targets without training; None where it is no target of the study."""
+        return retrieval_design.trained_on(self.grid.studies["retrieval"], self.grid)
+
+    def retrieval_groups(self) -> Any:
+        """Rows of the retrieval study by kind: English, multilingual, controls."""
+        return as_params(retrieval_design.groups(self.grid.studies["retrieval"], self.grid))
+
+    def retrieval_cells(self) -> list[list[str | int]]:
+        """Model, row, target, phase and seed of every ranking; phases: before and after retrieval training."""
+        trained = self.retrieval_task()
+        return [
+            [cell.model, cell.intermediate, cell.target, phase, cell.seed]
+            for cell in paths.cells(self.view("retrieval"))
+            for phase in ("before", "after")
+            if phase == "before" or self.grid.cards[cell.target].train or trained
+        ]
+
+    def retrieval_ranks(self) -> list[str]:
+        """Files of all rankings: predictions where a target's scoring has ranked already, else files of the study."""
+        found = []
+        for model, row, target, phase, seed in self.retrieval_cells():
+            if phase == "after" and self.grid.cards[str(target)].train:
+                found.append(f"{paths.RESULTS}/scores/{model}/{row}/{target}/seed{seed}/predictions.parquet")
+            else:
+                found.append(f"{FOLDER}/retrieval/ranks/{model}/{row}/{target}/{phase}/seed{seed}.parquet")
+        return found
+
+    def ranked_checkpoint(self, model: str, row: str, phase: str, seed: str) -> list[str]:
+        """The row's own checkpoint, or the one that it was tuned to for retrieval."""
+        if phase == "before":
+            return paths.checkpoint(paths.intermediate_folder(model, row, seed))
+        task = self.retrieval_task()
+        assert task is not None, "no cell of this phase without a task to train on"
+        return paths.checkpoint(paths.scored_folder(self.grid, model, row, task, seed))
+
+
+def _record(model: str, row: str, seed: int) -> str:
+    return f"{paths.intermediate_folder(model, row, seed)}/training.json"
