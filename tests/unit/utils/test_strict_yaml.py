@@ -7,6 +7,7 @@ import yaml
 from configurations import GOOD, changed, only, problems, with_tasks
 from stiltgrid.config.loading import read_yaml
 from stiltgrid.utils.errors import ConfigError
+from stiltgrid.utils.strict_yaml import scan_yaml
 
 pytestmark = pytest.mark.usefixtures("at_the_root")
 
@@ -74,3 +75,69 @@ def test_a_misread_value_in_a_file_is_reported_once_with_its_line(tmp_path: Path
     file.write_text(yaml.safe_dump(config).replace("'1e-5'", "1e-5"), encoding="utf-8")
     (found,) = problems(config, (file,))
     assert "config.yaml line " in found and "1e-5 is read as text" in found
+
+
+def scanned(tmp_path: Path, text: str) -> tuple[object, list[str]]:
+    file = tmp_path / "my.yaml"
+    file.write_text(text, encoding="utf-8")
+    return scan_yaml(file, "my.yaml")
+
+
+def test_merge_keys_work_in_any_order_of_nesting(tmp_path: Path) -> None:
+    text = "a: {deep: {b: &b {<<: &c {x: 1}, x: 2}}}\nd: {<<: *b, y: 3}\ne: {<<: [*b, *c], z: 4}\n"
+    content, found = scanned(tmp_path, text)
+    assert found == []
+    assert content == {"a": {"deep": {"b": {"x": 2}}}, "d": {"x": 2, "y": 3}, "e": {"x": 2, "z": 4}}
+    assert scanned(tmp_path, "a: {<<: 3}\n")[1][0].startswith("my.yaml line 1: expected a mapping")
+    assert "key '<<' is given twice" in scanned(tmp_path, "b: &b {x: 1}\na:\n  <<: *b\n  <<: *b\n")[1][0]
+
+
+@pytest.mark.parametrize("text", ["a: &a [1, *a]\n", "a: &a {b: {c: [*a]}}\n", "&a a: *a\nb: &b\n  c: *b\n"])
+def test_an_alias_of_itself_is_refused(text: str, tmp_path: Path) -> None:
+    assert "an alias stands inside the value that it names" in scanned(tmp_path, text)[1][0]
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_nested_aliases_are_bounded(brackets: str, tmp_path: Path) -> None:
+    """Thirty lines that would become 10 ** 29 values."""
+    opening, closing = brackets
+    lines = ["a0: &a0 x"]
+    for number in range(1, 30):
+        items = [f"*a{number - 1}" if opening == "[" else f"k{key}: *a{number - 1}" for key in range(10)]
+        lines.append(f"a{number}: &a{number} {opening}{', '.join(items)}{closing}")
+    (found,) = scanned(tmp_path, "\n".join(lines))[1]
+    assert "with its aliases written out this has more than 100,000 values" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: .nan", ".nan is read as nan; expected a finite number"),
+        ("a: -.inf", "-.inf is read as -inf; expected a finite number"),
+        ("a: 1:30", '1:30 is read as 90; write "1:30" for text, or 90'),
+        ("a: 010", '010 is read as 8; write "010" for text, or 8'),
+        ("a: 2020-01-31", '2020-01-31 is read as a date; write "2020-01-31" for text'),
+        ("a: 2020-13-45", "2020-13-45 is read as a date"),
+        ("a: " + "1" * 5000, "a number of 5,000 digits cannot be read"),
+        ("? [1, 2]\n: 3", "a key is a list or a mapping; expected text"),
+        ("1: 2", 'key 1 is read as 1; write "1"'),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("a: !!python/object:os.system x", "could not determine a constructor for the tag"),
+    ],
+)
+def test_values_that_yaml_misreads_or_cannot_read(text: str, sentence: str, tmp_path: Path) -> None:
+    assert any(sentence in problem for problem in scanned(tmp_path, text)[1]), scanned(tmp_path, text)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert scanned(tmp_path, "\ufeffa: 1\n") == ({"a": 1}, [])
+
+
+def test_a_file_that_cannot_be_read_is_reported_alone(tmp_path: Path) -> None:
+    """Snakemake has merged the file already; nothing of it is looked at."""
+    file = tmp_path / "config.yaml"
+    file.write_text("targets: &a [xnli, *a]\n", encoding="utf-8")
+    endless: list[object] = ["xnli"]
+    endless.append(endless)
+    (found,) = problems(changed(targets=endless), (file,))
+    assert "an alias stands inside the value that it names" in found

@@ -37,6 +37,8 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     schemas = schemas_of(root / "schemas")
     scanned = [_scan_config_file(Path(file), root) for file in files]
     problems = [problem for _, found in scanned for problem in found]
+    if any(content is None and found for content, found in scanned):  # unreadable, so the rest is not known
+        raise ConfigError(problems)
     contents = [content for content, _ in scanned]
     if files and Path(files[-1]).name != DEFAULT:  # a run in a folder without config.yaml reads overlays only
         contents.append({})

@@ -1,7 +1,9 @@
 """Validation against JSON Schemas, with errors that name the key, what was expected, found and the nearest name."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +16,31 @@ _TYPES = {
 }  # fmt: skip
 
 
+# Control characters except tabs and line breaks, and halves of surrogate pairs.
+_UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
 class Schemas:
     """The schemas of a folder, which may refer to each other by file name."""
 
     def __init__(self, folder: Path) -> None:
-        from jsonschema import Draft202012Validator
-        from referencing import Registry, Resource
+        from referencing import Registry
+        from referencing.jsonschema import DRAFT202012
 
         self._contents = {path.name: read_yaml(path) for path in sorted(folder.glob("*.schema.yaml"))}
-        resources = [(name, Resource.from_contents(content)) for name, content in self._contents.items()]
+        for content in self._contents.values():
+            content.pop("$schema")  # it names the standard's validator, which would replace ours behind a `$ref`
+        resources = [(name, DRAFT202012.create_resource(content)) for name, content in self._contents.items()]
         registry: Any = Registry().with_resources(resources)
-        self._validators = {
-            name: Draft202012Validator(content, registry=registry) for name, content in self._contents.items()
-        }
+        self._validators = {name: _validator()(content, registry=registry) for name, content in self._contents.items()}
 
     def errors(self, name: str, value: Any) -> list["SchemaError"]:
-        """All errors of a value under the schema file `name`, in document order."""
+        """All errors of a value under the schema file `name`, sorted by path. Unusable values are errors everywhere."""
+        unusable = {error.path: error for error in (SchemaError.of(*item) for item in _unusable(value, ()))}
+        value = _without_values(value, unusable, ()) if unusable else value
         found = [SchemaError(error) for error in self._validators[name].iter_errors(value)]
-        return sorted(found, key=lambda error: [str(step) for step in error.path])
+        found = [error for error in found if error.path not in unusable]
+        return sorted([*found, *unusable.values()], key=lambda error: [str(step) for step in error.path])
 
     def coerce(self, name: str, value: Any) -> Any:
         """The value with text and single items converted to the types of the schema.
@@ -64,7 +73,7 @@ def _scalar(value: str, types: Sequence[str]) -> Any:
         return None
     if "boolean" in types and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if "integer" in types and value.lstrip("+-").isdecimal():
+    if "integer" in types and re.fullmatch(r"[-+]?[0-9]{1,100}", value):
         return int(value)
     if "number" in types and number_written_as_text(value) is None:
         try:
@@ -80,12 +89,69 @@ def schemas_of(folder: Path) -> Schemas:
     return Schemas(folder)
 
 
+@functools.lru_cache(maxsize=1)
+def _validator() -> Any:
+    """JSON Schema as its standard describes it, where the jsonschema package is more lenient.
+
+    `1.0` and `1e30` are not whole numbers, and `$` matches at the very end only, not before a final line break.
+    """
+    from jsonschema import Draft202012Validator, ValidationError, validators
+
+    def pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Iterator[Any]:
+        if isinstance(instance, str) and not re.search(wanted.replace("$", r"\Z"), instance):
+            yield ValidationError(f"{instance!r} does not match {wanted!r}")
+
+    def is_integer(checker: Any, instance: Any) -> bool:
+        return isinstance(instance, int) and not isinstance(instance, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer)
+    return validators.extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)
+
+
+def _unusable(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Values to which the limits of a schema do not apply: numbers that are not finite, text that no file can hold."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _unusable(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _unusable(item, (*path, number))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield path, f"expected a finite number, found {value}"
+    elif isinstance(value, int) and abs(value) > 10**100:
+        yield path, f"expected a number that can be used, found one of {_digits(value)} digits"
+    elif isinstance(value, str) and (character := _UNUSABLE.search(value)):
+        yield path, f"expected text without control characters, found {character[0]!r} in it"
+
+
+def _digits(value: int) -> str:
+    return f"about {int(value.bit_length() * math.log10(2)):,}"  # Python refuses to write out more than 4,300
+
+
+def _without_values(value: Any, paths: Collection[tuple[Any, ...]], path: tuple[Any, ...]) -> Any:
+    """The value with null at some paths."""
+    if path in paths:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _without_values(item, paths, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_values(item, paths, (*path, number)) for number, item in enumerate(value)]
+    return value
+
+
 class SchemaError:
     """A violation of a schema: its path and its message."""
 
     def __init__(self, error: Any) -> None:
         self._error = error
         self.path: tuple[Any, ...] = tuple(error.absolute_path)
+
+    @classmethod
+    def of(cls, path: tuple[Any, ...], sentence: str) -> "SchemaError":
+        """An error that no schema describes."""
+        from jsonschema import ValidationError
+
+        return cls(ValidationError(sentence, path=path))
 
     @property
     def sentence(self) -> str:
@@ -114,8 +180,14 @@ def _found(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, str):
-        return f"the text '{value}'"
-    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, Sequence) else str(value)
+        return f"the text '{_short(value)}'"
+    return "a mapping" if isinstance(value, Mapping) else "a list" if isinstance(value, Sequence) else _short(value)
+
+
+def _short(value: Any) -> str:
+    """The value as text of at most some 60 characters."""
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]} ({len(text):,} characters)"
 
 
 def _type(error: Any) -> str:
@@ -150,7 +222,8 @@ def _unique(error: Any) -> str:
 
 
 def _pattern(error: Any) -> str:
-    return f"'{error.instance}' is not {error.schema.get('description', f'of the form {error.validator_value}')}"
+    shown = _short(error.instance).replace("\n", "\\n")
+    return f"'{shown}' is not {error.schema.get('description', f'of the form {error.validator_value}')}"
 
 
 def _required(error: Any) -> str:
@@ -178,10 +251,13 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "minLength": _empty,
     "minProperties": _empty,
     "maxItems": lambda error: "must be empty for this family" if not error.validator_value else str(error.message),
-    "minimum": lambda error: f"expected at least {error.validator_value}, found {error.instance}",
-    "maximum": lambda error: f"expected at most {error.validator_value}, found {error.instance}",
-    "exclusiveMinimum": lambda error: f"expected more than {error.validator_value}, found {error.instance}",
-    "exclusiveMaximum": lambda error: f"expected less than {error.validator_value}, found {error.instance}",
+    "minimum": lambda error: f"expected at least {error.validator_value}, found {_short(error.instance)}",
+    "maximum": lambda error: f"expected at most {error.validator_value}, found {_short(error.instance)}",
+    "exclusiveMinimum": lambda error: f"expected more than {error.validator_value}, found {_short(error.instance)}",
+    "exclusiveMaximum": lambda error: f"expected less than {error.validator_value}, found {_short(error.instance)}",
+    "maxLength": lambda error: (
+        f"expected at most {error.validator_value} characters, found {len(error.instance)}: '{_short(error.instance)}'"
+    ),
 }
 
 

@@ -32,11 +32,12 @@ class SourceError(StiltgridError):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """The hint after an unknown name: the closest valid one, or all of them where they are few."""
+    """The hint after an unknown name: the closest valid one, whatever its case, or all of them where they are few."""
     options = sorted({str(option) for option in valid})
-    close = difflib.get_close_matches(str(name), options, n=1, cutoff=0.6)
+    folded = {option.casefold(): option for option in reversed(options)}
+    close = difflib.get_close_matches(str(name).casefold()[:200], folded, n=1, cutoff=0.6)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{folded[close[0]]}'?"
     if len(options) <= 12:
         return f"valid: {', '.join(options)}"
     return f"{len(options)} are valid, among them {', '.join(options[:8])}"
