@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from padding import ROOT, encoded_task, read_preset, tokenizer_of  # noqa: E402  (puts the library on the path)
 from stiltgrid.config.loading import card_from, read_yaml  # noqa: E402
-from stiltgrid.evaluation.prediction import Reader, TokenCount, predict_all  # noqa: E402
+from stiltgrid.evaluation.prediction import Predictor, Reader, TokenCount, predict_all  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
 from stiltgrid.grid.grid import Grid, Model, TrainingSettings  # noqa: E402
 from stiltgrid.modeling.backbone import Backbone  # noqa: E402
@@ -212,7 +212,8 @@ def scoring(machine: Machine, card: TaskCard, data: Encoded, batch_tokens: int, 
     reader = Reader(read_special_tokens(machine.tokenizer), Model("model", pooling="cls"))
     for turn in range(2):
         started = machine.now()
-        predict_all(backbone, kind, card, head, some, reader, machine.compute, batch_tokens, TokenCount())
+        predictor = Predictor(backbone, head, kind, card, reader, machine.compute)
+        predict_all(predictor, some, batch_tokens, TokenCount())
         if turn:
             return len(some.example_offsets) / (machine.now() - started)
     raise AssertionError

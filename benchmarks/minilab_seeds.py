@@ -23,7 +23,6 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from stiltgrid.data.sources.minilab.languages import ENGLISH, LANGUAGES, distance  # noqa: E402
 from stiltgrid.data.sources.minilab.registry import planted_relations  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
-from stiltgrid.grid.params import as_params  # noqa: E402
 
 NONE = "none"
 RETRIEVAL = ("bucc2018", "tatoeba")
@@ -151,7 +150,9 @@ def learnable(results: Path, model: str) -> Iterator[Promise]:
 def untrained(results: Path, model: str) -> Iterator[Promise]:
     """Tatoeba by a backbone of the same shape with random weights, by plain cosine and with centred vectors."""
     import torch
-    from stiltgrid.evaluation.scoring import score_target
+    from stiltgrid.evaluation.prediction import EvaluationPaths
+    from stiltgrid.evaluation.scoring import ScoringSettings, score_target
+    from stiltgrid.grid.grid import Model
     from transformers import AutoConfig, AutoModel
 
     card = TaskCard("tatoeba", "embedding", "", "", (), "accuracy", 0, headline_split="test")
@@ -160,22 +161,20 @@ def untrained(results: Path, model: str) -> Iterator[Promise]:
             torch.manual_seed(1)
             config = AutoConfig.from_pretrained(results / "models" / model / "backbone")
             AutoModel.from_config(config, add_pooling_layer=False).save_pretrained(f"{folder}/random")
-            score_target(
-                checkpoint_dir=f"{folder}/random",
-                tokenizer_dir=results / "models" / model / "tokenizer",
-                model={"name": model, "retrieval_layer": config.num_hidden_layers, "retrieval_centred": centred},
-                target=as_params(card),
-                head_card=None,
-                eval_arrow=results / "encoded" / model / "tatoeba" / "eval.arrow",
-                eval_rows=results / "data" / "tatoeba" / "eval.parquet",
-                evaluation={},
-                cell={"model": model, "intermediate": NONE, "target": "tatoeba", "seed": 1},
-                threads=1,
-                metrics_path=Path(folder) / "metrics.json",
-                predictions_path=Path(folder) / "predictions.parquet",
-                provenance={},
+            paths = EvaluationPaths(
+                f"{folder}/random",
+                results / "models" / model / "tokenizer",
+                results / "encoded" / model / "tatoeba" / "eval.arrow",
+                results / "data" / "tatoeba" / "eval.parquet",
+            )
+            settings = ScoringSettings(
+                Model(model, retrieval_layer=config.num_hidden_layers, retrieval_centred=centred),
+                card,
+                None,
+                {"model": model, "intermediate": NONE, "target": "tatoeba", "seed": 1},
                 precision="fp32",
             )
+            score_target(paths, settings, Path(folder) / "metrics.json", Path(folder) / "predictions.parquet")
             scores = json.loads((Path(folder) / "metrics.json").read_text(encoding="utf-8"))["scores"]
         values = [row["value"] for row in scores if row["metric"] == "accuracy"]
         mean = statistics.fmean(values)

@@ -6,22 +6,23 @@ from stiltgrid.workflow.job_runner import run
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.evaluation.task_embedding import embed_task
+    from stiltgrid.evaluation.prediction import EvaluationPaths
+    from stiltgrid.evaluation.task_embedding import EmbeddingSettings, embed_task
+    from stiltgrid.grid.grid import Model
+    from stiltgrid.grid.params import from_params
 
     source, params = snakemake.input, snakemake.params
-    embed_task(
-        measure=snakemake.wildcards.measure,
-        backbone_dir=Path(source.checkpoint[0]).parent,
-        tokenizer_dir=Path(source.tokenizer[0]).parent,
-        model=params.model,
-        encoded_path=source.encoded,
-        rows_path=source.rows,
-        examples=params.examples,
-        batch_tokens=params.batch_tokens,
-        precision="auto",
-        threads=snakemake.threads,
-        out=snakemake.output[0],
+    paths = EvaluationPaths(
+        Path(source.checkpoint[0]).parent, Path(source.tokenizer[0]).parent, source.encoded, source.rows
     )
+    settings = EmbeddingSettings(
+        snakemake.wildcards.measure,
+        from_params(Model, params.model),
+        params.examples,
+        params.batch_tokens,
+        snakemake.threads,
+    )
+    embed_task(paths, settings, snakemake.output[0])
 
 
 run(main, snakemake)  # noqa: F821

@@ -6,22 +6,24 @@ from stiltgrid.workflow.job_runner import run
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.evaluation.query_ranks import rank_queries
+    from stiltgrid.evaluation.prediction import EvaluationPaths
+    from stiltgrid.evaluation.query_ranks import RankingSettings, rank_queries
+    from stiltgrid.grid.cards import card_from_view
+    from stiltgrid.grid.grid import Model
+    from stiltgrid.grid.params import from_params
 
     source, params = snakemake.input, snakemake.params
-    rank_queries(
-        checkpoint_dir=Path(source.checkpoint[0]).parent,
-        tokenizer_dir=Path(source.tokenizer[0]).parent,
-        model=params.model,
-        card=params.card,
-        encoded_path=source.encoded,
-        rows_path=source.rows,
+    paths = EvaluationPaths(
+        Path(source.checkpoint[0]).parent, Path(source.tokenizer[0]).parent, source.encoded, source.rows
+    )
+    settings = RankingSettings(
+        from_params(Model, params.model),
+        card_from_view(params.card),
         tuned=snakemake.wildcards.phase == "after",
         batch_tokens=params.batch_tokens,
-        precision="auto",
         threads=snakemake.threads,
-        out=snakemake.output[0],
     )
+    rank_queries(paths, settings, snakemake.output[0])
 
 
 run(main, snakemake)  # noqa: F821

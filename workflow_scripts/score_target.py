@@ -6,25 +6,27 @@ from stiltgrid.workflow.job_runner import run
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.evaluation.scoring import score_target
+    from stiltgrid.evaluation.prediction import EvaluationPaths
+    from stiltgrid.evaluation.scoring import ScoringSettings, score_target
+    from stiltgrid.grid.cards import card_from_view
+    from stiltgrid.grid.grid import Model
+    from stiltgrid.grid.params import from_params
 
     source, params, cell = snakemake.input, snakemake.params, dict(snakemake.wildcards.items())
-    score_target(
-        checkpoint_dir=Path(source.checkpoint[0]).parent,
-        tokenizer_dir=Path(source.tokenizer[0]).parent,
-        model=params.model,
-        target=params.target,
-        head_card=params.head,
-        eval_arrow=source.encoded[0],
-        eval_rows=source.rows[0],
-        evaluation={"batch_tokens": params.batch_tokens},
-        cell={**cell, "seed": int(cell["seed"])},
-        threads=snakemake.threads,
-        metrics_path=snakemake.output.metrics,
-        predictions_path=snakemake.output.predictions,
-        provenance={"code": params.code, "backbone": params.origin},
-        precision=params.precision,
+    paths = EvaluationPaths(
+        Path(source.checkpoint[0]).parent, Path(source.tokenizer[0]).parent, source.encoded[0], source.rows[0]
     )
+    settings = ScoringSettings(
+        from_params(Model, params.model),
+        card_from_view(params.target),
+        params.head and card_from_view(params.head),
+        {**cell, "seed": int(cell["seed"])},
+        params.batch_tokens,
+        snakemake.threads,
+        params.precision,
+        {"code": params.code, "backbone": params.origin},
+    )
+    score_target(paths, settings, snakemake.output.metrics, snakemake.output.predictions)
 
 
 run(main, snakemake)  # noqa: F821

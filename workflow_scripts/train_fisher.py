@@ -6,22 +6,23 @@ from stiltgrid.workflow.job_runner import run
 def main(snakemake):
     from pathlib import Path
 
-    from stiltgrid.evaluation.task_embedding import embed_fisher
+    from stiltgrid.evaluation.prediction import EvaluationPaths
+    from stiltgrid.evaluation.task_embedding import FisherSettings, embed_fisher
+    from stiltgrid.grid.cards import card_from_view
+    from stiltgrid.grid.grid import Model
+    from stiltgrid.grid.params import from_params
 
     source, params = snakemake.input, snakemake.params
-    embed_fisher(
-        checkpoint_dir=Path(source.checkpoint[0]).parent,
-        tokenizer_dir=Path(source.tokenizer[0]).parent,
-        model=params.model,
-        card=params.card,
-        encoded_path=source.encoded,
-        examples=params.examples,
-        precision="auto",
+    paths = EvaluationPaths(Path(source.checkpoint[0]).parent, Path(source.tokenizer[0]).parent, source.encoded)
+    settings = FisherSettings(
+        from_params(Model, params.model),
+        card_from_view(params.card),
+        params.examples,
+        has_head=snakemake.wildcards.kind == "target",
         seed=params.seed,
         threads=snakemake.threads,
-        has_head=snakemake.wildcards.kind == "target",
-        out=snakemake.output[0],
     )
+    embed_fisher(paths, settings, snakemake.output[0])
 
 
 run(main, snakemake)  # noqa: F821

@@ -9,10 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from stiltgrid.data.sources import open_source
-from stiltgrid.evaluation.scoring import score_target
+from stiltgrid.evaluation.prediction import EvaluationPaths
+from stiltgrid.evaluation.scoring import ScoringSettings, score_target
 from stiltgrid.grid.cards import card_from_view, card_view
-from stiltgrid.grid.grid import Evaluation, Grid
-from stiltgrid.grid.params import as_params
+from stiltgrid.grid.grid import Evaluation, Grid, Model
+from stiltgrid.grid.params import as_params, from_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.preparation.prepare import prepare_eval, prepare_train
 from stiltgrid.training.job import TrainingJob, TrainingPaths
@@ -89,11 +90,11 @@ def scored(
 ) -> tuple[list, pa.Table]:
     """Scores and predictions of a cell."""
     card = rows.grid.cards[target]
-    head = card_view(rows.grid.cards[card.train[-1]], "train") if card.train else None
+    head = card_from_view(card_view(rows.grid.cards[card.train[-1]], "train")) if card.train else None
     metrics, predictions = out / f"{target}.json", out / f"{target}.parquet"
-    score_target(
-        checkpoint, model / "tokenizer", settings, card_view(card, "score"), head,
-        encoded(rows, model, out, target, "eval"), rows.folder / target / "eval.parquet",
-        {"batch_tokens": batch_tokens}, dict(cell), 1, metrics, predictions, {},
-    )  # fmt: skip
+    eval_rows = rows.folder / target / "eval.parquet"
+    paths = EvaluationPaths(checkpoint, model / "tokenizer", encoded(rows, model, out, target, "eval"), eval_rows)
+    view = card_from_view(card_view(card, "score"))
+    scoring = ScoringSettings(from_params(Model, settings), view, head, dict(cell), batch_tokens)
+    score_target(paths, scoring, metrics, predictions)
     return json.loads(metrics.read_text())["scores"], pq.read_table(predictions)

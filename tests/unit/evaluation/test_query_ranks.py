@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from stiltgrid.evaluation.query_ranks import rank_queries
+from stiltgrid.evaluation.prediction import EvaluationPaths
+from stiltgrid.evaluation.query_ranks import RankingSettings, rank_queries
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Model
-from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.tasks.families import family
@@ -64,10 +64,9 @@ def ranked(
     task = TaskCard("toy", kind, "", "", languages=LANGUAGES, metric="map@20", max_length=64, **card)
     pq.write_table(pa.Table.from_pylist(rows, schema=family(kind).schema), folder / "eval.parquet")
     encode_file(task, folder / "eval.parquet", tokenizer, folder / "eval.arrow", 64, False)
-    rank_queries(
-        backbone, tokenizer, as_params(model), as_params(task), folder / "eval.arrow", folder / "eval.parquet", False,
-        100, "fp32", 1, folder / "ranks.parquet",
-    )  # fmt: skip
+    paths = EvaluationPaths(backbone, tokenizer, folder / "eval.arrow", folder / "eval.parquet")
+    settings = RankingSettings(model, task, tuned=False, batch_tokens=100, precision="fp32")
+    rank_queries(paths, settings, folder / "ranks.parquet")
     lines = pq.read_table(folder / "ranks.parquet").to_pylist()
     encoded, reader = read_encoded(folder / "eval.arrow"), AutoModel.from_pretrained(backbone).eval()
     vectors: list[np.ndarray] = [np.zeros(0)] * len(rows)

@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stiltgrid.evaluation.scoring import score_target
+from stiltgrid.evaluation.prediction import EvaluationPaths
+from stiltgrid.evaluation.scoring import ScoringSettings, score_target
 from stiltgrid.grid.cards import TaskCard
-from stiltgrid.grid.grid import Evaluation
-from stiltgrid.grid.params import as_params
+from stiltgrid.grid.grid import Model
+from stiltgrid.grid.params import from_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.tasks.families import embedding, family
 from stiltgrid.tasks.families.sequence import SequenceClassification
@@ -34,21 +35,12 @@ def place(tmp_path_factory, tiny_tokenizer_folder):
 def score(place, tiny_tokenizer_folder, tmp_path):
     def run(checkpoint="tuned", card=None, head=None, folder="toy", name="scores", model=MODEL, **evaluation):
         out = tmp_path / name
-        score_target(
-            place / checkpoint,
-            tiny_tokenizer_folder,
-            model,
-            as_params(card or sequence_card()),
-            None if head is None else as_params(head),
-            place / folder / "eval.arrow",
-            place / folder / "eval.parquet",
-            as_params(Evaluation(**evaluation)),
-            CELL,
-            1,
-            out / "metrics.json",
-            out / "predictions.parquet",
-            {"code": "abc"},
+        encoded, rows = place / folder / "eval.arrow", place / folder / "eval.parquet"
+        paths = EvaluationPaths(place / checkpoint, tiny_tokenizer_folder, encoded, rows)
+        settings = ScoringSettings(
+            from_params(Model, model), card or sequence_card(), head, CELL, provenance={"code": "abc"}, **evaluation
         )
+        score_target(paths, settings, out / "metrics.json", out / "predictions.parquet")
         return json.loads((out / "metrics.json").read_text()), pq.read_table(out / "predictions.parquet")
 
     return run

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.numpy import load_file
-from stiltgrid.evaluation.task_embedding import embed_fisher, embed_task
+from stiltgrid.evaluation.prediction import EvaluationPaths
+from stiltgrid.evaluation.task_embedding import EmbeddingSettings, FisherSettings, embed_fisher, embed_task
 from stiltgrid.evaluation.task_vectors import cosine
 from stiltgrid.grid.grid import Model
-from stiltgrid.grid.params import as_params
+from stiltgrid.grid.params import as_params, from_params
 from stiltgrid.modeling.checkpoints import load_tuned
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.training.job import TrainingJob, TrainingPaths
@@ -51,10 +52,9 @@ def scaled(values: np.ndarray) -> np.ndarray:
 
 
 def embedded(place: Path, tokenizer: Path, out: Path, measure: str, examples: int = 1000) -> np.ndarray:
-    embed_task(
-        measure, place / "backbone", tokenizer, as_params(Model("tiny", path="x", retrieval_layer=1)),
-        place / "toy/eval.arrow", place / "toy/eval.parquet", examples, 200, "fp32", 1, out,
-    )  # fmt: skip
+    paths = EvaluationPaths(place / "backbone", tokenizer, place / "toy/eval.arrow", place / "toy/eval.parquet")
+    model = Model("tiny", path="x", retrieval_layer=1)
+    embed_task(paths, EmbeddingSettings(measure, model, examples, 200, precision="fp32"), out)
     (found,) = load_file(out).values()
     return found
 
@@ -102,10 +102,10 @@ def test_words_are_counted_in_english_rows_alone(place: Path, tiny_tokenizer_fol
 def fisher(
     place: Path, tokenizer: Path, out: Path, folder: str, model: Mapping[str, Any] = MODEL, examples: int = 1000
 ) -> dict[str, np.ndarray]:
-    embed_fisher(
-        place / folder, tokenizer, model, as_params(sequence_card()), place / "toy/train.arrow", examples, "fp32", 1, 1,
-        folder != "backbone", out,
-    )  # fmt: skip
+    settings = FisherSettings(
+        from_params(Model, model), sequence_card(), examples, has_head=folder != "backbone", seed=1, precision="fp32"
+    )
+    embed_fisher(EvaluationPaths(place / folder, tokenizer, place / "toy/train.arrow"), settings, out)
     found: dict[str, np.ndarray] = load_file(out)
     return found
 
@@ -169,6 +169,7 @@ def test_a_task_without_sequences_is_named(place: Path, tiny_tokenizer_folder: P
     write_task(tmp_path / "empty", tiny_tokenizer_folder, card, train=0)
     with pytest.raises(SourceError, match="no training sequences for task 'toy'"):
         embed_fisher(
-            place / "backbone", tiny_tokenizer_folder, MODEL, as_params(sequence_card()),
-            tmp_path / "empty/train.arrow", 10, "fp32", 1, 1, False, tmp_path / "none.safetensors",
-        )  # fmt: skip
+            EvaluationPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / "empty/train.arrow"),
+            FisherSettings(from_params(Model, MODEL), sequence_card(), 10, has_head=False, seed=1, precision="fp32"),
+            tmp_path / "none.safetensors",
+        )

@@ -12,9 +12,10 @@ import stiltgrid
 import torch
 from safetensors.torch import load_file
 from small_memory import small_memory
-from stiltgrid.evaluation.scoring import score_target
-from stiltgrid.grid.grid import Evaluation
-from stiltgrid.grid.params import as_params
+from stiltgrid.evaluation.prediction import EvaluationPaths
+from stiltgrid.evaluation.scoring import ScoringSettings, score_target
+from stiltgrid.grid.grid import Model
+from stiltgrid.grid.params import as_params, from_params
 from stiltgrid.preparation.encode import encode_file
 from stiltgrid.preparation.tokenizers import train_tokenizer
 from stiltgrid.training.job import TrainingJob, TrainingPaths
@@ -68,10 +69,10 @@ def train(place, tiny_tokenizer_folder, tmp_path, toy):
 @pytest.fixture
 def score(place, tiny_tokenizer_folder, tmp_path):
     def run(name, tuned=place / "tuned", folder=place / "toy"):
-        card, out = as_params(sequence_card()), tmp_path / name
-        files = folder / "eval.arrow", folder / "eval.parquet", as_params(Evaluation())
+        card, out = sequence_card(), tmp_path / name
+        paths = EvaluationPaths(tuned, tiny_tokenizer_folder, folder / "eval.arrow", folder / "eval.parquet")
         written = out / "metrics.json", out / "predictions.parquet"
-        score_target(tuned, tiny_tokenizer_folder, MODEL, card, card, *files, {}, 1, *written, {})
+        score_target(paths, ScoringSettings(from_params(Model, MODEL), card, card, {}), *written)
         return json.loads(written[0].read_text())["scores"]
 
     return run

@@ -1,9 +1,10 @@
-"""Outputs of a head (or of the bare backbone) for a whole encoded file, in large length-sorted batches."""
+"""Outputs of a head (or of the backbone alone) for a whole encoded file, in large batches sorted by length."""
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,21 @@ from stiltgrid.tasks.families.base import Family
 from stiltgrid.utils.errors import StiltgridError
 
 LOG = logging.getLogger(__name__)
+AnyPath = str | os.PathLike[str]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """What an evaluation job reads: folders of a checkpoint and a tokenizer, encoded sequences, and their rows.
+
+    `rows` stays empty for jobs that read token ids alone.
+    """
+
+    checkpoint: AnyPath
+    tokenizer: AnyPath
+    encoded: AnyPath
+    rows: AnyPath = ""
 
 
 @dataclass(frozen=True)
@@ -32,12 +48,12 @@ class Reader:
     def __post_init__(self) -> None:
         if self.special.causal and "cls" in (self.model.pooling, self.model.retrieval_pooling):
             raise StiltgridError(
-                f"model '{self.model.name}': pooling cls takes the first token, which has seen no other in a model "
-                "that reads from left to right; expected last, mean or mean_all"
+                f"model '{self.model.name}': pooling cls reads the first token, which sees no other token in a causal "
+                "model; expected last, mean or mean_all"
             )
 
     def pooling(self, family: Family) -> str:
-        """The model's setting for a family, or what suits the model."""
+        """The model's setting for a family, or the model's default pooling."""
         setting: str = getattr(self.model, family.pooling_setting) or self.special.pooling
         return setting
 
@@ -68,62 +84,82 @@ class TokenCount:
         return 1 - self.real / self.computed if self.computed else 0.0
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Predictor:
+    """A model and the task that it predicts; `head` is None where the backbone's states are the output."""
+
+    backbone: Backbone
+    head: torch.nn.Module | None
+    family: Family
+    card: TaskCard
+    reader: Reader
+    compute: Compute
+
+    def outputs(self, batch: Batch, layers: Sequence[int] = ()) -> Sequence[Any]:
+        """One output per sequence of a batch on the device; `layers` as in `predict_all`."""
+        if self.family.reads_all_layers:
+            states = self.backbone.all_layers(batch)
+            return self.family.predict(self.card, self.head, tuple(states[number] for number in layers), batch)
+        return self.family.predict(self.card, self.head, self.backbone(batch), batch)
+
+
 def predict_all(
-    backbone: Backbone,
-    family: Family,
-    card: TaskCard,
-    head: torch.nn.Module | None,
-    encoded: Encoded,
-    reader: Reader,
-    compute: Compute,
-    batch_tokens: int,
-    count: TokenCount,
-    layers: Sequence[int] = (),
+    predictor: Predictor, encoded: Encoded, batch_tokens: int, count: TokenCount, layers: Sequence[int] = ()
 ) -> list[Any]:
-    """One output a sequence, in the file's order; tokens are added to `count`.
+    """One output per sequence, in the file's order; the tokens read are added to `count`.
 
     A family that reads all layers gets those numbered in `layers` (0 is the embeddings' output).
     """
-    modules = [module for module in (backbone, head) if module is not None]
+    modules = [module for module in (predictor.backbone, predictor.head) if module is not None]
     were_training = [module.training for module in modules]
     for module in modules:
         module.eval()
     outputs: list[Any] = [None] * len(encoded)
-    waiting = length_sorted(encoded.lengths, batch_tokens)[::-1]
-    while waiting:
-        rows = waiting.pop()
-        batch = reader.batch(family, encoded, rows)
-        try:
-            found = _outputs(backbone, family, card, head, batch.to(compute.device), compute, layers)
-        except torch.OutOfMemoryError:
-            if len(rows) == 1:
-                raise
-            found = None
-        if found is None:  # outside the handler: the error's traceback would hold the memory that is to be freed
-            torch.cuda.empty_cache()
-            LOG.warning("out of memory: a batch of %d sequences is read in two", len(rows))
-            waiting += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
-            continue
+
+    def make(rows: np.ndarray) -> Batch:
+        return predictor.reader.batch(predictor.family, encoded, rows)
+
+    def read(batch: Batch) -> Sequence[Any]:
+        return predictor.outputs(batch, layers)
+
+    for batch, found in read_batches(make, read, encoded, batch_tokens, predictor.compute):
         count.add(batch)
-        for row, output in zip(rows, found, strict=True):
+        for row, output in zip(batch.indices, found, strict=True):
             outputs[row] = output
     for module, mode in zip(modules, were_training, strict=True):
         module.train(mode)
     return outputs
 
 
-def _outputs(
-    backbone: Backbone,
-    family: Family,
-    card: TaskCard,
-    head: torch.nn.Module | None,
-    batch: Batch,
+def read_batches(
+    make: Callable[[np.ndarray], Batch],
+    read: Callable[[Batch], Result],
+    encoded: Encoded,
+    batch_tokens: int,
     compute: Compute,
-    layers: Sequence[int],
-) -> Sequence[Any]:
-    with compute.autocast():
-        if family.reads_all_layers:
-            states = backbone.all_layers(batch)
-            return family.predict(card, head, tuple(states[number] for number in layers), batch)
-        return family.predict(card, head, backbone(batch), batch)
+) -> Iterator[tuple[Batch, Result]]:
+    """Each batch of at most `batch_tokens` computed tokens, longest sequences first, and what `read` returns for it.
+
+    `make` builds a batch from sequence numbers; `read` gets it on the device, without gradients. A batch that does
+    not fit the device's memory is halved.
+
+    Raises:
+        torch.OutOfMemoryError: if a single sequence does not fit.
+    """
+    waiting = length_sorted(encoded.lengths, batch_tokens)[::-1]
+    while waiting:
+        rows = waiting.pop()
+        batch = make(rows)
+        found: list[Result] = []
+        try:
+            with torch.inference_mode(), compute.autocast():
+                found.append(read(batch.to(compute.device)))
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+        if not found:  # outside the handler: the error's traceback would hold the memory that is to be freed
+            torch.cuda.empty_cache()
+            LOG.warning("out of memory: a batch of %d sequences is read in two halves", len(rows))
+            waiting += [rows[len(rows) // 2 :], rows[: len(rows) // 2]]
+            continue
+        yield batch, found[0]

@@ -1,24 +1,23 @@
 """Scores of one cell: every language of a target in one pass over its encoded evaluation rows."""
 
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
-from stiltgrid.evaluation.prediction import Reader, TokenCount, predict_all
+from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Evaluation, Model
-from stiltgrid.grid.params import as_params, from_params
+from stiltgrid.grid.params import as_params
 from stiltgrid.modeling.backbone import Backbone, load_backbone
 from stiltgrid.modeling.checkpoints import load_tuned
 from stiltgrid.modeling.device import Compute, prepare_compute
-from stiltgrid.modeling.encoded import check_lengths, read_encoded
+from stiltgrid.modeling.encoded import Encoded, check_lengths, read_encoded
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.base import Family, Measurement
@@ -31,63 +30,64 @@ from stiltgrid.utils.provenance import describe_device, versions
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class ScoringSettings:
+    """How a cell is scored.
+
+    Attributes:
+        card: the target.
+        head: the card of the target's last training stage; None where a backbone is read without a head.
+        cell: model, intermediate, target and seed, as metrics.json names them.
+        provenance: further facts for metrics.json.
+    """
+
+    model: Model
+    card: TaskCard
+    head: TaskCard | None
+    cell: Mapping[str, Any]
+    batch_tokens: int = Evaluation.batch_tokens
+    threads: int = 1
+    precision: str = "auto"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
 def score_target(
-    checkpoint_dir: str | os.PathLike[str],
-    tokenizer_dir: str | os.PathLike[str],
-    model: Mapping[str, Any],
-    target: Mapping[str, Any],
-    head_card: Mapping[str, Any] | None,
-    eval_arrow: str | os.PathLike[str],
-    eval_rows: str | os.PathLike[str],
-    evaluation: Mapping[str, Any],
-    cell: Mapping[str, Any],
-    threads: int,
-    metrics_path: str | os.PathLike[str],
-    predictions_path: str | os.PathLike[str],
-    provenance: Mapping[str, Any],
-    precision: str = "auto",
+    paths: EvaluationPaths, settings: ScoringSettings, metrics_path: AnyPath, predictions_path: AnyPath
 ) -> None:
     """Predict, decode and measure all languages and splits of a target; write metrics and predictions.
 
-    `checkpoint_dir` is a tuned model where `head_card` (the card of its last training stage) is given,
-    else a backbone's folder, read without a head. `cell` names model, intermediate, target and seed.
+    The checkpoint is a tuned model where `settings.head` is given, otherwise a backbone's folder.
+
+    Raises:
+        SourceError: for damaged files, sequences longer than the model reads, or a head that does not fit its card.
     """
     started = time.monotonic()
-    card: TaskCard = from_params(TaskCard, target)
-    settings: Model = from_params(Model, model)
-    budget: Evaluation = from_params(Evaluation, evaluation)
-    kind = family(card.family)
-    compute = prepare_compute(precision, threads)
-    encoded = read_encoded(eval_arrow)
-    with parquet_errors(eval_rows):
-        rows = pq.read_table(eval_rows)
-    card = with_labels(card, rows.schema)
-    reader = Reader(read_special_tokens(tokenizer_dir), settings)
-    backbone, head = _load(Path(checkpoint_dir), head_card, compute, reader)
-    check_lengths(encoded, backbone.max_length, eval_arrow)
-    _require_layer(settings, kind, backbone)
-    options = {**as_params(settings), "hidden_layers": backbone.hidden_layers}
-    count, parts = TokenCount(), []
-    for layers in _passes(kind, backbone, len(encoded)):
-        outputs = predict_all(backbone, kind, card, head, encoded, reader, compute, budget.batch_tokens, count, layers)
-        parts.append(kind.decode(card, outputs, encoded.scalars, rows, {**options, "layers": layers}))
-    predictions = pa.concat_tables(parts)
-    measured = kind.measure(card, predictions, rows)
-    _require_headline(card, kind, measured)
+    compute = prepare_compute(settings.precision, settings.threads)
+    encoded = read_encoded(paths.encoded)
+    with parquet_errors(paths.rows):
+        rows = pq.read_table(paths.rows)
+    card = with_labels(settings.card, rows.schema)
+    predictor = _load(paths, replace(settings, card=card), compute)
+    check_lengths(encoded, predictor.backbone.max_length, paths.encoded)
+    _require_layer(settings.model, predictor)
+    count = TokenCount()
+    predictions = _predict(predictor, encoded, rows, settings.batch_tokens, count)
+    measured = predictor.family.measure(card, predictions, rows)
+    _require_headline(card, predictor.family, measured)
     with atomic_path(predictions_path) as temporary:
-        pq.write_table(kind.published(predictions), temporary)
+        pq.write_table(predictor.family.published(predictions), temporary)
     seconds = time.monotonic() - started
     write_json(
         {
-            "cell": dict(cell),
+            "cell": dict(settings.cell),
             "metric": card.metric,
             "split": headline_split(card, measured),
             "scores": [as_params(item) for item in measured],
             "provenance": {
-                **as_params(provenance),
+                **as_params(settings.provenance),
                 "card": as_params(card),
-                "model": as_params(settings),
-                "seed": cell.get("seed"),
+                "model": as_params(settings.model),
+                "seed": settings.cell.get("seed"),
                 "rows": _row_counts(rows),
                 "sequences": len(encoded),
                 "tokens": count.real,
@@ -99,15 +99,26 @@ def score_target(
         },
         metrics_path,
     )
-    brief = _brief(card, measured)
-    LOG.info("%s: %d rows, %d tokens, %.1f s; %s", card.name, rows.num_rows, count.real, seconds, brief)
+    summary = _summary(card, measured)
+    LOG.info("%s: %d rows, %d tokens, %.1f s; %s", card.name, rows.num_rows, count.real, seconds, summary)
 
 
 def headline_split(card: TaskCard, measured: Sequence[Measurement]) -> str:
-    """The split whose score stands for the target: the card's own, else test where it was scored, else dev."""
+    """The split of the target's headline score: the card's own, else test if it was scored, else dev."""
     splits = {item.split for item in measured}
     wanted = card.headline_split or "test"
     return wanted if wanted in splits else sorted(splits)[0]
+
+
+def _predict(predictor: Predictor, encoded: Encoded, rows: pa.Table, batch_tokens: int, count: TokenCount) -> pa.Table:
+    """Decoded predictions of all rows, from as many passes over the data as memory asks for."""
+    kind, backbone = predictor.family, predictor.backbone
+    options = {**as_params(predictor.reader.model), "hidden_layers": backbone.hidden_layers}
+    tables = []
+    for layers in _passes(kind, backbone, len(encoded)):
+        outputs = predict_all(predictor, encoded, batch_tokens, count, layers)
+        tables.append(kind.decode(predictor.card, outputs, encoded.scalars, rows, {**options, "layers": layers}))
+    return pa.concat_tables(tables)
 
 
 def _passes(kind: Family, backbone: Backbone, sequences: int) -> list[list[int]]:
@@ -119,26 +130,28 @@ def _passes(kind: Family, backbone: Backbone, sequences: int) -> list[list[int]]
     return [layers[start : start + size] for start in range(0, len(layers), size)]
 
 
-def _load(
-    folder: Path, head_card: Mapping[str, Any] | None, compute: Compute, reader: Reader
-) -> tuple[Backbone, torch.nn.Module | None]:
-    if head_card is None:
-        return load_backbone(folder, compute.dtype).to(compute.device), None
-    backbone, state = load_tuned(folder, compute.dtype)
-    card = from_params(TaskCard, head_card)
-    kind = family(card.family)
-    head = kind.build_head(card, kind.pooled_width(backbone.hidden_size, reader.pooling(kind)))
+def _load(paths: EvaluationPaths, settings: ScoringSettings, compute: Compute) -> Predictor:
+    card, kind = settings.card, family(settings.card.family)
+    reader = Reader(read_special_tokens(paths.tokenizer), settings.model)
+    if settings.head is None:
+        backbone = load_backbone(paths.checkpoint, compute.dtype).to(compute.device)
+        return Predictor(backbone, None, kind, card, reader, compute)
+    backbone, state = load_tuned(paths.checkpoint, compute.dtype)
+    trained = family(settings.head.family)
+    head = trained.build_head(settings.head, trained.pooled_width(backbone.hidden_size, reader.pooling(trained)))
     try:
         head.load_state_dict(state)
     except RuntimeError as error:
-        raise SourceError(f"{folder}: its head does not fit card '{card.name}' ({error}); train it again") from error
-    return backbone.to(compute.device), head.to(compute.device)
+        raise SourceError(
+            f"{Path(paths.checkpoint)}: its head does not fit card '{settings.head.name}' ({error}); train it again"
+        ) from error
+    return Predictor(backbone.to(compute.device), head.to(compute.device), kind, card, reader, compute)
 
 
-def _require_layer(model: Model, kind: Family, backbone: Backbone) -> None:
-    """Of a model from the hub the door does not know how deep it is: told before anything is computed."""
-    asked, layers = model.retrieval_layer, backbone.hidden_layers
-    if kind.reads_all_layers and asked is not None and asked > layers:
+def _require_layer(model: Model, predictor: Predictor) -> None:
+    """Refuse a retrieval layer that the model lacks; of a hub model the depth is known only once it is loaded."""
+    asked, layers = model.retrieval_layer, predictor.backbone.hidden_layers
+    if predictor.family.reads_all_layers and asked is not None and asked > layers:
         raise SourceError(f"models.{model.name}.retrieval_layer: expected 0 to {layers}, its layers, found {asked}")
 
 
@@ -153,7 +166,7 @@ def _row_counts(rows: pa.Table) -> dict[str, int]:
     return {f"{item['language']}/{item['split']}": item["count_all"] for item in counted}
 
 
-def _brief(card: TaskCard, measured: Sequence[Measurement]) -> str:
+def _summary(card: TaskCard, measured: Sequence[Measurement]) -> str:
     split = headline_split(card, measured)
     values = [item.value for item in measured if item.metric == card.metric and item.split == split]
     return f"{split} {card.metric} {sum(values) / len(values):.2f} over {len(values)} languages"

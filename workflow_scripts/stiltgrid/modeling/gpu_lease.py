@@ -52,7 +52,7 @@ def lease_gpus(
 
 
 def wait_for(attempt: Callable[[], Lease | None], patience: float, shortage: str) -> Lease:
-    """Call `attempt` until it returns something; log `shortage` once, and raise it as TimeoutError after `patience` s."""
+    """Call `attempt` until it returns something; raises TimeoutError with `shortage` after `patience` seconds."""
     end, logged = time.monotonic() + patience, False
     while True:
         found = attempt()

@@ -124,7 +124,7 @@ class AttentionOptions:
     scale: float | None
 
     def mask(self, mask: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
-        """The additive mask of a group. Causal attention needs none: padding is on the right, so no real token sees it."""
+        """A group's additive mask; none for causal attention, whose real tokens never see the padding on the right."""
         return None if mask is None or self.causal else mask.to(dtype)
 
 
@@ -144,7 +144,7 @@ def grouped_attention(rows: Sequence[torch.Tensor], packing: Packing, options: A
 
 
 def jagged_attention(rows: Sequence[torch.Tensor], packing: Packing, options: AttentionOptions) -> torch.Tensor:
-    """Like `grouped_attention`, by one kernel for sequences of unequal lengths (PyTorch's nested tensors; GPUs only)."""
+    """Like `grouped_attention`, by one kernel for sequences of unequal lengths (nested tensors; GPUs only)."""
     query, key, value = (
         torch.nested.nested_tensor_from_jagged(
             row, packing.offsets, min_seqlen=packing.shortest, max_seqlen=packing.longest
@@ -155,9 +155,10 @@ def jagged_attention(rows: Sequence[torch.Tensor], packing: Packing, options: At
     return states.transpose(1, 2).values()
 
 
-def _attention(
-    kernel: Callable[[Sequence[torch.Tensor], Packing, AttentionOptions], torch.Tensor],
-) -> Callable[..., Any]:
+Kernel = Callable[[Sequence[torch.Tensor], Packing, AttentionOptions], torch.Tensor]
+
+
+def _attention(kernel: Kernel) -> Callable[..., Any]:
     """Wrap a kernel in the signature of transformers' attention functions: tensors (1, heads, tokens, size)."""
 
     def attend(
@@ -169,9 +170,9 @@ def _attention(
         dropout: float = 0.0,
         scaling: float | None = None,
         is_causal: bool | None = None,
-        packing: Packing | None = None,
         **others: Any,
     ) -> tuple[torch.Tensor, None]:
+        packing: Packing | None = others.get("packing")
         unsupported = [name for name in UNSUPPORTED if others.get(name) is not None]
         if packing is None or attention_mask is not None or unsupported:
             raise NotImplementedError(f"packed attention does not support {', '.join(unsupported) or 'a mask'}")

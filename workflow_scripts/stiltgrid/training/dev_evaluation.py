@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.evaluation.prediction import TokenCount, predict_all
+from stiltgrid.evaluation.prediction import Predictor, TokenCount, predict_all
 from stiltgrid.training.evaluation_schedule import EvaluationSchedule, epoch_steps, schedule_evaluations
 from stiltgrid.training.stage_plan import StageModel, StagePlan
 from stiltgrid.training.training_data import DevSet, StageTask
@@ -65,9 +65,8 @@ def dev_score(task: StageTask, model: StageModel, count: TokenCount) -> float:
     assert task.dev is not None
     encoded, rows, head = task.dev.encoded, task.dev.rows, model.heads[task.card.name]
     batch_tokens = task.settings.micro_batch_tokens
-    outputs = predict_all(
-        model.backbone, task.family, task.card, head, encoded, model.reader, model.compute, batch_tokens, count
-    )
+    predictor = Predictor(model.backbone, head, task.family, task.card, model.reader, model.compute)
+    outputs = predict_all(predictor, encoded, batch_tokens, count)
     predictions = task.family.decode(task.card, outputs, encoded.scalars, rows, {})
     found = task.family.measure(task.card, predictions, rows)
     return float(np.mean([item.value for item in found if item.metric == task.card.metric]))
