@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from stiltgrid.analysis.bootstrap import LanguageCounts, Value, gain, replicate
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.analysis.statistics import adjusted_p_values
 
 ROWS = 4  # tested against the baseline in each grid
@@ -70,7 +70,7 @@ def simulate(scenario: Scenario, grids: int, draws: int = 300, shift: float = 0.
     """
     generator = np.random.default_rng([seed, scenario.seeds, scenario.examples])
     truth = _true_gain(scenario, shift)
-    value = counting("tagging", "f1").value if scenario.chunks else counting("sequence", "accuracy").value
+    value = counted_metric("tagging", "f1").value if scenario.chunks else counted_metric("sequence", "accuracy").value
     rejected, covered, holm_errors, bh_errors = [], [], [], []
     for _ in range(grids):
         shifts = np.asarray([0.0] * (ROWS + 1) + [shift] * ROWS)
@@ -121,7 +121,9 @@ def _answers(scenario: Scenario, logits: np.ndarray, generator: np.random.Genera
 def _true_gain(scenario: Scenario, shift: float) -> float:
     """The gain over all seeds and examples: training variation is drawn anew for every one of many examples."""
     generator = np.random.default_rng(1)
-    value: Value = counting("tagging", "f1").value if scenario.chunks else counting("sequence", "accuracy").value
+    value: Value = (
+        counted_metric("tagging", "f1").value if scenario.chunks else counted_metric("sequence", "accuracy").value
+    )
     base = _examples(scenario, 1, MANY, generator)[..., None]
     if not scenario.chunks:
         base = base + scenario.training * generator.standard_normal(base.shape)

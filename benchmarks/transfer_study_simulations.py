@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
 from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.studies.association import pooled
 from stiltgrid.studies.matrices import likeness
 from stiltgrid.studies.paired import combined, contrast
@@ -76,7 +76,7 @@ def architecture(
 
 def retrieval(generator: np.random.Generator, effect: float, by_language: float, parallel: bool) -> tuple[float, float]:
     """recall@10 of two QA rows and three controls on two targets; `effect` in logits, more in some languages."""
-    kind = counting("dual", "recall@10")
+    kind = counted_metric("dual", "recall@10")
     parts = []
     for _ in range(2):
         questions = generator.normal(size=(QUERIES, 1, 1))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 from stiltgrid.analysis.bootstrap import Difference, LanguageCounts, Replicates, gain, replicate
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 
-MEAN = counting("sequence", "accuracy").value
+MEAN = counted_metric("sequence", "accuracy").value
 DRAWS = 4000
 
 
@@ -46,7 +46,7 @@ def test_one_seed_is_the_paired_t_test_over_examples() -> None:
     assert found.df == 399
     assert found.p == pytest.approx(expected.pvalue, rel=0.15)
     assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high), abs=0.1)
-    assert found.sd is None and not found.sees_training
+    assert found.sd is None and not found.includes_training
 
 
 def test_seeds_alone_are_the_paired_t_test_over_seeds() -> None:

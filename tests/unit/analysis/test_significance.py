@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from stiltgrid.analysis.cell_examples import read_examples
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.analysis.significance import write_significance
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.utils.errors import SourceError
@@ -154,7 +154,7 @@ def test_mined_pairs_that_a_row_lacks_add_nothing(tmp_path: Path) -> None:
     one = mined(tmp_path / "one.parquet", {"q1": ("a", "a"), "q2": ("", "b")})
     two = mined(tmp_path / "two.parquet", {"q3": ("x", ""), "q1": ("", "a"), "q2": ("b", "b")})
     scores = [[{"de": 200 / 3}], [{"de": 50.0}]]
-    found = read_examples([[one], [two]], MINED, counting("embedding", "f1"), scores)[0]
+    found = read_examples([[one], [two]], MINED, counted_metric("embedding", "f1"), scores)[0]
     assert found.clusters.tolist() == [0, 1, 2]
     assert found.counts[:, 0, 0].tolist() == [[1, 1, 1], [0, 0, 1], [0, 0, 0]]
     assert found.counts[:, 1, 0].tolist() == [[0, 0, 1], [1, 1, 1], [0, 1, 0]]
@@ -163,5 +163,5 @@ def test_mined_pairs_that_a_row_lacks_add_nothing(tmp_path: Path) -> None:
 def test_parallel_questions_are_one_draw(tmp_path: Path) -> None:
     path = tmp_path / "cell.parquet"
     scores = write_nli(path, 0.5, 1)
-    german, english = read_examples([[path]], NLI, counting("sequence", "accuracy"), [[scores]])
+    german, english = read_examples([[path]], NLI, counted_metric("sequence", "accuracy"), [[scores]])
     assert german.clusters.tolist() == english.clusters.tolist() == list(range(EXAMPLES))

@@ -1,4 +1,4 @@
-"""The rows of `best_rows.tsv`: each target's row as development data chose it, and its gain elsewhere."""
+"""Reading `best_rows.tsv`: the row of each target that development data chose, and its gain on other data."""
 
 import csv
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from stiltgrid.grid.grid import NONE
 
 MEAN = "(mean)"
-BETWEEN = " or "  # two halves of one split may choose two rows
+BETWEEN = " or "  # two halves of one split may choose different rows
 
 
 @dataclass(frozen=True)
 class BestRow:
-    """A chosen row. Scores run from 0 to 100; `low` and `high` are of the gain's 95 % interval, None without one.
+    """A chosen row. Scores run from 0 to 100; `low` and `high` bound the gain's 95 % interval, None without one.
 
-    `claimed` is the gain of the row that looks best on the reported scores themselves.
+    `claimed` is the gain of the row that has the highest reported score, which choosing on these scores would claim.
     """
 
     rows: tuple[str, ...]
@@ -31,7 +31,7 @@ class BestRow:
 
     @property
     def interval(self) -> str:
-        """The gain's interval in brackets; empty without one, and of `none`, which gains nothing over itself."""
+        """The gain's interval in brackets; empty without an interval and for `none`, whose gain over itself is 0."""
         if self.low is None or self.high is None or self.rows == (NONE,):
             return ""
         return f"[{signed(self.low)}, {signed(self.high)}]"
@@ -65,6 +65,6 @@ def _number(text: str) -> float | None:
 
 
 def signed(value: float) -> str:
-    """One decimal with its sign; none of it for nought."""
+    """One decimal with its sign; 0.0 without a sign."""
     value = round(value, 1) + 0.0
     return (f"{value:+.1f}" if value else "0.0").replace("-", "\u2212")

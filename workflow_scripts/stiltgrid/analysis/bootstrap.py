@@ -41,10 +41,10 @@ Value = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class LanguageCounts:
-    """What one language's examples add to its score.
+    """The counts of one language's examples.
 
-    `counts` (examples, rows, seeds, k): a score is a function of their sums over examples. `clusters`
-    (examples,): numbers of what is drawn; examples of several languages with one number are drawn together.
+    `counts` is (examples, rows, seeds, k); a score is a function of their sums over examples. `clusters` (examples,)
+    numbers the resampling units: examples with the same number, also in several languages, are drawn together.
     """
 
     language: str
@@ -54,9 +54,9 @@ class LanguageCounts:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Scores of one target: as they are (languages, rows, seeds), and under each draw of its examples.
+    """Scores of one target: observed, (languages, rows, seeds), and under each resample of its examples.
 
-    `drawn` is (draws, languages, rows, seeds); `examples` and `clusters` count what was drawn.
+    `drawn` is (draws, languages, rows, seeds); `examples` and `clusters` count the resampled units.
     """
 
     languages: tuple[str, ...]
@@ -90,9 +90,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Gain:
-    """A mean difference with its 95 % interval and two-sided p-value; None where the data shows no spread.
+    """A mean difference with its 95 % interval and two-sided p-value; None where the data has no variance.
 
-    `sd` is that of the seeds, None for one seed: then `se`, `low`, `high` and `p` are about examples alone.
+    `sd` is the standard deviation over seeds, None for one seed: `se`, `low`, `high` and `p` then cover examples only.
     """
 
     value: float
@@ -105,8 +105,8 @@ class Gain:
     p: float | None
 
     @property
-    def sees_training(self) -> bool:
-        """Whether the interval knows that another training run would score otherwise."""
+    def includes_training(self) -> bool:
+        """Whether the interval includes the variance between training runs."""
         return self.seeds > 1
 
 
@@ -136,7 +136,7 @@ def replicate(
 
 
 def _weights(generator: np.random.Generator, draws: int, clusters: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first draw, weights (some draws, clusters) of mean 1), little enough at a time."""
+    """Yield (first draw, weights of mean 1, (draws, clusters)) in chunks that fit CHUNK_BYTES."""
     step = max(1, min(draws, CHUNK_BYTES // (8 * clusters)))
     for start in range(0, draws, step):
         yield start, generator.standard_exponential((min(step, draws - start), clusters))

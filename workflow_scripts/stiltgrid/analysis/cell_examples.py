@@ -1,4 +1,4 @@
-"""The examples behind a target's scores: counts of every row and seed, aligned by example id."""
+"""Counts of the examples of a target for every row and seed, aligned by example id."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stiltgrid.analysis.bootstrap import LanguageCounts
-from stiltgrid.analysis.metric_counts import Counting
+from stiltgrid.analysis.metric_counts import CountedMetric
 from stiltgrid.grid.layout import Column
 from stiltgrid.utils.errors import SourceError
 
@@ -21,7 +21,7 @@ AnyPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class _Cell:
-    """One predictions.parquet: ids, what is drawn together, and counts, by language."""
+    """One predictions.parquet: example ids, resampling groups and counts, by language."""
 
     path: AnyPath
     ids: Mapping[str, list[str]]
@@ -32,23 +32,23 @@ class _Cell:
 def read_examples(
     paths: Sequence[Sequence[AnyPath]],
     column: Column,
-    counting: Counting,
+    metric: CountedMetric,
     scores: Sequence[Sequence[Mapping[str, float]]],
     split: str | None = None,
 ) -> list[LanguageCounts]:
-    """Counts of a target's languages from `paths[row][seed]`, a file each, in that order.
+    """Counts of a target's examples by language, read from the files `paths[row][seed]`.
 
-    `scores[row][seed]` maps each language to the published score: the counts must give it again. Raises
-    SourceError naming the file where they do not, or where a row lacks examples that another has.
+    `scores[row][seed]` maps each language to its score in the table of scores. Raises SourceError naming the file whose
+    predictions do not reproduce these scores, or whose examples differ from those of another row.
     """
-    cells = [[_read(path, column, counting, split or column.split) for path in row] for row in paths]
+    cells = [[_read(path, column, metric, split or column.split) for path in row] for row in paths]
     for row, published in zip(cells, scores, strict=True):
         for cell, values in zip(row, published, strict=True):
-            _check(cell, counting, values)
+            _check_scores(cell, metric, values)
     groups: dict[str, int] = {}
     found = []
     for language in column.languages:
-        ids = _common_ids([cell for row in cells for cell in row], language, counting.absent_is_zero)
+        ids = _common_ids([cell for row in cells for cell in row], language, metric.absent_is_zero)
         names: dict[str, str] = {}
         for cell in (cell for row in cells for cell in row):
             names.update(zip(cell.ids[language], cell.groups[language], strict=True))
@@ -58,16 +58,16 @@ def read_examples(
     return found
 
 
-def _read(path: AnyPath, column: Column, counting: Counting, split: str) -> _Cell:
+def _read(path: AnyPath, column: Column, metric: CountedMetric, split: str) -> _Cell:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     present = pq.read_schema(path).names
     group = ["group"] if "group" in present else []
-    lacking = [name for name in ("id", "language", "split", *counting.columns) if name not in present]
+    lacking = [name for name in ("id", "language", "split", *metric.columns) if name not in present]
     if lacking:
         raise SourceError(f"{path}: expected columns {', '.join(lacking)}, found {', '.join(present)}")
-    names = list(dict.fromkeys(["id", "language", *group, *counting.columns]))
+    names = list(dict.fromkeys(["id", "language", *group, *metric.columns]))
     table = pq.read_table(path, columns=names, filters=[("split", "==", split)])
     parts = {code: table.filter(pc.equal(table.column("language"), code)) for code in column.languages}
     ids = {code: part.column("id").to_pylist() for code, part in parts.items()}
@@ -77,23 +77,23 @@ def _read(path: AnyPath, column: Column, counting: Counting, split: str) -> _Cel
         if len(set(each)) < len(each):
             raise SourceError(f"{path}: expected each id once in {code}, found {len(each) - len(set(each))} twice")
     groups = {code: _groups(part, code, bool(group)) for code, part in parts.items()}
-    return _Cell(path, ids, groups, {code: counting.of(part) for code, part in parts.items()})
+    return _Cell(path, ids, groups, {code: metric.counts_of(part) for code, part in parts.items()})
 
 
 def _groups(part: "pa.Table", language: str, named: bool) -> list[str]:
-    """What is drawn together: parallel questions have one id but for their language."""
+    """What is resampled together: parallel questions, whose ids differ in their language prefix only."""
     if named:
         found: list[str] = part.column("group").to_pylist()
         return found
     return [name.removeprefix(f"{language}-") for name in part.column("id").to_pylist()]
 
 
-def _check(cell: _Cell, counting: Counting, scores: Mapping[str, float]) -> None:
+def _check_scores(cell: _Cell, metric: CountedMetric, scores: Mapping[str, float]) -> None:
     for language, counts in cell.counts.items():
-        value = float(counting.value(counts.sum(axis=0)))
+        value = float(metric.value(counts.sum(axis=0)))
         if abs(value - scores[language]) > TOLERANCE:
             raise SourceError(
-                f"{cell.path}: its predictions give {value:.6f} in {language}, the table of scores says "
+                f"{cell.path}: its predictions give {value:.6f} in {language}, the table of scores has "
                 f"{scores[language]:.6f}; delete the file, so that the cell is scored again"
             )
 

@@ -1,4 +1,4 @@
-"""Which row of the grid each task of a submission is taken from: one row for all, or each task's best on dev."""
+"""The row of the grid that each task of a submission is taken from: the best on development data."""
 
 import logging
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ BEST = "best"
 def chosen_rows(scores_path: AnyPath, layout: Layout, model: str, tasks: Sequence[str]) -> dict[str, str]:
     """Task -> the row with the highest development score.
 
-    A task without development data (XQuAD, TyDiQA, Tatoeba) gets the row with the highest mean gain over the
-    tasks that have some: its own test data decides nothing. Raises StiltgridError where no task has any.
+    A task without development data (XQuAD, TyDiQA, Tatoeba) gets the row with the highest mean gain over the tasks
+    that have some, so that its own test data decides nothing. Raises StiltgridError where no task has any.
     """
     developed = development(scores_path, layout)
     choices = {task: choice.row for task in tasks if (choice := choose(developed, model, task))}

@@ -1,6 +1,6 @@
 """Results by language: transfer gap, worst language, means by language family and by script (ISO 15924).
 
-Families and scripts stand in `languages.csv`; Chinese is Hani there (data sets mix simplified and traditional).
+Families and scripts are read from `languages.csv`. Chinese is Hani: data sets mix simplified and traditional script.
 """
 
 import csv
@@ -30,7 +30,7 @@ GROUP_COLUMNS = (
 
 @dataclass(frozen=True)
 class Language:
-    """A language as linguists file it; `script` is the ISO 15924 code of what the data sets are written in."""
+    """A language with its classification; `script` is the ISO 15924 code of the script of the data sets."""
 
     code: str
     name: str
@@ -47,16 +47,16 @@ def known_languages() -> Mapping[str, Language]:
 
 
 def group_of(code: str, kind: str) -> str:
-    """The language family or script (`kind`) of a language, UNKNOWN where the table does not have it."""
+    """The language family or script (`kind`) of a language, UNKNOWN for a language outside the table."""
     language = known_languages().get(code)
     return getattr(language, kind) if language else UNKNOWN
 
 
 def write_gaps(scores_path: AnyPath, layout: Layout, gaps_path: AnyPath, groups_path: AnyPath) -> None:
-    """Write `language_gaps.tsv`, a line a cell, and `language_groups.tsv`, a line a cell and family or script.
+    """Write `language_gaps.tsv`, one line per cell, and `language_groups.tsv`, one per cell and family or script.
 
-    The gap is English less the mean of the other languages: what is lost in transfer (lower is better); it is
-    empty where a target has no English. `spread` is the standard deviation over languages.
+    The gap is the score in English less the mean of the other languages (lower is better); empty where a target has no
+    English. `spread` is the standard deviation over languages.
     """
     transfer = read_transfer(scores_path, layout)
     write_tsv(GAP_COLUMNS, (_gap_row(transfer, cell) for cell in transfer), gaps_path)
@@ -64,7 +64,7 @@ def write_gaps(scores_path: AnyPath, layout: Layout, gaps_path: AnyPath, groups_
 
 
 def gaps(cell: Cell) -> dict[int, float]:
-    """Seed -> English less the mean of the other languages; empty where either is missing."""
+    """Seed -> English less the mean of the other languages; empty where a target lacks either."""
     column = cell.column
     if column.english is None or not column.others:
         return {}
@@ -78,12 +78,13 @@ def _gap_row(transfer: Transfer, cell: Cell) -> dict[str, Any]:
     baseline = transfer.cell(cell.model, NONE, cell.column.target)
     gap, worst_gain = gaps(cell), transfer.gain(cell, worst)
     less_none = paired_gain(gap, gaps(baseline)) if gap and baseline else None
-    told = estimate(gap.values()) if gap else None
+    mean_gap = estimate(gap.values()) if gap else None
     spread = estimate(means.values()).sd
     return {
         **_fields(cell), "english": cell.english and cell.english.value,
-        "zero_shot": cell.zero_shot and cell.zero_shot.value, "gap": told and told.value, "gap_sd": told and told.sd,
-        "gap_less_none": less_none and less_none.value, "worst_language": worst, "worst": means[worst],
+        "zero_shot": cell.zero_shot and cell.zero_shot.value, "gap": mean_gap and mean_gap.value,
+        "gap_sd": mean_gap and mean_gap.sd, "gap_less_none": less_none and less_none.value,
+        "worst_language": worst, "worst": means[worst],
         "worst_gain": worst_gain and worst_gain.value, "best_language": best, "best": means[best], "spread": spread,
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What each example adds to a metric, read from predictions.parquet: the counts that a resample sums again.
+"""Metrics as functions of counts that are summed over examples, computed from predictions.parquet.
 
-A mean of scores is a ratio of two sums, and so are F1 and macro F1 functions of sums: resampling examples and
-adding their counts gives the metric itself, not a mean of something near it.
+Accuracy, F1 and macro F1 are all functions of such sums, so resampling examples and summing their counts gives the
+exact metric of the resampled test set.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Counting:
+class CountedMetric:
     """A metric as a function of summed counts.
 
-    `columns` are read; `counts(*columns)` gives (examples, k); `value(sums (..., k))` the score from 0 to 100.
-    `statistic` says in words what is resampled. With `absent_is_zero` an example without a row adds nothing
-    (mined pairs); otherwise all rows of the grid must have the same examples.
+    `counts(*columns)` returns an array (examples, k) from the named columns of predictions.parquet; `value` maps sums
+    (..., k) to scores from 0 to 100. `statistic` describes what is resampled, for the tables. With `absent_is_zero` an
+    example without a prediction counts as zeros (mined pairs); otherwise all rows must have the same examples.
     """
 
     statistic: str
@@ -34,25 +34,25 @@ class Counting:
     value: Callable[[np.ndarray], np.ndarray]
     absent_is_zero: bool = False
 
-    def of(self, predictions: "pa.Table") -> np.ndarray:
-        """Counts of a table's rows, (rows, k)."""
+    def counts_of(self, predictions: "pa.Table") -> np.ndarray:
+        """Counts of every row of a table of predictions, (rows, k)."""
         return self.counts(*(predictions.column(name).to_pylist() for name in self.columns))
 
 
-def counting(family: str, metric: str, options: Mapping[str, Any] | None = None) -> Counting:
-    """The counting of a family's metric.
+def counted_metric(family: str, metric: str, options: Mapping[str, Any] | None = None) -> CountedMetric:
+    """A family's metric as a function of counts.
 
-    `options` are the card's, with its `labels` where macro F1 is wanted. Raises StiltgridError for a metric that
-    is no function of sums over examples (a best threshold is not).
+    `options` are those of the task card, with its `labels` for macro F1. Raises StiltgridError for a metric that is not
+    a function of sums over examples, such as F1 at the best threshold.
     """
     options = options or {}
-    known = {**_COUNTINGS.get(family, {})}
+    known = {**_COUNTED.get(family, {})}
     if family == "sequence" and "positive" in options:
         positive = partial(_label_f1_counts, label=options["positive"])
-        known["f1"] = Counting("F1 of a label", ("prediction", "gold"), positive, _f1)
+        known["f1"] = CountedMetric("F1 of a label", ("prediction", "gold"), positive, _f1)
     if family == "tagging" and options.get("labels"):
         tags = partial(_tag_counts, labels=tuple(options["labels"]))
-        known["macro_f1"] = Counting("macro F1 of the words of resampled sentences", _TAGS, tags, _macro_f1)
+        known["macro_f1"] = CountedMetric("macro F1 of the words of resampled sentences", _TAGS, tags, _macro_f1)
     if metric not in known:
         raise StiltgridError(
             f"metric '{metric}' of family '{family}' cannot be resampled by example; {nearest(metric, known)}"
@@ -70,12 +70,12 @@ def _ratio(sums: np.ndarray) -> np.ndarray:
 
 
 def _f1(sums: np.ndarray) -> np.ndarray:
-    """F1 from right, given and wanted items: 2 · right / (given + wanted), 0 for none."""
+    """F1 from counts of (correct, predicted, gold) items: 2 · correct / (predicted + gold), 0 without any."""
     return 100 * _divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
 
 
 def _macro_f1(sums: np.ndarray) -> np.ndarray:
-    """Mean F1 of the labels that occur; counts are (right, given and wanted) for each label in turn."""
+    """Mean F1 over the labels that occur; counts are (correct, predicted + gold) for each label in turn."""
     both, total = sums[..., 0::2], sums[..., 1::2]
     return 100 * _divide(_divide(2 * both, total).sum(axis=-1), (total > 0).sum(axis=-1))
 
@@ -133,16 +133,16 @@ def _rank_counts(ranks: Sequence[Sequence[int]], relevant: Sequence[int], of: Ca
     return _mean_counts([of(found, wanted) for found, wanted in zip(ranks, relevant, strict=True)])
 
 
-def _mean(column: str, statistic: str) -> Counting:
-    return Counting(statistic, (column,), _mean_counts, _ratio)
+def _mean(column: str, statistic: str) -> CountedMetric:
+    return CountedMetric(statistic, (column,), _mean_counts, _ratio)
 
 
-def _ranked(statistic: str, of: Callable[..., float]) -> Counting:
-    return Counting(statistic, ("ranks", "relevant"), partial(_rank_counts, of=of), _ratio)
+def _ranked(statistic: str, of: Callable[..., float]) -> CountedMetric:
+    return CountedMetric(statistic, ("ranks", "relevant"), partial(_rank_counts, of=of), _ratio)
 
 
 _TAGS = ("prediction", "gold")
-_COUNTINGS: Mapping[str, Mapping[str, Counting]] = {
+_COUNTED: Mapping[str, Mapping[str, CountedMetric]] = {
     "sequence": {"accuracy": _mean("score", "mean over examples")},
     "choice": {"accuracy": _mean("score", "mean over questions")},
     "span": {
@@ -150,12 +150,12 @@ _COUNTINGS: Mapping[str, Mapping[str, Counting]] = {
         "exact_match": _mean("exact_match", "mean over questions"),
     },
     "tagging": {
-        "f1": Counting("chunk F1 of resampled sentences", _TAGS, _chunk_counts, _f1),
-        "accuracy": Counting("word accuracy of resampled sentences", _TAGS, _word_counts, _ratio),
+        "f1": CountedMetric("chunk F1 of resampled sentences", _TAGS, _chunk_counts, _f1),
+        "accuracy": CountedMetric("word accuracy of resampled sentences", _TAGS, _word_counts, _ratio),
     },
     "embedding": {
-        "accuracy": Counting("mean over queries", _TAGS, _hit_counts, _ratio),
-        "f1": Counting("F1 of pairs of resampled queries, threshold held", _TAGS, _pair_counts, _f1, True),
+        "accuracy": CountedMetric("mean over queries", _TAGS, _hit_counts, _ratio),
+        "f1": CountedMetric("F1 of pairs of resampled queries, threshold held", _TAGS, _pair_counts, _f1, True),
     },
     "dual": {
         "map@20": _ranked("mean over queries", average_precision),

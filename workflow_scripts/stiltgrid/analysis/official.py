@@ -1,12 +1,12 @@
 """XTREME's and XTREME-R's own averages: per task, per group and overall, by the rule of `evaluate.py`.
 
 A task's number is the unweighted mean over its languages of accuracy, F1 or mAP@20; in question answering the
-mean of F1 and exact match. A group's number is the mean of its tasks, the overall one that of all tasks (not of
-the groups: XTREME-R files XCOPA in two). `evaluate.py` gives a group or overall number only when all its tasks
-are there in all their languages; here such a number is marked `official`, and others say what they lack.
+mean of F1 and exact match. A group's number is the mean of its tasks, the overall one the mean of all tasks (not of
+the groups: XCOPA belongs to two groups of XTREME-R). `evaluate.py` prints a group or overall number only when all its
+tasks are present in all their languages; such numbers are marked `official` here, others list what is missing.
 
-XTREME-R's program lists no languages for LAReQA, so that it never prints an overall number; here LAReQA counts
-like any task, by the mean over all questions of its languages (utils_lareqa.py pools them).
+XTREME-R's program has an empty list of languages for LAReQA, so it never prints an overall number. Here LAReQA counts
+like any task, with the mean over the questions of all its languages (utils_lareqa.py pools them).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "multi_choice": ("xcopa",),
     },
 }
-POOLED = ("lareqa",)  # questions of all languages weigh the same
+POOLED = ("lareqa",)  # all questions have the same weight, whatever their language
 ALL = "all_task"
 COLUMNS = (
     "benchmark", "model", "intermediate", "level", "name", "split", "score", "sd", "gain", "gain_sd", "seeds",
@@ -47,7 +47,7 @@ Seeds = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Average:
-    """One number of a benchmark for one row: by seed, with what it lacks to be official."""
+    """One number of a benchmark for one row, by seed; `lacks` lists what is missing for an official number."""
 
     level: str
     name: str
@@ -93,7 +93,7 @@ def _rows(headline: Transfer, exact: Transfer, languages: Languages) -> Iterator
 def averages(
     headline: Transfer, exact: Transfer, benchmark: str, model: str, row: str, languages: Languages
 ) -> list[Average]:
-    """Every number of a benchmark for one row, tasks first. Groups without any task are absent."""
+    """Every number of a benchmark for one row, tasks first. Groups without any task are left out."""
     tasks = {}
     for task in tasks_of(benchmark):
         cell = headline.cell(model, row, task)
@@ -150,12 +150,12 @@ def _mean(level: str, name: str, members: Sequence[str], tasks: Mapping[str, Ave
 
 
 def _row(benchmark: str, model: str, row: str, item: Average, baseline: Average | None) -> dict[str, Any]:
-    told = estimate(item.values.values())
-    alike = baseline is not None and baseline.lacks == item.lacks  # else the two are means over other tasks
+    mean = estimate(item.values.values())
+    alike = baseline is not None and baseline.lacks == item.lacks  # otherwise the two are means over different tasks
     gain: Estimate | None = paired_gain(item.values, baseline.values) if baseline and alike else None
     return {
         "benchmark": benchmark, "model": model, "intermediate": row, "level": item.level, "name": item.name,
-        "split": item.split, "score": told.value, "sd": told.sd, "gain": gain and gain.value,
-        "gain_sd": gain and gain.sd, "seeds": told.n, "languages": item.languages,
+        "split": item.split, "score": mean.value, "sd": mean.sd, "gain": gain and gain.value,
+        "gain_sd": gain and gain.sd, "seeds": mean.n, "languages": item.languages,
         "official": "yes" if item.official else "no", "lacks": "; ".join(item.lacks),
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""Ours beside published figures, where the same backbone, split and languages were scored.
+"""Our scores compared with published figures of the same backbone, split and languages.
 
-The figures stand in `published.yaml` with source and certainty; those from memory are kept there and compared with
-nothing. A published row `best` is the best per target, as ours is (chosen on dev, see `export_rows`).
+`published.yaml` holds the figures with source and certainty; those from memory are never compared. A published row
+`best` is the best row of each target and is compared with ours, chosen on dev (see `export_rows`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +45,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A published number with ours: which of our rows it is, and its mean and spread over seeds."""
+class PublishedComparison:
+    """A published number and ours: the row of the grid, and its mean and standard deviation over seeds."""
 
     figure: Figure
     model: str
@@ -76,7 +76,7 @@ def read_figures(path: Path = FIGURES) -> list[Figure]:
 def write_published(
     scores_path: AnyPath, layout: Layout, hubs: Mapping[str, str | None], languages: Languages, out: AnyPath
 ) -> None:
-    """Write `published.tsv`; empty but for its head where no model of the grid has published figures.
+    """Write `published.tsv`; it has a header only where no model of the grid has published figures.
 
     `hubs` maps our models to their hub ids, `languages[task][benchmark]` tasks to official languages.
     """
@@ -89,15 +89,15 @@ def compare(
     hubs: Mapping[str, str | None],
     languages: Languages,
     figures: Sequence[Figure] | None = None,
-) -> list[Beside]:
-    """Figures that were read in a source, each with ours of the same backbone, split, metric and languages."""
+) -> list[PublishedComparison]:
+    """Each figure that was read in a source with our score of the same backbone, split, metric and languages."""
     read = [item for item in (read_figures() if figures is None else figures) if item.certainty in READ]
-    found: list[Beside] = []
+    found: list[PublishedComparison] = []
     for model in layout.models:
         own = [item for item in read if item.model == hubs.get(model)]
         best = _best(scores_path, layout, model) if any(item.intermediate == BEST for item in own) else {}
         for item in own:
-            found += _beside(scores_path, layout, model, item, best, languages)
+            found += _comparisons(scores_path, layout, model, item, best, languages)
     return found
 
 
@@ -106,12 +106,12 @@ def _best(scores_path: AnyPath, layout: Layout, model: str) -> dict[str, str]:
     try:
         return chosen_rows(scores_path, layout, model, targets)
     except StiltgridError:
-        return {}  # nothing to choose by, so nothing of ours is like `best`
+        return {}  # no development scores, so no row of ours corresponds to `best`
 
 
-def _beside(
+def _comparisons(
     scores_path: AnyPath, layout: Layout, model: str, figure: Figure, best: Mapping[str, str], languages: Languages
-) -> Iterator[Beside]:
+) -> Iterator[PublishedComparison]:
     if figure.target == ALL:
         yield from _overall(scores_path, layout, model, figure, best, languages)
         return
@@ -126,13 +126,13 @@ def _beside(
     transfer = read_transfer(scores_path, replace(layout, columns=(column,)))
     cell = transfer.cell(model, row, figure.target)
     if cell is not None:
-        yield Beside(figure, model, row, cell.score)
+        yield PublishedComparison(figure, model, row, cell.score)
 
 
 def _overall(
     scores_path: AnyPath, layout: Layout, model: str, figure: Figure, best: Mapping[str, str], languages: Languages
-) -> Iterator[Beside]:
-    """The average over all nine tasks, where all are there and whole."""
+) -> Iterator[PublishedComparison]:
+    """The average over all nine tasks, where all are present and complete."""
     headline, exact = read_transfer(scores_path, layout), exact_matches(scores_path, layout)
     row = figure.intermediate
     if row == BEST:
@@ -141,18 +141,18 @@ def _overall(
         headline, exact = _renamed(headline, best), _renamed(exact, best)
     for item in averages(headline, exact, BENCHMARK, model, row, languages):
         if item.name == ALL and item.official and item.split == figure.split:
-            yield Beside(figure, model, row, estimate(item.values.values()))
+            yield PublishedComparison(figure, model, row, estimate(item.values.values()))
 
 
 def _renamed(transfer: Transfer, best: Mapping[str, str]) -> Transfer:
-    """A table with the best row of each target under the name BEST."""
+    """The table with the best row of each target renamed to BEST."""
     cells: list[Cell] = [
         replace(cell, intermediate=BEST) for cell in transfer if best.get(cell.column.target) == cell.intermediate
     ]
     return Transfer(transfer.layout, cells, ())
 
 
-def _row(item: Beside, hubs: Mapping[str, str | None]) -> dict[str, Any]:
+def _row(item: PublishedComparison, hubs: Mapping[str, str | None]) -> dict[str, Any]:
     figure = item.figure
     return {
         "model": item.model, "hub": hubs[item.model], "published_row": figure.intermediate, "intermediate": item.row,

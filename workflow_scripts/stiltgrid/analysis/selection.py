@@ -1,8 +1,8 @@
-"""The best row per target, chosen on development data and reported on test data, so that luck is not reported.
+"""The best row of each target, chosen on development data and reported on test data.
 
-The best of ten rows on some examples looks better than it is: its score there is the highest of ten noisy ones
-(the winner's curse). So the row is chosen where nothing is reported and reported where nothing was chosen. A
-target with one split only is cut in two halves of examples: each half chooses the row that the other reports.
+The best of ten rows on some examples looks better than it is, because its score is the highest of ten noisy ones (the
+winner's curse). A row is therefore chosen on one split and reported on another. A target with a single split is divided
+into two halves of examples: the row that each half chooses is scored on the other.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 
 from stiltgrid.analysis.bootstrap import DRAWS, Gain, LanguageCounts, gain, replicate
 from stiltgrid.analysis.cell_examples import AnyPath, read_examples
-from stiltgrid.analysis.metric_counts import Counting, counting
+from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
 from stiltgrid.analysis.significance import Key, generator_of
 from stiltgrid.analysis.statistics import estimate
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer, write_tsv
@@ -42,7 +42,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Report:
-    """What a chosen row scores where it was not chosen. `best_there` is the row that looks best there."""
+    """The score of a chosen row on data that did not choose it; `best_there` has the highest score on that data."""
 
     model: str
     column: Column
@@ -92,7 +92,7 @@ def choose(transfer: Transfer, model: str, target: str) -> Choice | None:
     return Choice(best.intermediate, column.split, _mean(best, seeds), column.languages)
 
 
-def require_other_split(choice: Choice, reported_on: str, target: str) -> None:
+def check_splits_differ(choice: Choice, reported_on: str, target: str) -> None:
     """StiltgridError where a row would be reported on the examples that chose it."""
     if choice.split == reported_on:
         raise StiltgridError(
@@ -140,17 +140,17 @@ def _reports(
     seeds = _shared_seeds(cells)
     if not seeds or cells[0].intermediate != NONE and NONE not in {cell.intermediate for cell in cells}:
         return
-    kind = counting(family["family"], column.metric, family.get("options"))
+    metric = counted_metric(family["family"], column.metric, family.get("options"))
     counts = read_examples(
         [[predictions[model, cell.intermediate, column.target, seed] for seed in seeds] for cell in cells],
-        column, kind, [[cell.values[seed] for seed in seeds] for cell in cells],
+        column, metric, [[cell.values[seed] for seed in seeds] for cell in cells],
     )  # fmt: skip
     rows = [cell.intermediate for cell in cells]
     choice = choose(developed, model, column.target) if column.split != DEV else None
     if choice is not None and choice.row in rows:
-        yield _on_test(model, column, rows, counts, kind, choice, draws)
+        yield _on_test(model, column, rows, counts, metric, choice, draws)
     elif (halves := _halves(counts)) is not None:
-        yield _on_halves(model, column, rows, halves, kind)
+        yield _on_halves(model, column, rows, halves, metric)
 
 
 def _on_test(
@@ -158,12 +158,12 @@ def _on_test(
     column: Column,
     rows: Sequence[str],
     counts: Sequence[LanguageCounts],
-    kind: Counting,
+    metric: CountedMetric,
     choice: Choice,
     draws: int,
 ) -> Report:
-    require_other_split(choice, column.split, column.target)
-    replicates = replicate(counts, kind.value, generator_of(model, column.target), draws)
+    check_splits_differ(choice, column.split, column.target)
+    replicates = replicate(counts, metric.value, generator_of(model, column.target), draws)
     scores = replicates.scores.mean(axis=(0, 2))
     chosen, none, best = rows.index(choice.row), rows.index(NONE), int(np.argmax(scores))
     found = gain(replicates.difference(chosen, none, range(replicates.scores.shape[2])))
@@ -171,15 +171,15 @@ def _on_test(
         model, column, choice.row, choice.split, choice.score, len(choice.languages), column.split,
         replicates.scores.shape[2], float(scores[none]), float(scores[chosen]), found, found.value,
         rows[best], float(scores[best] - scores[none]),
-        "" if found.sees_training else "one seed: training variance unseen",
+        "" if found.includes_training else "one seed: training variance unseen",
     )  # fmt: skip
 
 
 def _on_halves(
-    model: str, column: Column, rows: Sequence[str], halves: Sequence[Sequence[LanguageCounts]], kind: Counting
+    model: str, column: Column, rows: Sequence[str], halves: Sequence[Sequence[LanguageCounts]], metric: CountedMetric
 ) -> Report:
     """Each half's best row, scored on the other half; the numbers are means of the two."""
-    scores = np.asarray([_scores(half, kind) for half in halves])
+    scores = np.asarray([_scores(half, metric) for half in halves])
     chosen = scores.argmax(axis=1)
     none, seeds = rows.index(NONE), halves[0][0].counts.shape[2]
     reported = scores[[1, 0], chosen]
@@ -193,14 +193,14 @@ def _on_halves(
     )  # fmt: skip
 
 
-def _scores(counts: Sequence[LanguageCounts], kind: Counting) -> np.ndarray:
+def _scores(counts: Sequence[LanguageCounts], metric: CountedMetric) -> np.ndarray:
     """(rows,) means over languages and seeds."""
-    found: np.ndarray = np.stack([kind.value(item.counts.sum(axis=0)) for item in counts]).mean(axis=(0, 2))
+    found: np.ndarray = np.stack([metric.value(item.counts.sum(axis=0)) for item in counts]).mean(axis=(0, 2))
     return found
 
 
 def _halves(counts: Sequence[LanguageCounts]) -> list[list[LanguageCounts]] | None:
-    """The examples in two halves, parallel ones in the same; None where a language has fewer than two."""
+    """The examples in two halves, parallel ones in the same half; None where a half would lack a language."""
     side = {number: _side(int(number)) for item in counts for number in item.clusters}
     halves = []
     for wanted in (0, 1):

@@ -1,4 +1,4 @@
-"""Which gains over the row `none` are more than chance: `significance.tsv` and the same by language."""
+"""Tests of every gain over the row `none`: `significance.tsv`, and the same by language."""
 
 import hashlib
 import logging
@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from stiltgrid.analysis.bootstrap import DRAWS, Gain, Replicates, gain, replicate
+from stiltgrid.analysis import bootstrap
+from stiltgrid.analysis.bootstrap import DRAWS, Gain, Replicates, replicate
 from stiltgrid.analysis.cell_examples import AnyPath, read_examples
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer, write_tsv
 from stiltgrid.grid.grid import NONE
@@ -70,8 +71,8 @@ def write_significance(
     for path, columns, whole in ((out, COLUMNS, True), (by_language_out, LANGUAGE_COLUMNS, False)):
         some = corrected([item for item in found if (item.language is None) == whole])
         write_tsv(columns, (_row(item) for item in some), path)
-    told = corrected([item for item in found if item.language is None])
-    log.info("%d of %d gains differ from 0 (Holm, 5 %%)", sum((item.p_holm or 1) <= 0.05 for item in told), len(told))
+    cells = corrected([item for item in found if item.language is None])
+    log.info("%d of %d gains differ from 0 (Holm, 5 %%)", sum((item.p_holm or 1) <= 0.05 for item in cells), len(cells))
 
 
 def compare_target(
@@ -87,28 +88,28 @@ def compare_target(
     cells = [cell for row in transfer.layout.rows if (cell := transfer.cell(model, row, column.target))]
     if baseline is None or not cells:
         return
-    kind = counting(family["family"], column.metric, family.get("options"))
+    metric = counted_metric(family["family"], column.metric, family.get("options"))
     seeds = sorted(set(baseline.values).intersection(*(cell.values for cell in cells)))
     if not seeds:
-        log.warning("%s / %s: no seed that all rows have; nothing is compared", model, column.target)
+        log.warning("%s / %s: no seed that all rows have; no row is compared", model, column.target)
         return
     rows = [baseline, *cells]
     counts = read_examples(
         [[predictions[model, cell.intermediate, column.target, seed] for seed in seeds] for cell in rows],
         column,
-        kind,
+        metric,
         [[cell.values[seed] for seed in seeds] for cell in rows],
     )
-    replicates = replicate(counts, kind.value, generator_of(model, column.target), draws)
+    replicates = replicate(counts, metric.value, generator_of(model, column.target), draws)
     for place, cell in enumerate(cells, start=1):
-        yield _comparison(cell, kind.statistic, replicates, place)
+        yield _comparison(cell, metric.statistic, replicates, place)
     for place, cell in enumerate(cells, start=1):
         for number in range(len(column.languages)):
-            yield _comparison(cell, kind.statistic, replicates, place, number)
+            yield _comparison(cell, metric.statistic, replicates, place, number)
 
 
 def generator_of(model: str, target: str) -> np.random.Generator:
-    """The draws of a model's target: the same whatever else the grid holds."""
+    """The random generator of a model's target, which does not depend on the rest of the grid."""
     digest = hashlib.sha256(f"{model}/{target}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
@@ -126,12 +127,12 @@ def _comparison(
         score=float(scores[row]),
         none=float(scores[0]),
         n=int(replicates.examples[list(some)].sum()),
-        gain=gain(replicates.difference(row, 0, seeds, some)),
+        gain=bootstrap.gain(replicates.difference(row, 0, seeds, some)),
     )
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons with their p-values corrected over all of them that have one."""
+    """The comparisons with p-values corrected over all that have one."""
     tested = [item.gain.p for item in comparisons if item.gain.p is not None]
     pairs = iter(zip(adjusted_p_values(tested, "holm"), adjusted_p_values(tested, "fdr_bh"), strict=True))
     found = []
@@ -144,14 +145,14 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _row(item: Comparison) -> dict[str, Any]:
-    cell, told = item.cell, item.gain
+    cell, gain = item.cell, item.gain
     return {
         "model": cell.model, "intermediate": cell.intermediate, "target": cell.column.target,
         "language": item.language, "split": cell.column.split, "metric": cell.column.metric,
-        "statistic": item.statistic, "seeds": told.seeds, "languages": len(cell.column.languages), "n": item.n,
-        "score": item.score, "none": item.none, "gain": told.value, "sd": told.sd, "se": told.se, "low": told.low,
-        "high": told.high, "df": _digits(told.df), "p": _digits(told.p), "p_holm": _digits(item.p_holm),
-        "p_bh": _digits(item.p_bh), "remark": _remark(told),
+        "statistic": item.statistic, "seeds": gain.seeds, "languages": len(cell.column.languages), "n": item.n,
+        "score": item.score, "none": item.none, "gain": gain.value, "sd": gain.sd, "se": gain.se, "low": gain.low,
+        "high": gain.high, "df": _digits(gain.df), "p": _digits(gain.p), "p_holm": _digits(item.p_holm),
+        "p_bh": _digits(item.p_bh), "remark": _remark(gain),
     }  # fmt: skip
 
 
@@ -160,8 +161,8 @@ def _digits(number: float | None) -> str | None:
     return None if number is None else f"{number:.3g}"
 
 
-def _remark(told: Gain) -> str:
-    remarks = [] if told.sees_training else [ONE_SEED]
-    if told.sees_training and told.seeds < ENOUGH_SEEDS:
+def _remark(gain: Gain) -> str:
+    remarks = [] if gain.includes_training else [ONE_SEED]
+    if gain.includes_training and gain.seeds < ENOUGH_SEEDS:
         remarks.append(FEW_SEEDS)
-    return "; ".join([*remarks, *([NO_SPREAD] if told.p is None else [])])
+    return "; ".join([*remarks, *([NO_SPREAD] if gain.p is None else [])])

@@ -1,4 +1,4 @@
-"""The one tidy score table, and the transfer tables read from it. Nothing here trains or decodes."""
+"""The tidy score table, and the transfer tables computed from it."""
 
 import json
 import logging
@@ -35,9 +35,9 @@ AnyPath = str | os.PathLike[str]
 
 
 def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
-    """Write every number of many `metrics.json` files as one row of `scores.parquet`, sorted.
+    """Write every score of many `metrics.json` files as a row of `scores.parquet`, sorted.
 
-    Raises SourceError naming the file for missing keys, numbers that are not finite and cells given twice.
+    Raises SourceError naming the file for missing keys, scores that are not finite and cells that occur twice.
     """
     import pandas as pd
     import pyarrow as pa
@@ -48,7 +48,7 @@ def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
         cell, scores = _read_metrics(path)
         key = tuple(cell.values())
         if key in seen:
-            raise SourceError(f"{path}: expected a cell of its own, found that of {seen[key]}: {cell}")
+            raise SourceError(f"{path}: expected every cell once, found the cell of {seen[key]} again: {cell}")
         seen[key] = path
         rows += [{**cell, **score} for score in scores]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(SORT_KEYS))
@@ -82,7 +82,7 @@ def _read_metrics(path: AnyPath) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """Headline numbers of one cell, by seed and language; only seeds that scored every language are here."""
+    """Headline scores of one cell, by seed and language; seeds that lack a language are left out."""
 
     model: str
     intermediate: str
@@ -123,7 +123,7 @@ class Cell:
 
 
 class Transfer:
-    """The cells that a layout asks for and the table holds. What is missing is absent, and counted."""
+    """The cells of a layout that the table of scores has; `missing` lists the others."""
 
     def __init__(self, layout: Layout, cells: Iterable[Cell], missing: Iterable[str]) -> None:
         self.layout = layout
@@ -132,7 +132,7 @@ class Transfer:
 
     @property
     def expected(self) -> int:
-        """How many scores the layout asks for: cells times seeds."""
+        """The number of scores of a complete layout: cells times seeds."""
         layout = self.layout
         return len(layout.models) * len(layout.intermediates) * len(layout.columns) * len(layout.seeds)
 
@@ -141,7 +141,7 @@ class Transfer:
         return self.cells.get((model, intermediate, target))
 
     def gain(self, cell: Cell, language: str | None = None) -> Estimate | None:
-        """Points over the `none` row of the same model and target, paired by seed; None without such a row."""
+        """Gain in points over `none` of the same model and target, paired by seed; None without a `none` cell."""
         baseline = self.cell(cell.model, NONE, cell.column.target)
         if baseline is None:
             return None
@@ -160,10 +160,10 @@ class Transfer:
 
 
 def read_transfer(scores_path: AnyPath, layout: Layout) -> Transfer:
-    """The headline numbers of `scores.parquet` that a layout asks for.
+    """The headline scores of a layout, read from `scores.parquet`.
 
-    A seed that lacks a language of its target is left out of its cell and named in `missing`: a mean over
-    other languages would not be comparable.
+    A seed that lacks a language of its target is left out of its cell and listed in `missing`: a mean over other
+    languages would not be comparable.
     """
     import pandas as pd
 
@@ -197,10 +197,10 @@ def _lacks(languages: Sequence[str], column: Column) -> str:
 
 
 def write_transfer(scores_path: AnyPath, layout: Layout, transfer_path: AnyPath, by_language_path: AnyPath) -> None:
-    """Write `transfer.tsv`, one row a cell, and `transfer_by_language.tsv`, one row a cell and language.
+    """Write `transfer.tsv`, one row per cell, and `transfer_by_language.tsv`, one row per cell and language.
 
-    Scores run from 0 to 100 and gains are differences of them; a field that cannot be known (a standard
-    deviation of one seed, a gain without a `none` row, English where a target has none) is empty.
+    Scores run from 0 to 100 and gains are differences of scores. A field without a value is empty: the standard
+    deviation of one seed, a gain without `none`, English where a target has none.
     """
     transfer = read_transfer(scores_path, layout)
     write_tsv(TRANSFER_COLUMNS, (_transfer_row(transfer, cell) for cell in transfer), transfer_path)

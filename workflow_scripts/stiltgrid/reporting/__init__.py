@@ -1,4 +1,4 @@
-"""What people look at or hand on: plots, the summary, exports of predictions and checkpoints.
+"""Output for people and other programs: plots, the summary, exports of predictions and checkpoints.
 
-Numbers are computed in `analysis`; nothing is computed here that a table does not hold.
+Shows the numbers that `analysis` computes and computes none of its own.
 """

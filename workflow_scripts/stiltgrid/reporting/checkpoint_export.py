@@ -1,4 +1,4 @@
-"""Intermediate checkpoints as ordinary Hugging Face folders: weights, tokenizer, and a model card that says it all."""
+"""Intermediate checkpoints as ordinary Hugging Face folders: weights, tokenizer and model card."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ UNKNOWN_LICENCE = "other"
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a model card says of a training task; `hub` and `revision` are None for data of one's own."""
+    """The facts about a training task in a model card; `hub` and `revision` are None for local data."""
 
     name: str
     about: str
@@ -34,7 +34,7 @@ class TaskFacts:
 
 @dataclass(frozen=True)
 class CheckpointFacts:
-    """What a model card says of a checkpoint beside its scores and its training log."""
+    """The facts about a checkpoint in a model card, apart from its scores and training log."""
 
     model: str
     intermediate: str
@@ -57,7 +57,7 @@ def export_checkpoint(
     """Write a folder that `AutoModel.from_pretrained` and `AutoTokenizer.from_pretrained` load.
 
     Holds the backbone without its heads, in the dtype that it was trained in; the tokenizer wraps texts and pairs
-    as training did. Raises SourceError for a checkpoint that is not whole.
+    as training did. Raises SourceError for an incomplete checkpoint.
     """
     source = Path(checkpoint_dir)
     absent = [name for name in WEIGHTS if not (source / name).is_file()]
@@ -74,7 +74,7 @@ def export_checkpoint(
 
 
 def _write_tokenizer(folder: Path, out: Path) -> None:
-    """tokenizer.json that adds the special tokens by itself, and the names that transformers asks for."""
+    """A tokenizer.json that adds special tokens itself, and the settings that transformers reads."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
@@ -185,7 +185,7 @@ def _origin(task: TaskFacts) -> str:
 
 
 def _stages(log: Mapping[str, Any]) -> Iterator[str]:
-    """What each stage of the training log says: steps, the best one, and its settings."""
+    """One paragraph per stage of the training log: its steps, the best step, its settings."""
     for stage in log.get("stages", ()):
         words = [f"Stage `{stage.get('name')}`"]
         if "planned_steps" in stage:

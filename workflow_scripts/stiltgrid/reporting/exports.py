@@ -1,8 +1,8 @@
 """The folders that XTREME's and XTREME-R's own `evaluate.py` reads, written from predictions.parquet.
 
 `{task}/test-{language}.{tsv|json|jsonl}`, every official language of every task, rows in the official order. The
-program compares file lengths, not ids, so nothing is written that is sub-sampled or lacks a language: all that is
-missing is said at once. XTREME-R's program knows no LAReQA languages and stumbles over its folder; it is left out.
+program compares file lengths, not ids, so sub-sampled test sets and missing languages are errors, reported all at once.
+LAReQA is left out: XTREME-R's program has no languages for it and fails if its folder is present.
 """
 
 import json
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SPLIT = "test"
 NOT_READ = ("lareqa",)
 MANIFEST = "export.json"
-# Published sizes of test sets, a language each or one for all: another size is another test set.
+# Published sizes of test sets, by language or one for all languages.
 SIZES: Mapping[str, Mapping[str, int] | int] = {
     "xnli": 5010,
     "pawsx": 2000,
@@ -40,7 +40,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """A task of an export: where its predictions and evaluation rows are, and what its card says of them."""
+    """A task of an export: the files of its predictions and evaluation rows, and facts from its card."""
 
     task: str
     family: str
@@ -58,7 +58,7 @@ def exported_tasks(benchmark: str) -> tuple[str, ...]:
 
 
 def grid_problems(grid: Grid, benchmark: str) -> list[str]:
-    """What a grid lacks for an export, known before anything runs: tasks, languages, test splits, whole test sets."""
+    """What a grid lacks for an export: tasks, languages, test splits, complete test sets. Needs no results."""
     problems = []
     for task in exported_tasks(benchmark):
         if task not in grid.targets:
@@ -75,7 +75,7 @@ def grid_problems(grid: Grid, benchmark: str) -> list[str]:
 
 
 def refusal(benchmark: str, problems: Sequence[str]) -> str:
-    """The sentence that lists what is missing."""
+    """The error message that lists what is missing."""
     return (
         f"export_{benchmark}: the official program needs every task in every language, whole; missing:\n"
         + "\n".join(f"  - {problem}" for problem in problems)
@@ -86,10 +86,10 @@ def refusal(benchmark: str, problems: Sequence[str]) -> str:
 def export_benchmark(
     benchmark: str, parts: Sequence[Part], out: str | Path, facts: Mapping[str, Any], partial: bool = False
 ) -> None:
-    """Write a submission folder and `export.json`, which says what each file was made of.
+    """Write a submission folder and `export.json`, which lists the sources of each file.
 
     Raises StiltgridError listing every task, language and sub-sampled file that is missing; with `partial` these
-    are left out instead, and `evaluate.py` scores the tasks that are whole.
+    are left out instead, and `evaluate.py` scores the complete tasks.
     """
     import pyarrow.parquet as pq
 
@@ -159,7 +159,7 @@ def _warn_of_size(task: str, language: str, count: int) -> None:
 
 @dataclass(frozen=True)
 class Writer:
-    """A file format: what follows the dot, and the file's text from a language's rows and predictions by id."""
+    """A file format: its suffix, and a function from a language's rows and predictions by id to the file's text."""
 
     suffix: str
     text: Callable[[Part, str, Sequence[Row], Mapping[str, Row]], str]

@@ -1,6 +1,6 @@
-"""What all pictures share: cells with readable numbers, colours centred at zero, files with the same bytes each time.
+"""Shared plot style: cells with readable numbers, colours centred at zero, reproducible files.
 
-Only matplotlib's figure is used, not pyplot: no window system, no global state, a faster start.
+Plots use matplotlib's Figure without pyplot, which needs no display, keeps no global state and imports faster.
 """
 
 import os
@@ -30,13 +30,13 @@ SYNTHETIC = "Synthetic data (mini-lab): made languages and texts; says nothing a
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours of gains, symmetric about zero: no gain is white whatever else is in the picture."""
+    """Colours of gains, symmetric about zero, so that a gain of zero is always white."""
 
     limit: float
 
     @classmethod
     def of(cls, gains: Iterable[Estimate | None]) -> "Scale":
-        """The scale that reaches as far as the largest gain or loss, at least one point."""
+        """The scale up to the largest absolute gain, at least one point."""
         return cls(max([1.0, *(abs(gain.value) for gain in gains if gain is not None)]))
 
     @property
@@ -62,14 +62,14 @@ def number(estimate: Estimate, signed: bool) -> str:
 
 
 def draw_cell(axes: Axes, place: tuple[float, float], text: str, face: Any, size: float = 7.5) -> None:
-    """A unit square around `place` with text that contrasts with its face."""
+    """Draw a unit square around `place` with text in a contrasting colour."""
     x, y = place
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=0.8))
     axes.text(x, y, text, ha="center", va="center", size=size, color=_ink(face), linespacing=0.95)
 
 
 def draw_gain(axes: Axes, place: tuple[float, float], gain: Estimate | None, scale: Scale) -> None:
-    """A gain in its colour; a missing one is hatched and says so with a dash."""
+    """Draw a gain in its colour; a missing one is hatched and marked with a dash."""
     if gain is not None:
         draw_cell(axes, place, number(gain, signed=True), scale.face(gain.value), 7.5 if gain.sd is None else 6.5)
         return
@@ -80,13 +80,13 @@ def draw_gain(axes: Axes, place: tuple[float, float], gain: Estimate | None, sca
 
 
 def draw_score(axes: Axes, place: tuple[float, float], score: Estimate | None) -> None:
-    """A score on neutral ground: it has no colour because it is no gain."""
+    """Draw a score on a neutral background, since colours show gains."""
     text = "–" if score is None else number(score, signed=False)
     draw_cell(axes, place, text, SCORE_FACE, 7.5 if score is None or score.sd is None else 6.5)
 
 
 def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any) -> None:
-    """A frame around a cell that is drawn already, with a line at its foot that contrasts with its face."""
+    """Draw a frame around a cell, with a line of text at its bottom in a contrasting colour."""
     x, y = place
     frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor="none", edgecolor="black", linewidth=1.2, zorder=3)
     axes.add_patch(frame)
@@ -99,7 +99,7 @@ def _ink(face: Any) -> str:
 
 
 def cell_axes(figure: Figure, box: Sequence[float], columns: Sequence[float], rows: Sequence[float]) -> Axes:
-    """Axes for unit cells at given centres, first row on top; `box` is left, bottom, width, height in inches."""
+    """Axes for unit cells at the given centres, first row on top; `box` is (left, bottom, width, height) in inches."""
     axes = figure.add_axes(_share(figure, box))
     axes.set_xlim(min(columns) - 0.5, max(columns) + 0.5)
     axes.set_ylim(max(rows) + 0.5, min(rows) - 0.5)
@@ -111,7 +111,7 @@ def cell_axes(figure: Figure, box: Sequence[float], columns: Sequence[float], ro
 
 
 def colour_bar(figure: Figure, box: Sequence[float], scale: Scale) -> None:
-    """The key to the colours, with their unit."""
+    """Draw the colour bar with its unit."""
     bar = figure.colorbar(scale.mappable, cax=figure.add_axes(_share(figure, box)), orientation="horizontal")
     bar.set_label("gain over none (points of a score from 0 to 100)", size=7.5, loc="left")
     bar.ax.tick_params(labelsize=7)
@@ -124,7 +124,7 @@ def _share(figure: Figure, box: Sequence[float]) -> tuple[float, float, float, f
 
 
 def seeds_note(layout: Layout) -> str:
-    """How much of the spread can be seen."""
+    """The note on seeds: whether the variance of training can be seen."""
     count = len(layout.seeds)
     if count == 1:
         return "One seed: the variance of training is unseen."
@@ -132,7 +132,7 @@ def seeds_note(layout: Layout) -> str:
 
 
 def write_notes(figure: Figure, notes: Iterable[str], synthetic: bool, width: int) -> None:
-    """Notes at the foot of the picture; that data is synthetic is said in it, not only in the caption."""
+    """Write notes at the bottom of a figure and, for synthetic data, a line that says so at its top."""
     lines = [line for note in notes if note for line in textwrap.wrap(note, width)]
     height = figure.get_size_inches()[1]
     figure.text(
@@ -144,7 +144,7 @@ def write_notes(figure: Figure, notes: Iterable[str], synthetic: bool, width: in
 
 
 def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Write a figure in the formats that the file names ask for, the same bytes for the same picture."""
+    """Write a figure in the formats of the file names; the same figure gives the same bytes."""
     for path in paths:
         kind = Path(path).suffix.removeprefix(".")
         with atomic_path(path) as temporary:

@@ -1,4 +1,4 @@
-"""The pictures of the grid, read from the score table: the transfer matrix, its languages, English and zero-shot."""
+"""Plots of the score table: the transfer matrix, languages of a target, English against zero-shot."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from stiltgrid.reporting.plot_style import (
 Gains = Mapping[tuple[str, str, str], Estimate | None]
 Paths = Iterable[str | os.PathLike[str]]
 NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
-BAND = -1.3  # where the scores of `none` stand: set off from the gains
+BAND = -1.3  # row of the scores of `none`, set off from the gains
 BEST_NOTE = (
     "Framed: the row that development data chose (or each half of a single split for the other), with the 95 % "
     "interval of its gain."
@@ -46,7 +46,7 @@ POINTS = tuple(
 def plot_transfer_matrix(
     scores_path: str | os.PathLike[str], layout: Layout, paths: Paths, best: Best | None = None
 ) -> None:
-    """Intermediates by targets: gains over `none` in colour, the scores of `none` above them; a panel a model.
+    """Intermediates by targets: gains over `none` in colour, the scores of `none` above them; one panel per model.
 
     The rows that development data chose (`best`) are framed, with the 95 % intervals of their gains.
     """
@@ -80,7 +80,7 @@ def plot_transfer_matrix(
 
 
 def _frame_best(axes: Axes, model: str, layout: Layout, gains: Gains, scale: Scale, best: Best) -> None:
-    """Frames around the chosen rows of a panel; the interval at the foot of the cell."""
+    """Draw frames around the chosen rows of a panel, with the interval at the bottom of the cell."""
     places = {NONE: BAND, **{row: float(y) for y, row in enumerate(layout.rows)}}
     for x, column in enumerate(layout.columns):
         chosen = best.get((model, column.target))
@@ -120,7 +120,7 @@ def _head(column: Column, cell: Cell | None) -> str:
 
 
 def missing_note(transfer: Transfer) -> str:
-    """How many of the grid's scores are absent; empty when none is."""
+    """The note on missing scores; empty when there are none."""
     if not transfer.missing:
         return ""
     return (
@@ -129,7 +129,7 @@ def missing_note(transfer: Transfer) -> str:
 
 
 def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: str, paths: Paths) -> None:
-    """Languages by intermediates for one target: the score of `none`, then gains over it; a panel a model."""
+    """Languages by intermediates for one target: the score of `none`, then gains over it; one panel per model."""
     transfer = read_transfer(scores_path, layout.only(target))
     column = layout.column(target)
     names = [*([column.english] if column.english else []), *sorted(column.others)]
@@ -176,7 +176,7 @@ def _counts(transfer: Transfer, column: Column) -> str:
 
 
 def plot_english_and_zero_shot(scores_path: str | os.PathLike[str], layout: Layout, paths: Paths) -> None:
-    """The score in English against the mean of the other languages; a line leads from `none` to each row."""
+    """The score in English against the mean of the other languages; lines connect `none` with each row."""
     transfer = read_transfer(scores_path, layout)
     shown = [column for column in layout.columns if column.english and column.others]
     panels = [(model, column) for model in layout.models for column in shown]

@@ -1,4 +1,4 @@
-"""Ours beside published figures: two marks a line, joined, so that the eye reads the distance."""
+"""Plot of our scores and published figures: two connected marks per line."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from stiltgrid.analysis.official import Languages
-from stiltgrid.analysis.published import Beside, compare
+from stiltgrid.analysis.published import PublishedComparison, compare
 from stiltgrid.grid.layout import Layout
 from stiltgrid.reporting.plot_style import STYLE, save
 
@@ -27,7 +27,7 @@ def plot_published(
     languages: Languages,
     paths: Iterable[str | os.PathLike[str]],
 ) -> None:
-    """Draw every published figure that has a counterpart of ours; bars are one standard deviation over seeds."""
+    """Draw every published figure that has a counterpart of ours; error bars are one standard deviation over seeds."""
     items = compare(scores_path, layout, hubs, languages)
     with matplotlib.rc_context(STYLE):
         height = HEAD + FOOT + LINE * max(2, len(items))
@@ -45,7 +45,7 @@ def plot_published(
         save(canvas, paths)
 
 
-def _draw(axes: Axes, items: Sequence[Beside]) -> None:
+def _draw(axes: Axes, items: Sequence[PublishedComparison]) -> None:
     places = range(len(items))
     ours, theirs = [item.ours.value for item in items], [item.figure.value for item in items]
     axes.hlines(places, ours, theirs, colors="0.7", linewidth=1, zorder=1)
@@ -59,7 +59,7 @@ def _draw(axes: Axes, items: Sequence[Beside]) -> None:
     axes.set_axisbelow(True)
 
 
-def _label(item: Beside) -> str:
+def _label(item: PublishedComparison) -> str:
     figure = item.figure
     metric = figure.metric.replace("_", " ")
     where = "mean" if figure.language is None else figure.language
@@ -67,6 +67,6 @@ def _label(item: Beside) -> str:
     return f"{what}, {figure.value:.1f} {item.difference:+.1f}"
 
 
-def _title(items: Sequence[Beside]) -> str:
+def _title(items: Sequence[PublishedComparison]) -> str:
     apart = sorted(abs(item.difference) for item in items)
     return f"Ours and published: {len(items)} figures, median distance {apart[len(apart) // 2]:.1f} points"

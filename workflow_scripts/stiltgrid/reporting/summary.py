@@ -1,4 +1,4 @@
-"""The last words of a run: what moved most, what the numbers do not say, where everything is."""
+"""The summary that a run prints: the best row of each target, remarks on the numbers, paths of the results."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ def write_summary(
     out: str | os.PathLike[str],
     best_rows_path: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Write the summary of a score table; `places` maps what a reader looks for ("matrix") to its path."""
+    """Write the summary of a score table; `places` maps names such as "matrix" to paths."""
     best = read_best_rows(best_rows_path) if best_rows_path else {}
     text = summary_text(read_transfer(scores_path, layout), places, best)
     with atomic_path(out) as temporary:
@@ -27,9 +27,9 @@ def write_summary(
 
 
 def summary_text(transfer: Transfer, places: Mapping[str, str], best: Best | None = None) -> str:
-    """The summary: a line per model and target with its best row, remarks, places.
+    """One line per model and target with its best row, then remarks and paths.
 
-    `best` has the rows that development data chose; a target that it lacks shows the row that scores best.
+    `best` has the rows that development data chose; a target outside it shows the row with the highest score.
     """
     layout, best = transfer.layout, best or {}
     present = transfer.expected - len(transfer.missing)
@@ -60,14 +60,14 @@ def best_row(transfer: Transfer, model: str, column: Column) -> Cell | None:
 
 
 def languages_moved(transfer: Transfer, cell: Cell) -> tuple[int, int]:
-    """How many languages score higher and lower than with `none`."""
+    """The number of languages with a higher and with a lower score than `none`."""
     gains = [transfer.gain(cell, language) for language in cell.column.languages]
     values = [gain.value for gain in gains if gain]
     return sum(value > 0 for value in values), sum(value < 0 for value in values)
 
 
 def _chosen_line(transfer: Transfer, model: str, column: Column, best: BestRow) -> tuple[str, ...]:
-    """A row that was chosen where its score was not taken."""
+    """The line of a row that was chosen on other data than its score."""
     where = f"chosen on {best.selected_on}"
     cell = transfer.cell(model, best.rows[0], column.target) if len(best.rows) == 1 else None
     if best.rows == (NONE,):

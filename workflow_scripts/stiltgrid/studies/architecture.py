@@ -10,7 +10,7 @@ import numpy as np
 
 from stiltgrid.analysis.bootstrap import Replicates, replicate
 from stiltgrid.analysis.cell_examples import read_examples
-from stiltgrid.analysis.metric_counts import counting
+from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
 from stiltgrid.grid.grid import NONE
@@ -157,7 +157,7 @@ def _replicates(
     generator: np.random.Generator,
 ) -> Replicates:
     layout = transfer.layout
-    kind = counting(family["family"], column.metric, family.get("options"))
+    kind = counted_metric(family["family"], column.metric, family.get("options"))
     cells = [transfer.cells[model, row, column.target] for model in pair for row in (NONE, *layout.rows)]
     paths = [[predictions[cell.model, cell.intermediate, column.target, seed] for seed in layout.seeds]
              for cell in cells]  # fmt: skip

@@ -75,11 +75,6 @@ def standardised(matrix: np.ndarray) -> np.ndarray:
     return np.divide(moved, spread, out=np.zeros_like(moved), where=spread > 0)
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rank correlation of two vectors; 0 where one of them does not vary."""
-    return float((standardised(ranks(x)) * standardised(ranks(y))).mean())
-
-
 def by_target(
     gains: np.ndarray,
     measure: np.ndarray,

@@ -9,7 +9,7 @@ import numpy as np
 
 from stiltgrid.analysis.bootstrap import Replicates, replicate
 from stiltgrid.analysis.cell_examples import read_examples
-from stiltgrid.analysis.metric_counts import Counting, counting
+from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
 from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
@@ -163,14 +163,14 @@ def _replicates(
     if gaps:
         shown = "; ".join(" / ".join(map(str, key)) for key in gaps[:4])
         raise StudyError(f"retrieval: expected ranks of every cell, found {len(gaps)} missing: {shown}")
-    kind = counting("dual", metric)
+    kind = counted_metric("dual", metric)
     column = Column(column.target, metric, column.split, column.languages, column.english)
     paths = [[ranks[key] for key in line] for line in wanted]
     scores = [[_scores(path, column, kind) for path in line] for line in paths]
     return replicate(read_examples(paths, column, kind, scores), kind.value, generator, DRAWS)
 
 
-def _scores(path: AnyPath, column: Column, kind: Counting) -> dict[str, float]:
+def _scores(path: AnyPath, column: Column, kind: CountedMetric) -> dict[str, float]:
     """Language -> the metric, from a file of ranks."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -180,7 +180,7 @@ def _scores(path: AnyPath, column: Column, kind: Counting) -> dict[str, float]:
     lacking = [code for code, part in parts.items() if not part.num_rows]
     if lacking:
         raise StudyError(f"{path}: expected {column.split} queries in every language, found none in {lacking[0]}")
-    return {code: float(kind.value(kind.of(part).sum(axis=0))) for code, part in parts.items()}
+    return {code: float(kind.value(kind.counts_of(part).sum(axis=0))) for code, part in parts.items()}
 
 
 def _outcomes(
