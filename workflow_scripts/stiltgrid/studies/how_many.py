@@ -1,7 +1,7 @@
 """Study 4, how many tasks: curves by group of languages, tests, plot and summary."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from stiltgrid.analysis.statistics import estimate, t_quantile
 from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
-from stiltgrid.analysis.typology import KINDS, similarity, similarity_groups
+from stiltgrid.analysis.typology import KINDS, similarity
 from stiltgrid.grid.designs import how_many as design
 from stiltgrid.grid.layout import ENGLISH, Layout
-from stiltgrid.studies.curves import Curve, against_random, fit_curve, interaction, places, trend
+from stiltgrid.studies.curves import interaction, trend
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.how_many_plot import plot_curves
+from stiltgrid.studies.how_many_results import ALL, TaskCurves
 from stiltgrid.studies.mixed import Effect
 from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.studies.scores import complete
@@ -30,56 +31,11 @@ QUESTION = (
     "chance and best; mixtures of the first k, all of the same number of examples where the configuration sets one, "
     "are held against the first k of random orders, in languages near to English and far from it."
 )
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model's scores, by language.
-
-    `best` are (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each task
-    alone in the ranking's order.
-    """
-
-    name: str
-    ranking: tuple[str, ...]
-    sizes: tuple[int, ...]
-    random_sizes: tuple[int, ...]
-    best: Mapping[str, np.ndarray]
-    random: Mapping[str, np.ndarray]
-    alone: Mapping[str, np.ndarray]
-
-    def groups(self) -> dict[str, tuple[str, ...]]:
-        """Names of groups of languages: all, then near and far by each kind of similarity."""
-        found = {ALL: tuple(sorted(self.best))}
-        for kind in KINDS:
-            sides = similarity_groups(self.best, kind)
-            for side in sorted(set(sides.values()), reverse=True):
-                found[f"{kind}: {side}"] = tuple(sorted(code for code in sides if sides[code] == side))
-        return found
-
-    def curve(self, languages: Sequence[str]) -> Curve:
-        """The curve of the best tasks in some languages."""
-        return fit_curve(self.sizes, np.mean([self.best[code] for code in languages], axis=0))
-
-    def orders(self, languages: Sequence[str]) -> np.ndarray:
-        """(orders, sizes, seeds) of the random orders in some languages."""
-        return np.mean([self.random[code] for code in languages], axis=0)
-
-    def ranked_against_random(self, languages: Sequence[str]) -> Effect:
-        """The ranking against random orders at the sizes that both have."""
-        both = [self.sizes.index(size) for size in self.random_sizes]
-        chosen = np.mean([self.best[code] for code in languages], axis=0)[both]
-        return against_random(chosen, self.orders(languages))
-
-    def ranked_alone(self, languages: Sequence[str]) -> Effect:
-        """Whether tasks that stand higher in the ranking do more alone."""
-        return places(np.mean([self.alone[code] for code in languages], axis=0))
 
 
 def read_model(
     scores: AnyPath, layout: Layout, section: Mapping[str, Any], model: str, ranking: Sequence[str]
-) -> Model:
+) -> TaskCurves:
     """One model's scores, each language the mean over the targets that have it; StudyError where cells are missing."""
     best, random = design.best_rows(section, ranking), design.random_rows(section)
     single = design.alone_rows(section)
@@ -89,7 +45,7 @@ def read_model(
     transfer = complete(scores, part, "how_many")
     languages = sorted({code for column in layout.columns for code in column.languages} - {ENGLISH})
     by_row = {row: _by_language(transfer, model, row, languages) for row in rows}
-    return Model(
+    return TaskCurves(
         model,
         tuple(ranking),
         tuple(best),
@@ -134,7 +90,7 @@ def random_interval(orders: np.ndarray) -> list[tuple[float, float]]:
     return list(zip(means.mean(axis=0).tolist(), half.tolist(), strict=True))
 
 
-def _curve_lines(model: Model) -> list[dict[str, Any]]:
+def _curve_lines(model: TaskCurves) -> list[dict[str, Any]]:
     lines = []
     for group, languages in model.groups().items():
         curve, orders = model.curve(languages), model.orders(languages)
@@ -151,7 +107,7 @@ def _curve_lines(model: Model) -> list[dict[str, Any]]:
     return [{name: line.get(name) for name in CURVE_COLUMNS} for line in lines]
 
 
-def _test_lines(model: Model) -> list[dict[str, Any]]:
+def _test_lines(model: TaskCurves) -> list[dict[str, Any]]:
     """Trend and ranking by group, then the interactions; a test that cannot be made says why."""
     lines = []
     for group, languages in model.groups().items():
@@ -171,11 +127,11 @@ def _test_lines(model: Model) -> list[dict[str, Any]]:
     return lines
 
 
-def _trend(model: Model, languages: Sequence[str]) -> Effect:
+def _trend(model: TaskCurves, languages: Sequence[str]) -> Effect:
     return trend(model.curve(languages))
 
 
-def _line(model: Model, group: str, test: str, effect_of: Callable[[], Effect], count: str) -> dict[str, Any]:
+def _line(model: TaskCurves, group: str, test: str, effect_of: Callable[[], Effect], count: str) -> dict[str, Any]:
     line: dict[str, Any] = {name: None for name in TEST_COLUMNS}
     line.update({"model": model.name, "group": group, "test": test, "n": count})
     try:
@@ -188,7 +144,7 @@ def _line(model: Model, group: str, test: str, effect_of: Callable[[], Effect], 
     }  # fmt: skip
 
 
-def _findings(model: Model, tests: Sequence[Mapping[str, Any]]) -> list[Finding]:
+def _findings(model: TaskCurves, tests: Sequence[Mapping[str, Any]]) -> list[Finding]:
     found = []
     for group, languages in model.groups().items():
         curve = model.curve(languages)
@@ -229,7 +185,7 @@ def _test_finding(line: Mapping[str, Any]) -> Finding:
 
 
 def _limits(
-    models: Sequence[Model], layout: Layout, section: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]
+    models: Sequence[TaskCurves], layout: Layout, section: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]
 ) -> list[str]:
     volume = section.get("examples")
     return [

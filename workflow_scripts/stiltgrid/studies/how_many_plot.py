@@ -1,7 +1,6 @@
 """The picture of study 4: scores against the number of tasks, a panel a group of languages."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -12,16 +11,14 @@ from stiltgrid.analysis.statistics import t_quantile
 from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
 from stiltgrid.reporting.plot_style import STYLE, save, write_notes
-
-if TYPE_CHECKING:
-    from stiltgrid.studies.how_many import Model
+from stiltgrid.studies.how_many_results import TaskCurves
 
 PANEL = (2.4, 2.2)
 BEST, RANDOM, ALONE = "#0072B2", "#D55E00", "#777777"
 SHIFT = 0.1  # so that bars do not hide each other
 
 
-def plot_curves(models: "Sequence[Model]", layout: Layout, paths: Iterable[AnyPath]) -> None:
+def plot_curves(models: Sequence[TaskCurves], layout: Layout, paths: Iterable[AnyPath]) -> None:
     """A line of panels a model: all languages, then near and far by each kind of similarity, with 95 % intervals."""
     wide = max(len(model.groups()) for model in models)
     size = (0.4 + wide * PANEL[0], 0.4 + len(models) * PANEL[1] + 0.6)
@@ -45,7 +42,7 @@ def plot_curves(models: "Sequence[Model]", layout: Layout, paths: Iterable[AnyPa
         save(figure, paths)
 
 
-def _panel(axes: Axes, model: "Model", languages: Sequence[str]) -> None:
+def _panel(axes: Axes, model: TaskCurves, languages: Sequence[str]) -> None:
     curve, orders = model.curve(languages), model.orders(languages)
     high = float(curve.means.max())
     axes.axhspan(high - curve.margin, high, color="#dddddd", linewidth=0, zorder=0)

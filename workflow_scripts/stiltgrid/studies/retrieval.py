@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.studies.errors import StudyError
-from stiltgrid.studies.paired import Contrast, combined, contrast
+from stiltgrid.studies.paired import combined, contrast
 from stiltgrid.studies.retrieval_plot import plot_contrasts
+from stiltgrid.studies.retrieval_results import TargetContrast
 from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
 
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@20", "map@20")
@@ -44,19 +44,6 @@ WHEN = {
 Key = tuple[str, str, str, str, int]  # model, row, target, phase, seed
 
 
-@dataclass(frozen=True)
-class Told:
-    """One contrast on one target (`all`: their mean) in one phase; `languages` and `queries` are its n."""
-
-    target: str
-    phase: str
-    metric: str
-    name: str
-    contrast: Contrast
-    languages: int
-    queries: int
-
-
 def write_study(
     layout: Layout,
     groups: Mapping[str, Sequence[str]],
@@ -70,10 +57,10 @@ def write_study(
     file. Raises StudyError for missing cells.
     """
     outcomes: list[dict[str, Any]] = []
-    told: list[tuple[str, Told]] = []
+    told: list[tuple[str, TargetContrast]] = []
     for model in layout.models:
         generator = np.random.default_rng(int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "big"))
-        found: list[Told] = []
+        found: list[TargetContrast] = []
         for column in layout.columns:
             phases = [phase for phase in PHASES if (model, NONE, column.target, phase, layout.seeds[0]) in ranks]
             for metric in METRICS:
@@ -99,7 +86,7 @@ def target_contrasts(
     phases: Sequence[str],
     groups: Mapping[str, Sequence[str]],
     replicates: Replicates,
-) -> Iterator[Told]:
+) -> Iterator[TargetContrast]:
     """Contrasts of kinds of rows in each phase, and the difference of the phases.
 
     The replicates' rows are those of the first phase, then of the second. A kind over `none` less the controls over
@@ -111,12 +98,12 @@ def target_contrasts(
     for number, phase in enumerate(phases):
         for name, line in weights.items():
             moved = {row + number * len(rows): weight for row, weight in line.items()}
-            yield Told(target, phase, metric, name, contrast(replicates, moved, drawn_languages=several), *n)
+            yield TargetContrast(target, phase, metric, name, contrast(replicates, moved, drawn_languages=several), *n)
     if len(phases) == 2:
         for name, line in weights.items():
             both = {row + len(rows): weight for row, weight in line.items()} | {row: -w for row, w in line.items()}
             told = contrast(replicates, both, drawn_languages=several)
-            yield Told(target, "after less before", metric, name, told, *n)
+            yield TargetContrast(target, "after less before", metric, name, told, *n)
 
 
 def _pairs(groups: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
@@ -143,14 +130,16 @@ def _weights(rows: Sequence[str], plus: Sequence[str], minus: Sequence[str]) -> 
     return found
 
 
-def _means(found: Sequence[Told]) -> Iterator[Told]:
+def _means(found: Sequence[TargetContrast]) -> Iterator[TargetContrast]:
     """Each contrast's mean over targets."""
-    parts: dict[tuple[str, str, str], list[Told]] = {}
+    parts: dict[tuple[str, str, str], list[TargetContrast]] = {}
     for item in found:
         parts.setdefault((item.phase, item.metric, item.name), []).append(item)
     for (phase, metric, name), items in parts.items():
         told = combined([item.contrast for item in items])
-        yield Told("all", phase, metric, name, told, max(i.languages for i in items), sum(i.queries for i in items))
+        yield TargetContrast(
+            "all", phase, metric, name, told, max(i.languages for i in items), sum(i.queries for i in items)
+        )
 
 
 def _replicates(
@@ -198,7 +187,7 @@ def _outcomes(
                 }  # fmt: skip
 
 
-def findings(told: Sequence[tuple[str, Told]], layout: Layout) -> Iterator[Finding]:
+def findings(told: Sequence[tuple[str, TargetContrast]], layout: Layout) -> Iterator[Finding]:
     """The headline metric's contrasts over all targets, each with a line of its values target by target."""
     some = [(model, item) for model, item in told if item.metric == HEADLINE and item.name in SAID]
     for model in layout.models:
@@ -209,7 +198,7 @@ def findings(told: Sequence[tuple[str, Told]], layout: Layout) -> Iterator[Findi
                 yield Finding(f"{model}, {SAID[name]}, target by target (before, after): {_by_target(mine)}.")
 
 
-def _overall(model: str, item: Told, seeds: int) -> Finding:
+def _overall(model: str, item: TargetContrast, seeds: int) -> Finding:
     found = item.contrast
     if found.p is None:
         says = f"{SAID[item.name]}: no interval can be had for what it changes in {HEADLINE}"
@@ -226,7 +215,7 @@ def _overall(model: str, item: Told, seeds: int) -> Finding:
     )  # fmt: skip
 
 
-def _by_target(items: Sequence[Told]) -> str:
+def _by_target(items: Sequence[TargetContrast]) -> str:
     """Values of each phase with a star where the interval holds no 0; a dash where a phase is absent."""
     parts = []
     for target in dict.fromkeys(item.target for item in items if item.target != "all"):
@@ -258,7 +247,7 @@ def limits(layout: Layout, groups: Mapping[str, Sequence[str]], trained_on: str 
     return said
 
 
-def _line(model: str, item: Told) -> dict[str, Any]:
+def _line(model: str, item: TargetContrast) -> dict[str, Any]:
     told = item.contrast
     return {
         "model": model, "target": item.target, "phase": item.phase, "metric": item.metric, "contrast": item.name,

@@ -1,7 +1,6 @@
 """Study 5 as a picture: contrasts of recall@10 with their intervals, by target and phase."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -10,9 +9,7 @@ from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
 from stiltgrid.reporting.plot_style import STYLE, save, seeds_note, write_notes
 from stiltgrid.reporting.plots import POINTS
-
-if TYPE_CHECKING:
-    from stiltgrid.studies.retrieval import Told
+from stiltgrid.studies.retrieval_results import TargetContrast
 
 SHOWN = (
     "english over none", "multilingual over none", "controls over none", "english over controls",
@@ -20,7 +17,7 @@ SHOWN = (
 )  # fmt: skip
 
 
-def plot_contrasts(told: Sequence[tuple[str, "Told"]], layout: Layout, paths: Iterable[AnyPath]) -> None:
+def plot_contrasts(told: Sequence[tuple[str, TargetContrast]], layout: Layout, paths: Iterable[AnyPath]) -> None:
     """A panel a model; a line a target and phase; points with 95 % intervals."""
     some = [(model, item) for model, item in told if item.metric == "recall@10" and item.name in SHOWN]
     with matplotlib.rc_context(STYLE):

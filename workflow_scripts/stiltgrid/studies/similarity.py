@@ -15,10 +15,11 @@ from stiltgrid.evaluation.task_vectors import similarity
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies import ranking
-from stiltgrid.studies.association import PERMUTATIONS, PooledAssociation, by_target, pooled
+from stiltgrid.studies.association import PERMUTATIONS, by_target, pooled
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.similarity_plot import plot_similarity
+from stiltgrid.studies.similarity_results import SimilarityResults
 from stiltgrid.studies.similarity_text import findings, limits, summary
 from stiltgrid.studies.summary import write_summary
 
@@ -52,21 +53,6 @@ class Table:
         return {"log training size": self.log_size, "same family": self.same_family}
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a model's tables say: by measure the pooled association, the strategies, their first choices, remarks.
-
-    `weights` rank rows for a target that is not in the grid, by measure: those of a regression on all targets.
-    """
-
-    model: str
-    associations: Mapping[str, PooledAssociation]
-    verdicts: Sequence[ranking.Verdict]
-    choices: Sequence[ranking.Choice]
-    remarks: Sequence[str]
-    weights: Mapping[str, Mapping[str, float]]
-
-
 def write_study(
     scores: AnyPath,
     records: Iterable[AnyPath],
@@ -86,7 +72,7 @@ def write_study(
     permutations = int(section.get("permutations") or PERMUTATIONS)
     pairs: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
-    found: list[Found] = []
+    found: list[SimilarityResults] = []
     for model in layout.models:
         tables = {
             measure: _table(transfer, model, measure, files, sizes, families)
@@ -118,7 +104,9 @@ def trained_sizes(records: Iterable[AnyPath]) -> dict[tuple[str, str], int]:
     return found
 
 
-def study_model(model: str, tables: Mapping[str, Table], permutations: int) -> tuple[Found, list[dict[str, Any]]]:
+def study_model(
+    model: str, tables: Mapping[str, Table], permutations: int
+) -> tuple[SimilarityResults, list[dict[str, Any]]]:
     """Associations and rankings of one model, and the lines of the table of associations."""
     associations, verdicts, choices, remarks = {}, [], [], []
     lines: list[dict[str, Any]] = []
@@ -149,7 +137,7 @@ def study_model(model: str, tables: Mapping[str, Table], permutations: int) -> t
         name: ranking.fit_all(table.gains, {name: _columns(each, each.measure, table.targets), **table.controls})
         for name, each in tables.items()
     }
-    return Found(model, associations, verdicts, choices, remarks, weights), lines
+    return SimilarityResults(model, associations, verdicts, choices, remarks, weights), lines
 
 
 def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, np.ndarray]:
@@ -232,7 +220,7 @@ def _pair_lines(
             }  # fmt: skip
 
 
-def _verdict_line(found: Found, item: ranking.Verdict) -> dict[str, Any]:
+def _verdict_line(found: SimilarityResults, item: ranking.Verdict) -> dict[str, Any]:
     targets = len({choice.target for choice in found.choices})
     p = {"p_regret1": _digits(item.p_regret1), "p_regret3": _digits(item.p_regret3), "p_ndcg": _digits(item.p_ndcg)}
     return {"model": found.model, "strategy": item.strategy, "targets": targets, **vars(item.quality), **p}

@@ -1,14 +1,11 @@
 """Study 1 in plain words."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from stiltgrid.grid.layout import Layout
+from stiltgrid.studies.association import PooledAssociation
+from stiltgrid.studies.similarity_results import SimilarityResults
 from stiltgrid.studies.summary import Finding, signed, summary_text
-
-if TYPE_CHECKING:
-    from stiltgrid.studies.association import PooledAssociation
-    from stiltgrid.studies.similarity import Found
 
 WORDS = {
     "text": "similarity of texts (TextEmb)",
@@ -25,7 +22,7 @@ POWERED = 1 + 1.2816 / 1.96  # what is found 9 times in 10, in half-widths of a 
 LEFT_OUT = "left out: {} and controls"
 
 
-def findings(found: "Found") -> Iterator[Finding]:
+def findings(found: SimilarityResults) -> Iterator[Finding]:
     """One sentence a measure, one on strategies, one on what to try first."""
     for measure, told in found.associations.items():
         sure = told.p <= ALPHA
@@ -58,7 +55,7 @@ def findings(found: "Found") -> Iterator[Finding]:
     yield from _new_target(found)
 
 
-def _reach(told: "PooledAssociation") -> str:
+def _reach(told: PooledAssociation) -> str:
     """The slope that this design would have found."""
     if told.low is None or told.high is None:
         return " (so few rows can show none)"
@@ -66,7 +63,7 @@ def _reach(told: "PooledAssociation") -> str:
     return f" (a slope of some {reach:.2f} would have been, 9 times in 10)"
 
 
-def _new_target(found: "Found") -> Iterator[Finding]:
+def _new_target(found: SimilarityResults) -> Iterator[Finding]:
     """How rows would be ranked for a target that is not in the grid."""
     by_name = {item.strategy: item for item in found.verdicts}
     known = [name for name in found.weights if LEFT_OUT.format(name) in by_name]
@@ -82,7 +79,7 @@ def _new_target(found: "Found") -> Iterator[Finding]:
     )
 
 
-def limits(layout: Layout, found: Sequence["Found"]) -> list[str]:
+def limits(layout: Layout, found: Sequence[SimilarityResults]) -> list[str]:
     """What the design cannot tell."""
     said = [
         "Rows were not given their similarity at random: what makes a task similar may help for another reason. An "

@@ -1,0 +1,56 @@
+"""The scores of study 4 by language, read by its tests and its plot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stiltgrid.analysis.typology import KINDS, similarity_groups
+from stiltgrid.studies.curves import Curve, against_random, fit_curve, places
+from stiltgrid.studies.mixed import Effect
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class TaskCurves:
+    """One model's scores, by language.
+
+    `best` are (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each task
+    alone in the ranking's order.
+    """
+
+    name: str
+    ranking: tuple[str, ...]
+    sizes: tuple[int, ...]
+    random_sizes: tuple[int, ...]
+    best: Mapping[str, np.ndarray]
+    random: Mapping[str, np.ndarray]
+    alone: Mapping[str, np.ndarray]
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Names of groups of languages: all, then near and far by each kind of similarity."""
+        found = {ALL: tuple(sorted(self.best))}
+        for kind in KINDS:
+            sides = similarity_groups(self.best, kind)
+            for side in sorted(set(sides.values()), reverse=True):
+                found[f"{kind}: {side}"] = tuple(sorted(code for code in sides if sides[code] == side))
+        return found
+
+    def curve(self, languages: Sequence[str]) -> Curve:
+        """The curve of the best tasks in some languages."""
+        return fit_curve(self.sizes, np.mean([self.best[code] for code in languages], axis=0))
+
+    def orders(self, languages: Sequence[str]) -> np.ndarray:
+        """(orders, sizes, seeds) of the random orders in some languages."""
+        return np.mean([self.random[code] for code in languages], axis=0)
+
+    def ranked_against_random(self, languages: Sequence[str]) -> Effect:
+        """The ranking against random orders at the sizes that both have."""
+        both = [self.sizes.index(size) for size in self.random_sizes]
+        chosen = np.mean([self.best[code] for code in languages], axis=0)[both]
+        return against_random(chosen, self.orders(languages))
+
+    def ranked_alone(self, languages: Sequence[str]) -> Effect:
+        """Whether tasks that stand higher in the ranking do more alone."""
+        return places(np.mean([self.alone[code] for code in languages], axis=0))
