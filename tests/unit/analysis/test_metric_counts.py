@@ -11,7 +11,7 @@ from stiltgrid.utils.errors import StiltgridError
 
 
 def total(counted: CountedMetric, **columns: list) -> float:
-    return float(counted.value(counted.of(pa.table(columns)).sum(axis=0)))
+    return float(counted.value(counted.counts_of(pa.table(columns)).sum(axis=0)))
 
 
 def test_means_are_means() -> None:
@@ -75,7 +75,7 @@ def test_ranked_metrics_by_hand() -> None:
 def test_no_examples_score_nothing() -> None:
     for kind, metric in (("sequence", "accuracy"), ("tagging", "f1"), ("embedding", "f1"), ("dual", "map@20")):
         counted = counted_metric(kind, metric)
-        empty = counted.of(pa.table({name: [] for name in counted.columns}))
+        empty = counted.counts_of(pa.table({name: [] for name in counted.columns}))
         assert counted.value(np.zeros_like(empty.sum(axis=0))) == 0
 
 
