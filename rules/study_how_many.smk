@@ -88,7 +88,7 @@ rule study_how_many:
     params:
         layout=lambda wildcards: STUDIES.layout("how_many"),
         section=lambda wildcards: STUDIES.section("how_many"),
-        data=CODE.data_file("uriel.csv"),
+        data=[CODE.data_file(name) for name in ("uriel.csv", "grambank.csv")],
         code=lambda wildcards: CODE.plain("study_how_many"),
     script:
         "../workflow_scripts/study_how_many.py"
