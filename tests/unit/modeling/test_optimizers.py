@@ -11,6 +11,7 @@ from stiltgrid.modeling.optimizers import (
     set_rate,
     split_matrices,
 )
+from transformers import get_linear_schedule_with_warmup
 
 
 def parameters(*shapes, seed=1):
@@ -44,6 +45,17 @@ def test_the_rate_climbs_then_falls_to_nothing():
     np.testing.assert_allclose(shares, [1 / 3, 2 / 3, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
     assert linear_schedule(0, 1, 0.1) == 1.0
     assert all(linear_schedule(step, 5, 1.0) > 0 for step in range(5))
+
+
+@pytest.mark.parametrize(("steps", "share"), [(1, 0.0), (10, 0.1), (37, 0.06), (100, 0.5), (3, 1.0)])
+def test_the_schedule_is_that_of_transformers_one_step_later(steps, share):
+    """Theirs starts at a rate of 0, a step that trains nothing; ours is their schedule without that step."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    scheduler = get_linear_schedule_with_warmup(optimizer, round(steps * share) + 1, steps + 1)
+    for step in range(steps):
+        optimizer.step()
+        scheduler.step()
+        assert scheduler.get_last_lr() == [linear_schedule(step, steps, share)]
 
 
 def test_rates_are_set_from_each_groups_peak():

@@ -1,4 +1,4 @@
-"""Language modelling beside tasks: what is masked, where steps fall, which head it wears, and what goes on."""
+"""Language modelling beside tasks: what is masked, where its steps fall, which head it uses, and what is kept."""
 
 import json
 from dataclasses import replace
@@ -66,7 +66,7 @@ def reader_of(tokenizer: Path) -> Reader:
     return Reader(read_special_tokens(tokenizer), Model("tiny", pooling="mean"))
 
 
-def test_texts_become_rows_of_one_length_that_know_their_language(place) -> None:
+def test_texts_become_rows_of_one_length_with_a_language_each(place) -> None:
     encoded = read_encoded(place / "text.arrow")
     assert set(encoded.lengths) == {24}
     counts = np.bincount(encoded.scalars["language"])
@@ -99,7 +99,7 @@ def test_masks_follow_seed_step_and_row_whatever_the_micro_batches(place, tiny_t
     assert not torch.isin(original[asked], torch.tensor([0, 1, 2, 4])).any(), "special tokens are not asked for"
 
 
-def test_the_vocabulary_is_scored_where_a_token_is_asked_for_and_nowhere_else(place, tiny_tokenizer_folder) -> None:
+def test_vocabulary_scores_are_computed_for_predicted_tokens_only(place, tiny_tokenizer_folder) -> None:
     batch = task_of(place, tiny_tokenizer_folder, mask_rate=0.3).batch(
         reader_of(tiny_tokenizer_folder), np.arange(8), 1
     )
@@ -124,7 +124,7 @@ def test_decoders_predict_the_next_token(place, causal_tokenizer) -> None:
     assert task.loss_weight(np.asarray([2]), 1) == 23
 
 
-def test_languages_are_drawn_by_a_power_of_their_size_and_gone_through_before_they_repeat() -> None:
+def test_languages_are_drawn_by_a_power_of_their_size_and_exhausted_before_they_repeat() -> None:
     languages = np.repeat([0, 1], [100, 900])
     taken = LanguageOrder(languages, 0.5, 3).take(1000)
     share = (languages[taken] == 0).mean()
@@ -135,7 +135,7 @@ def test_languages_are_drawn_by_a_power_of_their_size_and_gone_through_before_th
     assert np.array_equal(np.concatenate([again.take(400), again.take(600)]), taken)
 
 
-def test_a_rate_is_a_share_of_all_steps_and_leaves_the_others_as_they_are() -> None:
+def test_a_rate_is_a_share_of_all_steps_and_keeps_the_order_of_the_others() -> None:
     schedule = np.asarray([0, 1, 1, 0, 1, 0] * 50)
     mixed = interleaved(schedule, 2, {"rate": 0.25}, 7)
     assert len(mixed) == 400 and (mixed == 2).sum() == 100
@@ -185,7 +185,7 @@ def test_a_backbone_alone_gets_a_new_head_and_other_weights_are_refused(place, t
         build_language_head(backbone, tmp_path / "foreign.safetensors")
 
 
-def test_only_the_backbone_goes_on_from_language_modelling_beside_a_task(place, tiny_tokenizer_folder, tmp_path):
+def test_only_the_backbone_is_kept_after_language_modelling_beside_a_task(place, tiny_tokenizer_folder, tmp_path):
     toy = write_task(tmp_path / "toy", tiny_tokenizer_folder, sequence_card())
     task = with_settings(toy, epochs=2, evaluate_every=6, dev_share=None)
 

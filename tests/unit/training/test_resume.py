@@ -232,7 +232,7 @@ def test_stale_state_of_a_changed_job_is_removed_and_others_stay(tmp_path, monke
     assert [path.resolve() for path in Path("results/resume").rglob("*") if path.is_file()] == [other.path.resolve()]
 
 
-def test_zero_seconds_switch_saving_off(tmp_path):
+def test_an_interval_of_zero_saves_nothing(tmp_path):
     saver = job_state_saver(snakemake_job(tmp_path, resources={"save_seconds": 0}), tmp_path / "resume")
     assert saver.path is None and saver.load() is None and not saver.save(SavedState())
     assert issubclass(Interrupted, StiltgridError)

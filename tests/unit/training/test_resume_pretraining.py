@@ -46,7 +46,7 @@ def pretrain(place, tmp_path):
 @pytest.mark.parametrize(
     "settings", [{}, {"optimizer": "muon"}, {"objective": "causal", "model": "gpt2"}], ids=["adamw", "muon", "causal"]
 )
-def test_pretraining_goes_on_to_the_same_bytes(pretrain, tmp_path, settings):
+def test_stopped_pretraining_resumes_to_the_same_bytes(pretrain, tmp_path, settings):
     undisturbed = pretrain("undisturbed", **settings)
     state = tmp_path / f"job{SUFFIX}"
     for at in (5, 4):

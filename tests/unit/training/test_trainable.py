@@ -83,7 +83,7 @@ def test_frozen_embeddings_stay_to_the_last_bit(train, toy):
     ) + (32 * 32 + 32 + 2 * 32 + 2)
 
 
-def test_unset_they_leave_params_and_weights_as_they_were(train, toy):
+def test_settings_left_unset_change_neither_params_nor_weights(train, toy):
     plain = as_params(TrainingSettings())
     assert not {"lora", "freeze"} & plain.keys()
     _, after, record = train(with_settings(toy, max_steps=2), name="plain")
@@ -149,7 +149,7 @@ def test_gradient_checkpointing_changes_no_gradient(place, part):
         torch.testing.assert_close(plain, recomputed)
 
 
-def test_targets_are_named_or_refused(place):
+def test_unknown_adapter_targets_are_refused_with_the_known_names(place):
     backbone = load_backbone(place / "backbone")
     with trainable_part(backbone, TrainingSettings(lora={"rank": 1, "targets": ("query", "value")})):
         names = {name.split(".lora_")[0].rpartition(".")[2] for name, value in backbone.named_parameters()
@@ -160,7 +160,7 @@ def test_targets_are_named_or_refused(place):
             pass
 
 
-def test_a_large_model_is_held_in_the_dtype_of_its_arithmetic():
+def test_a_model_that_trains_adapters_only_is_loaded_in_the_compute_dtype():
     adapters, whole = TrainingSettings(lora={"rank": 1}), TrainingSettings()
     assert base_dtype([adapters, adapters], torch.bfloat16) == torch.bfloat16
     assert base_dtype([adapters, whole], torch.bfloat16) == torch.float32
@@ -171,7 +171,7 @@ def test_adapters_train_beside_weights_in_bf16(train, toy):
     assert record["dtype"] == "bfloat16" and after["encoder.layer.0.output.dense.weight"].dtype == torch.bfloat16
 
 
-def test_memory_is_for_what_is_trained(place, toy, tiny_tokenizer_folder, tmp_path):
+def test_a_saved_state_holds_trained_weights_only(place, toy, tiny_tokenizer_folder, tmp_path):
     """A saved state holds the adapters' moments and the head's, not the backbone."""
     state = tmp_path / f"state{SUFFIX}"
     with pytest.raises(Interrupted):
@@ -185,7 +185,7 @@ def test_memory_is_for_what_is_trained(place, toy, tiny_tokenizer_folder, tmp_pa
 @pytest.mark.parametrize("part", [{"lora": LORA}, {"freeze": "embeddings"}], ids=["lora", "freeze"])
 @pytest.mark.parametrize("first", [True, False], ids=["both", "second"])
 @pytest.mark.parametrize("at", [4, 15])
-def test_a_stopped_job_goes_on_to_the_same_bytes(place, toy, second, tiny_tokenizer_folder, tmp_path, part, first, at):
+def test_stopped_stages_resume_to_the_same_bytes(place, toy, second, tiny_tokenizer_folder, tmp_path, part, first, at):
     """Two stages; in the second, weights that it does not train may have been trained by the first."""
     tasks = [
         with_settings(toy, evaluate_every=4, dev_share=None, **(part if first else {})),

@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(train, toy, 
     assert a == b and a != c
 
 
-def test_training_learns_and_its_record_tells_how(train, toy, tmp_path):
+def test_training_learns_and_writes_a_complete_record(train, toy, tmp_path):
     _, record = train(with_settings(toy, epochs=5, evaluate_every=6, dev_share=None))
     stage = record["stages"][0]
     assert stage["best_score"] > 90, "the label stands in one word: chance is 50"
@@ -253,6 +253,6 @@ def test_weights_start_from_the_checkpoint(train, toy, place):
     )
 
 
-def test_muon_learns_too(train, toy):
+def test_muon_learns(train, toy):
     _, record = train(with_settings(toy, epochs=5, optimizer="muon", dev_share=None))
     assert record["stages"][0]["best_score"] > 80, "chance is 50"

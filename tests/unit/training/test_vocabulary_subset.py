@@ -69,7 +69,7 @@ def test_other_rows_have_the_weight_decay_of_the_best_step(place, toy, tiny_toke
     assert left.tolist() == pytest.approx([remaining_weight(rates, 0.1)] * len(left), rel=1e-5)
 
 
-def test_no_row_that_does_not_occur_has_a_gradient_or_moments(place, toy, tiny_tokenizer_folder, tmp_path):
+def test_rows_that_do_not_occur_have_no_gradient_and_no_moments(place, toy, tiny_tokenizer_folder, tmp_path):
     state = tmp_path / f"job{SUFFIX}"
     with pytest.raises(Interrupted):
         train(place, tiny_tokenizer_folder, toy, tmp_path / "out", SignallingSaver(state, 5))
@@ -78,7 +78,7 @@ def test_no_row_that_does_not_occur_has_a_gradient_or_moments(place, toy, tiny_t
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_architecture_is_read_alike_or_left_alone(kind, tmp_path):
+def test_every_architecture_computes_the_same_states_with_a_subset_or_keeps_its_table(kind, tmp_path):
     write_folder(kind, tmp_path / "published")
     fetch_model(Model(kind, path=str(tmp_path / "published")), tmp_path / "fetched")
     backbone = load_backbone(tmp_path / "fetched" / "backbone").eval()
@@ -96,7 +96,7 @@ def test_every_architecture_is_read_alike_or_left_alone(kind, tmp_path):
         assert torch.equal(backbone.reader(ids).last_hidden_state, whole)
 
 
-def test_a_table_that_is_mostly_used_or_frozen_is_left_whole(place):
+def test_a_table_that_is_mostly_used_or_frozen_stays_whole(place):
     model = AutoModel.from_pretrained(place / "backbone", add_pooling_layer=False)
     table = model.get_input_embeddings()
     half = np.arange(table.num_embeddings // 2 + 1)

@@ -2,7 +2,9 @@
 
 Every process runs the script of the job and finds the others through the environment variables of torch.distributed.
 All processes end with the first one that fails, and with the launching process, even where that is killed outright.
-On a machine without GPUs the processes share the CPU, which is for tests.
+On a machine without GPUs the processes share the CPU, which is for tests. `torch.distributed.launcher` (torchrun) is
+no substitute: it kills processes that take more than 30 s to save their state, takes those 30 s to end the others
+after a failure, and leaves them running when it is killed itself.
 """
 
 import os

@@ -14,7 +14,7 @@ LOG = logging.getLogger(__name__)
 
 
 class MicroBatches:
-    """Cuts the examples of a step into micro-batches; the token limits stand in the stage's state, one for each task.
+    """Cuts the examples of a step into micro-batches; the stage's state holds a token limit for each task.
 
     `cost` is the price of a pass by which padded micro-batches are cut; `packed` ones have no padding.
     """
