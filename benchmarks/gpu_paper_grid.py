@@ -29,7 +29,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from padding import ROOT, encoded_task, read_preset, tokenizer_of  # noqa: E402  (puts the library on the path)
-from stiltgrid.config.loading import card_from, read_yaml  # noqa: E402
+from stiltgrid.config.card_loading import card_from  # noqa: E402
 from stiltgrid.evaluation.prediction import Predictor, Reader, TokenCount, predict_all  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
 from stiltgrid.grid.grid import Grid, Model, TrainingSettings  # noqa: E402
@@ -43,6 +43,7 @@ from stiltgrid.training.stage_plan import StageModel, StagePlan  # noqa: E402
 from stiltgrid.training.trainable import trainable_part  # noqa: E402
 from stiltgrid.training.training_data import StageTask  # noqa: E402
 from stiltgrid.training.vocabulary_subset import used_ids  # noqa: E402
+from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 from transformers import AutoConfig, AutoModel  # noqa: E402
 
 WARM = 2

@@ -35,7 +35,7 @@ from gpu_paper_grid import (  # noqa: E402
     settings_of,
 )
 from padding import encoded_task, read_preset, tokenizer_of  # noqa: E402
-from stiltgrid.config.loading import read_yaml  # noqa: E402
+from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 
 BASE = {"layers": 12, "hidden": 768}
 PATIENCE = 600  # seconds that the jobs wait for each other

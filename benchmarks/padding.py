@@ -26,7 +26,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.config.loading import card_from, load_grid, read_yaml  # noqa: E402
+from stiltgrid.config.card_loading import card_from  # noqa: E402
+from stiltgrid.config.loading import load_grid  # noqa: E402
 from stiltgrid.data.sources import open_source  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
 from stiltgrid.grid.grid import Grid  # noqa: E402
@@ -38,6 +39,7 @@ from stiltgrid.preparation.prepare import prepare_train  # noqa: E402
 from stiltgrid.preparation.raw_text import prepare_text  # noqa: E402
 from stiltgrid.preparation.tokenizers import train_tokenizer  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
+from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 
 TASKS = ("squad_v1", "squad_v2", "anli_plus", "mnli", "qqp", "udpos", "panx", "hellaswag", "commonsense_qa")
 WAYS = ("maximum", "step", "preset_cpu", "base_cpu", "large_gpu", "packed", "attention")

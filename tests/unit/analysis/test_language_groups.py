@@ -7,7 +7,7 @@ import pytest
 from grids import layout, write_metrics
 from stiltgrid.analysis.language_groups import group_of, known_languages, write_gaps
 from stiltgrid.analysis.tables import collect_scores
-from stiltgrid.config.loading import read_yaml
+from stiltgrid.utils.strict_yaml import read_yaml
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from stiltgrid.analysis.official import GROUPS
 from stiltgrid.analysis.published import FIGURES, Figure, compare, read_figures, write_published
-from stiltgrid.config.loading import read_yaml
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.plots_published import plot_published
 from stiltgrid.utils.errors import ConfigError
+from stiltgrid.utils.strict_yaml import read_yaml
 
 LARGE = "FacebookAI/xlm-roberta-large"
 ROOT = Path(__file__).parents[3]

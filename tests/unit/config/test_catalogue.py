@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stiltgrid.config.card_loading import card_from
 from stiltgrid.config.checks import card_problems, hub_problems
-from stiltgrid.config.loading import card_from, merge
+from stiltgrid.config.overlays import merge
 from stiltgrid.config.schema import Schemas
 from stiltgrid.data import adapters
 from stiltgrid.grid.cards import TaskCard

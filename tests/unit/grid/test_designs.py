@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from configurations import ROOT, changed, load, problems
 from stiltgrid.config.data_checks import data_problems
 from stiltgrid.grid import paths
@@ -78,7 +79,10 @@ def test_the_same_sets_are_drawn_each_time_and_for_each_volume() -> None:
     ],
 )
 def test_a_wrong_section_is_refused(changes: dict[str, Any], said: str) -> None:
-    assert any(problem.startswith(f"config: {said}") for problem in problems(with_study(**changes)))
+    """When the study is requested; the grid itself can run."""
+    grid = load(with_study(**changes))
+    assert any(problem.startswith(said) for problem in grid.study_problems["diversity"]), grid.study_problems
+    assert not grid.plans and paths.cells(grid) == paths.cells(load(changed()))
 
 
 def test_an_unknown_study_is_refused() -> None:
@@ -124,9 +128,17 @@ def test_a_task_of_several_languages_becomes_a_row_of_all_of_them() -> None:
 
 
 def test_a_task_of_one_language_is_not_a_multilingual_row() -> None:
-    said = "config: studies.retrieval.multilingual: 'mnli' has training rows in one language"
-    assert any(problem.startswith(said) for problem in problems(with_retrieval(multilingual=["mnli"])))
-    assert any("no such task or recipe 'tydica'" in item for item in problems(with_retrieval(multilingual=["tydica"])))
+    said = "studies.retrieval.multilingual: 'mnli' has training rows in one language"
+    assert study_problem(with_retrieval(multilingual=["mnli"])).startswith(said)
+    assert "no such task or recipe 'tydica'" in study_problem(with_retrieval(multilingual=["tydica"]))
+
+
+def study_problem(config: dict[str, Any]) -> str:
+    """The one problem of the only study of a configuration."""
+    grid = load(config)
+    ((found,),) = grid.study_problems.values()
+    assert not grid.plans
+    return found
 
 
 def with_twin(twin: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -143,9 +155,25 @@ def test_a_study_brings_a_model_that_the_grid_does_not_have() -> None:
 
 
 def test_an_invalid_model_of_a_study_is_refused() -> None:
-    said = "config: studies.architecture.own_models.twin.like: 'tony' is no model, did you mean 'tiny'?; or leave"
-    assert any(problem.startswith(said) for problem in problems(with_twin({"like": "tony"})))
-    wrong = {"like": "tiny", "pretrain": {"sequence_length": 100000}}
-    assert any("models.twin: pretrain." in problem for problem in problems(with_twin(wrong)))
+    said = "studies.architecture.own_models.twin.like: 'tony' is no model, did you mean 'tiny'?"
+    assert said == study_problem(with_twin({"like": "tony"}))
+    wrong = {"like": "tiny", "pretrain": {"short_length": 48}}
+    assert "models.twin: pretrain." in study_problem(with_twin(wrong))
     clash = changed(studies={"architecture": {"own_models": {"tiny": {"like": "tiny", "pooling": "mean"}}}})
-    assert problems(clash)
+    assert "`models` has another model of this name" in study_problem(clash)
+
+
+def test_a_study_that_asks_for_what_the_targets_lack_does_not_refuse_the_grid() -> None:
+    """The default configuration has five studies; a grid of other targets runs all the same."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    grid = load({**config, "targets": ["xnli", "udpos"], "seeds": [1, 2, 3]})
+    assert set(grid.plans) == {"similarity", "architecture", "diversity", "how_many"}
+    assert "the grid has no retrieval task" in grid.study_problems["retrieval"][0]
+    one = load({**config, "studies": {"architecture": 3, "similarity": {}}})
+    assert one.study_problems == {"architecture": ("studies.architecture: expected a mapping, found 3",)}
+    assert list(one.plans) == ["similarity"]
+
+
+def test_a_wrong_grid_is_refused_although_it_has_studies() -> None:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert problems({**config, "targets": ["XNLI"]}) == ("config: targets: no such task 'XNLI', did you mean 'xnli'?",)

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stiltgrid.config.loading import read_yaml
 from stiltgrid.data.rows import RawRow
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Evaluation
 from stiltgrid.reporting.exports import Part, export_benchmark, exported_tasks
 from stiltgrid.tasks.families import family
 from stiltgrid.utils.errors import StiltgridError
+from stiltgrid.utils.strict_yaml import read_yaml
 from xtreme_program import evaluate, file_of, tatoeba_labels
 
 ROOT = Path(__file__).parents[3]

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from configurations import GOOD, changed, only, problems, with_tasks
-from stiltgrid.config.loading import read_yaml
 from stiltgrid.utils.errors import ConfigError
-from stiltgrid.utils.strict_yaml import scan_yaml
+from stiltgrid.utils.strict_yaml import read_yaml, scan_yaml
 
 pytestmark = pytest.mark.usefixtures("at_the_root")
 

@@ -84,6 +84,11 @@ def grid_problems(grid: Grid, names: Sequence[str], root: Path) -> list[str]:
     return [f"config: {problem}" for check in _GRID_CHECKS for problem in check(grid, names, root)]
 
 
+def study_problems(view: Grid, names: Sequence[str], root: Path) -> list[str]:
+    """Everything that is wrong with the models and rows of a study, beyond what its design checks."""
+    return [*_models(view, names, root), *model_recipe_problems(view, root), *_trained(view, names, root)]
+
+
 def _intermediates(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
     valid = (NONE, *grid.recipes, *names)
     for name in grid.intermediates:

@@ -131,7 +131,12 @@ def _offers(grid: Grid, card: TaskCard, split: str) -> bool:
 def _obtain(card: TaskCard, grid: Grid) -> str:
     if not card.obtain:
         return ""
-    return f": {card.obtain}" + ("" if grid.data_dir else "; then set data_dir to that folder")
+    return f": {card.obtain}" + ("" if grid.data_dir else "; then set data_dir to that folder") + _or_without(card)
+
+
+def _or_without(card: TaskCard) -> str:
+    """How to run without a task whose data cannot be downloaded."""
+    return f"; or leave the task out everywhere with `--config 'without=[{card.name}]'`" if card.obtain else ""
 
 
 def _scoring(card: TaskCard, grid: Grid, source: Source) -> Iterator[Problem]:
@@ -155,8 +160,9 @@ def _missing(
 ) -> Iterator[Problem]:
     origins = {name: grid.cards[name] for name in card.origins(split) if name in grid.cards}
     try:
+        hint = next((_or_without(origin) for origin in (card, *origins.values()) if origin.obtain), "")
         for sentence in adapters.missing_rows(card, split, language, source, training, origins):
-            yield Problem(where, sentence, language)
+            yield Problem(where, f"{sentence}{hint}", language)
     except StiltgridError as error:
         yield Problem(where, str(error), language)
 

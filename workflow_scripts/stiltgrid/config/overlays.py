@@ -49,19 +49,20 @@ def resolve_like(models: Any) -> tuple[Any, list[str]]:
     return found, problems
 
 
-def resolve_like_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Like `resolve_like`, for the `own_models` of studies, which may name one of `models` too."""
+def resolve_like_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, dict[str, list[str]]]:
+    """Like `resolve_like`, for the `own_models` of studies, which may name one of `models` too; problems by study."""
     if not isinstance(studies, Mapping):
-        return studies, []
-    found, problems = dict(studies), []
+        return studies, {}
+    found: dict[str, Any] = dict(studies)
+    problems: dict[str, list[str]] = {}
     for study, section in studies.items():
         if isinstance(section, Mapping) and isinstance(section.get("own_models"), Mapping):
             own = section["own_models"]
             others = {name: model for name, model in models.items() if name not in own}
             resolved, wrong = resolve_like({**others, **own})
             found[study] = {**section, "own_models": {name: resolved[name] for name in own if name in resolved}}
-            out = f"; or leave the study out: `studies: {{{study}: null}}`"
-            problems += [f"studies.{study}.own_{problem}{out}" for problem in wrong]
+            if wrong:
+                problems[study] = [f"studies.{study}.own_{problem}" for problem in wrong]
     return found, problems
 
 

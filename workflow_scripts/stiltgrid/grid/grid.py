@@ -148,7 +148,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Grid:
-    """The whole experiment: models × intermediates × targets × seeds over a catalogue of cards."""
+    """The whole experiment: models × intermediates × targets × seeds over a catalogue of cards.
+
+    A study has either a plan or problems (`study_problems`), which are reported when the study is requested.
+    """
 
     source: str
     data_dir: str | None
@@ -164,6 +167,7 @@ class Grid:
     keep_tuned: bool = True
     studies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    study_problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     estimate: Mapping[str, Any] = field(default_factory=dict)
 
     @property

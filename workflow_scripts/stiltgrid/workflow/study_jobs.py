@@ -1,5 +1,6 @@
 """Which cells, training records and task vectors the studies read, and what their jobs depend on."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class StudyJobs:
 
         Raises StiltgridError where the configuration has no such study or its rows cannot be had.
         """
+        if study in self.grid.study_problems:
+            raise StiltgridError(_listed(study, self.grid.study_problems[study]))
         if study not in self.grid.plans:
             raise StiltgridError(
                 f"study_{study}: the configuration has no section studies.{study}; "
@@ -46,7 +49,7 @@ class StudyJobs:
         asked = replace(view, intermediates=(*view.intermediates, *plan.trained, *plan.mixed))
         problems = data_problems(asked, self.root)
         if problems:
-            raise StiltgridError(f"study_{study}:\n" + "\n".join(f"  - {problem}" for problem in problems))
+            raise StiltgridError(_listed(study, problems))
         return view
 
     def section(self, study: str) -> Any:
@@ -74,11 +77,12 @@ class StudyJobs:
 
     def summaries(self) -> list[str]:
         """The summaries of all configured studies; raises StiltgridError where there is none."""
-        if not self.grid.plans:
+        studies = [*self.grid.plans, *self.grid.study_problems]
+        if not studies:
             raise StiltgridError(
                 "studies: the configuration has no section `studies`; presets/studies.yaml is an example"
             )
-        return [f"{FOLDER}/{study}/summary.md" for study in self.grid.plans]
+        return [f"{FOLDER}/{study}/summary.md" for study in studies]
 
     def unmixed(self) -> list[str]:
         """The studies whose cells are all known before anything runs."""
@@ -195,3 +199,7 @@ class StudyJobs:
 
 def _record(model: str, row: str, seed: int) -> str:
     return f"{paths.intermediate_folder(model, row, seed)}/training.json"
+
+
+def _listed(study: str, problems: Iterable[str]) -> str:
+    return f"study_{study}:\n" + "\n".join(f"  - {problem}" for problem in problems)
