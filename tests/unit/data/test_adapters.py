@@ -257,24 +257,27 @@ ENTITY = {
     "description": "Ada is a\nbaker.  She sings. Junk",
     "sentence_spans": [{"start": 0, "end": 15}, {"start": 17, "end": 27}],
 }
-HERE = RawRow({}, "news line 1")
+
+
+def here(values: dict[str, Any]) -> RawRow:
+    return RawRow(values, "news line 1")
 
 
 def test_a_query_is_one_sentence_with_its_mention_marked() -> None:
-    assert mewslix.query(CONTEXT, MENTION, HERE) == "Ada: { Ada } (of Lima), the baker, sang."
+    assert mewslix.query(here(CONTEXT), here(MENTION)) == "Ada: { Ada } (of Lima), the baker, sang."
 
 
 def test_mentions_off_their_offset_or_across_sentences_are_refused() -> None:
     moved = {**MENTION, "mention_span": {"start": 15, "end": 18, "text": "Ada"}}
     with pytest.raises(RowError, match="news line 1: mention 'm1': expected 'Ada' at 15, found 'da '"):
-        mewslix.query(CONTEXT, moved, HERE)
+        mewslix.query(here(CONTEXT), here(moved))
     across = {**MENTION, "mention_span": {"start": 8, "end": 17, "text": CONTEXT["text"][8:17]}}
     with pytest.raises(RowError, match="inside one sentence"):
-        mewslix.query(CONTEXT, across, HERE)
+        mewslix.query(here(CONTEXT), here(across))
 
 
 def test_a_description_is_its_sentences() -> None:
-    assert mewslix.description(ENTITY, HERE) == "Ada is a baker. She sings."
+    assert mewslix.description(here(ENTITY)) == "Ada is a baker. She sings."
 
 
 def test_a_pair_is_a_mention_and_its_entity() -> None:

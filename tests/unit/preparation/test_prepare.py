@@ -215,7 +215,7 @@ BAD_ROWS = {
     "label as an unknown word": (NLI, {**PAIR, "label": "neutrall"}, "did you mean 'neutral'?"),
     "missing column": (NLI, {"premise": "It rains.", "label": 0}, "no column 'hypothesis'"),
     "empty text": (NLI, {**PAIR, "premise": " "}, "empty"),
-    "text that is none": (NLI, {**PAIR, "premise": None}, "must be text"),
+    "text that is none": (NLI, {**PAIR, "premise": None}, "expected text, found nothing (null)"),
     "unequal lengths": (TAGS, {**SENTENCE, "tags": ["N"]}, "found 2 tokens and 1 tags"),
     "unknown tag": (TAGS, {**SENTENCE, "tags": ["N", "X"]}, "label 'X' is not in card 'tags'"),
     "no tokens": (TAGS, {"tokens": [], "tags": []}, "found 0 tokens and 0 tags"),

@@ -72,8 +72,8 @@ def test_letters_and_numbers_as_labels(tools):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": 3}, "line 1: label 3 points at option 3 .*has 2"),
-        ({"label": "C"}, "line 1: label 'C' must be an option's number"),
+        ({"label": 3}, "line 1: the label is option 3 .*has 2"),
+        ({"label": "C"}, "line 1: field 'label' .*: expected an option's number from 0, found 'C'"),
         ({"endings": ["only one"]}, "line 1: .*two or more options, found 1"),
         ({"endings": ["The boats were wet.", ""]}, r"line 1: field 'choices\[1\]' is empty"),
     ],

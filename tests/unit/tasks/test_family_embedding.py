@@ -89,7 +89,7 @@ def test_pool_ids_are_unique_in_the_file_and_can_be_undone():
         ([pool("q", "query", " \n")], ["text: expected text"]),
         ([pool("two words", "query", "x")], ["id 'two words'"]),
         ([pool("c", "candidate", "x", ["c"])], ["a candidate has no gold"]),
-        ([RawRow({"role": "query", "text": "x", "idd": "q"}, "line 9")], ["line 9", "no column 'id'", "'idd'"]),
+        ([RawRow({"role": "query", "text": "x", "idd": "q"}, "line 9")], ["line 9", "expected column 'id'", "'idd'"]),
     ],
 )
 def test_wrong_pool_rows_are_refused_by_name(rows, words):

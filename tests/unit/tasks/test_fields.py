@@ -43,7 +43,7 @@ def test_specs(spec, value):
     [
         ("premisse", ["copa.jsonl line 3", "'premisse'", "'context'", "did you mean 'premise'?"]),
         ("choices.texts", ["'texts' inside 'choices'", "did you mean 'text'?"]),
-        ("premise.text", ["'premise' holds str 'It rained.'", "'premise.text'"]),
+        ("premise.text", ["'premise' holds 'It rained.'", "'premise.text'"]),
         ("{premise} {quastion}", ["'quastion'", "did you mean 'question'?"]),
         ("{nothing} else", ["'nothing'", "null"]),
     ],
@@ -56,27 +56,43 @@ def test_missing_columns_name_row_field_and_nearest(spec, parts):
 
 
 def test_text_and_texts_refuse_other_types():
-    with pytest.raises(RowError, match="line 3.*'context'.*must be text, found int 3"):
+    with pytest.raises(RowError, match=r"line 3: field 'context' \(number\): expected text, found number 3"):
         fields.text(ROW, "number", "context")
-    with pytest.raises(RowError, match="must be a list of texts, found str"):
+    with pytest.raises(RowError, match=r"field 'choices' \(premise\): expected a list of texts, found 'It rained.'"):
         fields.texts(ROW, "premise", "choices")
-    with pytest.raises(RowError, match="must hold texts only, found int 4"):
+    with pytest.raises(RowError, match="expected a list of texts, found number 4"):
         fields.texts(ROW, "answers.answer_start", "choices")
+    assert fields.optional_text(ROW, "nothing", "title") is None
+
+
+def labelled(value):
+    return RawRow({"label": value}, "data.tsv line 9")
 
 
 def test_labels_by_value_as_text_or_by_name(tools):
-    card = tools.card(
-        "sequence", {}, labels=("entailment", "neutral", "contradiction"), label_values=(0, 1, 2), drop_labels=(-1,)
+    names = ("entailment", "neutral", "contradiction")
+    labels = fields.Labels(
+        tools.card("sequence", {"label": "label"}, labels=names, label_values=(0, 1, 2), drop_labels=(-1,))
     )
-    assert [fields.label_index(card, value, "here") for value in (0, "2", "neutral")] == [0, 2, 1]
-    assert fields.dropped(card, -1) and fields.dropped(card, "-1") and not fields.dropped(card, 1)
+    assert [labels.number(labelled(value)) for value in (0, "2", "neutral", 1.0, "1.0")] == [0, 2, 1, 1, 1]
+    assert [labels.number(labelled(value)) for value in (-1, "-1", -1.0, "-1.0")] == [None] * 4
+    assert labels.drops(labelled(-1.0)) and not labels.drops(labelled(1))
     with pytest.raises(RowError, match="data.tsv line 9: label 'entailmnt' is not in card 'sample'; .*'entailment'"):
-        fields.label_index(card, "entailmnt", "data.tsv line 9")
+        labels.number(labelled("entailmnt"))
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), True, [0], {"a": 0}, 0.5, "", "\ud83d"])
+def test_a_label_of_another_kind_is_refused_even_beside_an_equal_one(tools, value):
+    labels = fields.Labels(tools.card("sequence", {"label": "label"}, labels=("a", "b"), label_values=(0, 1)))
+    assert labels.number(labelled(1)) == 1
+    with pytest.raises(RowError, match="^data.tsv line 9: ") as caught:
+        labels.number(labelled(value))
+    str(caught.value).encode()
 
 
 def test_raw_values_win_over_names_that_look_like_them(tools):
-    card = tools.card("sequence", {}, labels=("1", "2"), label_values=(2, 1))
-    assert fields.label_index(card, 1, "here") == 1
+    labels = fields.Labels(tools.card("sequence", {"label": "label"}, labels=("1", "2"), label_values=(2, 1)))
+    assert labels.number(labelled(1)) == 1
 
 
 def test_ids_come_from_the_card_or_the_place_in_the_split(tools):

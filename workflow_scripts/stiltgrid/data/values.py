@@ -13,7 +13,7 @@ from typing import Any
 
 from stiltgrid.utils.errors import RowError
 
-INT32 = 2**31 - 1
+INT32, INT64 = 2**31 - 1, 2**63 - 1
 _SHOWN = 40  # characters of a value in a message
 _INTEGRAL = re.compile(r"([-+]?\d+)(?:\.0*)?")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
@@ -48,7 +48,10 @@ def optional_text(value: Any, place: str, name: str) -> str | None:
 
 def identifier(value: Any, place: str, name: str) -> str:
     """An id: a text that is not empty, or a whole number."""
-    found = text(value, place, name) if isinstance(value, str) else str(whole_number(value, place, name, "an id"))
+    if isinstance(value, str):
+        found = text(value, place, name, "an id")
+    else:
+        found = str(whole_number(value, place, name, "an id (text or whole number)", -INT64, INT64))
     if not found.strip():
         raise refusal(value, place, name, "an id")
     return found
@@ -100,16 +103,12 @@ def mapping(value: Any, place: str, name: str) -> Mapping[str, Any]:
     return found
 
 
-def label(value: Any, place: str, name: str, expected: str = "a label (text or number)") -> str:
-    """The text by which a label is compared with the card's: 0, 0.0 and "0" are one label."""
+def label(value: Any, place: str, name: str) -> str:
+    """A label, a text or a whole number, as the text by which it is compared with the card's: 0 and 0.0 are "0"."""
+    expected = "a label (text or whole number)"
     if isinstance(value, str):
-        return text(value, place, name)
-    if isinstance(value, (bool, int)):
-        return str(value)
-    if isinstance(value, (float, Decimal)) and not is_missing(value):
-        number = _integral(value)
-        return str(value if number is None else number)
-    raise refusal(value, place, name, expected)
+        return text(value, place, name, expected)
+    return str(whole_number(value, place, name, expected, -INT64, INT64))
 
 
 def parsed(value: Any, place: str, name: str, opening: str) -> Any:

@@ -9,10 +9,11 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stiltgrid.data import adapters
-from stiltgrid.data.rows import RawRow
+from stiltgrid.data import adapters, values
+from stiltgrid.data.rows import GuardedRows, RawRow
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.tasks import fields
 from stiltgrid.tasks.families import family
 from stiltgrid.utils.errors import RowError, SourceError, nearest
 
@@ -73,18 +74,16 @@ class TaskRows:
 
     def tags(self, languages: Sequence[str]) -> set[str]:
         """Every tag of the training rows in some languages."""
-        column = self.card.fields["tags"]
         rows = chain.from_iterable(
             self._raw_rows(self.card, origin, language, "train")
             for language in languages
             for origin in self._origin_cards("train")
         )
         tags: set[str] = set()
-        for row in rows:
-            if not isinstance(row.values.get(column), list):
-                found = ", ".join(row.values)
-                raise RowError(row.place, f"expected a list of tags in column '{column}', found {found}")
-            tags.update(row.values[column])
+        guarded = GuardedRows(rows)
+        with guarded.errors():
+            for row in guarded:
+                tags.update(_tags(self.card, row))
         return tags
 
     def _of(self, card: TaskCard) -> "TaskRows":
@@ -114,8 +113,9 @@ class TaskRows:
         rows = self._raw_rows(reader, origin, language, split)
         if card.options.get("labels_from_data"):
             rows = _with_unseen(card, rows)
-        kind = family(card.family)
-        table = pa.Table.from_pylist(kind.examples(reader, rows, language, split), schema=kind.schema)
+        kind, guarded = family(card.family), GuardedRows(rows)
+        with guarded.errors():
+            table = pa.Table.from_pylist(kind.examples(reader, guarded, language, split), schema=kind.schema)
         if reader.labels != card.labels:
             table = _relabelled(table, reader, card)
         if len(card.origins(split)) > 1:
@@ -180,8 +180,14 @@ def _with_unseen(card: TaskCard, rows: Iterator[RawRow]) -> Iterator[RawRow]:
     """Rows with tags outside the card's labels replaced by UNSEEN, which no model predicts: they count as errors."""
     known, column = frozenset(card.labels), card.fields["tags"]
     for row in rows:
-        tags = row.values.get(column)
-        if isinstance(tags, list) and not known.issuperset(tags):
+        tags = _tags(card, row)
+        if not known.issuperset(tags):
             tags = [tag if tag in known else UNSEEN for tag in tags]
-            row = RawRow({**row.values, column: tags}, row.place)
-        yield row
+        yield RawRow({**row.values, column: tags}, row.place)
+
+
+def _tags(card: TaskCard, row: RawRow) -> list[str]:
+    """The tags of a row as text, for a card whose labels come from the data."""
+    name = f"field 'tags' ({card.fields['tags']})"
+    found = values.items(fields.resolve(row, card.fields["tags"], "tags"), row.place, name, "a list of tags")
+    return [values.label(tag, row.place, name) for tag in found]

@@ -40,15 +40,16 @@ def _mined(card: TaskCard, split: str, language: str, source: Source) -> Iterato
     gold: dict[str, list[str]] = {}
     places: dict[str, str] = {}
     for row in source.read(card, split, language, part="gold"):
-        gold.setdefault(str(row.value("source_id")), []).append(str(row.value("target_id")))
-        places[str(row.value("source_id"))] = places[str(row.value("target_id"))] = row.place
+        source_id, target_id = row.identifier("source_id"), row.identifier("target_id")
+        gold.setdefault(source_id, []).append(target_id)
+        places[source_id] = places[target_id] = row.place
     known: set[str] = set()
     for role, side in (("query", language), ("candidate", "en")):
         for row in source.read(card, split, side, part="pool"):
-            name = str(row.value("id"))
+            name = row.identifier("id")
             known.add(name)
             answers = gold.get(name, []) if role == "query" else []
-            yield RawRow(_retrieval(name, role, str(row.value("sentence")), answers), row.place)
+            yield RawRow(_retrieval(name, role, row.text("sentence"), answers), row.place)
     for name, place in places.items():
         if name not in known:
             raise RowError(place, f"expected the id of a pool sentence, found '{name}'; {nearest(name, known)}")
@@ -62,10 +63,10 @@ def _paired(pairs: Iterator[RawRow]) -> Iterator[RawRow]:
             yield row
             continue
         source_id, target_id = _pair_ids(row, number)
-        _, answers, _ = queries.setdefault(source_id, (str(row.value("source_sentence")), [], row.place))
+        _, answers, _ = queries.setdefault(source_id, (row.text("source_sentence"), [], row.place))
         if target_id not in answers:
             answers.append(target_id)
-        candidates.setdefault(target_id, (str(row.value("target_sentence")), row.place))
+        candidates.setdefault(target_id, (row.text("target_sentence"), row.place))
     for name, (text, answers, place) in queries.items():
         yield RawRow(_retrieval(name, "query", text, answers), place)
     for name, (text, place) in candidates.items():
@@ -74,7 +75,7 @@ def _paired(pairs: Iterator[RawRow]) -> Iterator[RawRow]:
 
 def _pair_ids(row: RawRow, number: int) -> tuple[str, str]:
     """The hub's `source_lang` and `target_lang` hold sentence ids; where they hold languages, number the rows."""
-    source_id, target_id = str(row.value("source_lang")), str(row.value("target_lang"))
+    source_id, target_id = row.text("source_lang"), row.text("target_lang")
     if "-" in source_id and "-" in target_id:
         return source_id, target_id
     return f"{source_id}-pair{number}", f"{target_id}-pair{number}"

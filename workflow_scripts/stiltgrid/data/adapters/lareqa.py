@@ -8,10 +8,12 @@ official sentence breaks, so its candidates are cut by rule (and `note` says so)
 from collections.abc import Iterator
 from typing import Any
 
+from stiltgrid.data import values
 from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sentences import sentence_at, sentence_spans
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.utils.errors import RowError
 
 CUT_BY_RULE = (
     "the official sentence breaks of XQuAD-R are not in this copy: candidates are sentences cut by rule, "
@@ -33,26 +35,25 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
         yield from plain if training else retrieval_rows(plain, language)
         return
     for row in source.read(card, split, language, part="questions"):
-        gold = list(row.value("answer_candidate_ids"))
-        yield _query(row, row.value("question_id"), row.value("question"), gold)
+        yield _query(row, row.identifier("question_id"), row.text("question"), row.identifiers("answer_candidate_ids"))
     for row in source.read(card, split, language, part="candidates"):
-        yield _candidate(row, row.value("candidate_id"), row.value("sentence"), row.value("context"))
+        yield _candidate(row, row.identifier("candidate_id"), row.text("sentence"), row.text("context"))
 
 
 def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | None:
     """A training pair from a SQuAD row; None where no sentence holds the answer. Others pass unchanged."""
     if "role" in row.values:
         return row
-    answers, context = row.value("answers"), row.value("context")
-    if not answers["answer_start"]:
+    starts, context = _answer_starts(row), row.text("context")
+    if not starts:
         return None
-    sentence = sentence_at(context, answers["answer_start"][0])
+    sentence = sentence_at(context, starts[0])
     if sentence is None:
         return None
     values = {
-        "id": row.value("id"),
+        "id": row.identifier("id"),
         "role": "pair",
-        "text": row.value("question").strip(),
+        "text": row.text("question").strip(),
         "text_pair": None,
         "candidate": sentence,
         "candidate_pair": context.strip(),
@@ -71,18 +72,18 @@ def retrieval_rows(paragraphs: Iterator[RawRow], language: str) -> Iterator[RawR
         if "role" in row.values:
             yield row
             continue
-        context, answers = row.value("context"), row.value("answers")
+        context, starts = row.text("context"), _answer_starts(row)
         spans = list(sentence_spans(context))
         if context not in seen:
             seen[context] = len(seen)
             for position, (start, end) in enumerate(spans):
                 name = f"{language}-{seen[context]}-{position}"
                 candidates.append(_candidate(row, name, context[start:end], context))
-        offset = answers["answer_start"][0]
-        gold = [
-            f"{language}-{seen[context]}-{place}" for place, (start, end) in enumerate(spans) if start <= offset < end
-        ]
-        yield _query(row, row.value("id"), row.value("question"), gold)
+        if not starts:
+            raise RowError(row.place, "column 'answers': expected an answer, found none")
+        name = f"{language}-{seen[context]}"
+        gold = [f"{name}-{place}" for place, (start, end) in enumerate(spans) if start <= starts[0] < end]
+        yield _query(row, row.identifier("id"), row.text("question"), gold)
     yield from candidates
 
 
@@ -99,6 +100,15 @@ def mirrored(card: TaskCard, split: str, language: str, source: Source) -> dict[
         for row in by_role["candidate"]
     )
     return {"questions": questions, "candidates": candidates}
+
+
+def _answer_starts(row: RawRow) -> list[int]:
+    """Character offsets of a SQuAD row's answers; [] where it has none."""
+    if values.is_missing(row.value("answers")):
+        return []
+    return values.whole_numbers(
+        row.mapping("answers").value("answer_start"), row.place, "column 'answers.answer_start'"
+    )
 
 
 def _query(row: RawRow, name: str, text: str, gold: list[str]) -> RawRow:

@@ -7,10 +7,9 @@ Training rows are single mentions paired with their entity (`contextual_mention`
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from stiltgrid.data.rows import RawRow, member
+from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.utils.errors import RowError
@@ -31,11 +30,7 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
         yield from _queries(row)
     if language == card.languages[0]:
         for row in source.read(card, split, POOL_LANGUAGE, part="candidates"):
-            values = {
-                "id": row.value("entity_id"),
-                "role": "candidate",
-                "text": description(row.values, row),
-            }
+            values = {"id": row.identifier("entity_id"), "role": "candidate", "text": description(row)}
             yield RawRow({**values, "text_pair": None, "gold": []}, row.place)
 
 
@@ -43,14 +38,14 @@ def example(card: TaskCard, row: RawRow, language: str, split: str) -> RawRow | 
     """A training pair from a mention and its entity; retrieval rows pass unchanged."""
     if "role" in row.values:
         return row
-    mention, entity = row.value("contextual_mention"), row.value("entity")
-    text = query(member(mention, "context", row.place), member(mention, "mention", row.place), row)
+    pair = row.mapping("contextual_mention")
+    mention = pair.mapping("mention")
     values = {
-        "id": member(mention["mention"], "example_id", row.place),
+        "id": mention.identifier("example_id"),
         "role": "pair",
-        "text": text,
+        "text": query(pair.mapping("context"), mention),
         "text_pair": None,
-        "candidate": description(entity, row),
+        "candidate": description(row.mapping("entity")),
         "candidate_pair": None,
     }
     return RawRow(values, row.place)
@@ -64,41 +59,40 @@ def tables(card: TaskCard, split: str, language: str, source: Source, training: 
 
 
 def _queries(row: RawRow) -> Iterator[RawRow]:
-    context = row.value("context")
-    for mention in row.value("mentions"):
-        name, entity = member(mention, "example_id", row.place), member(mention, "entity_id", row.place)
+    context = row.mapping("context")
+    for mention in row.mappings("mentions"):
         values = {
-            "id": name,
+            "id": mention.identifier("example_id"),
             "role": "query",
-            "text": query(context, mention, row),
+            "text": query(context, mention),
             "text_pair": None,
-            "gold": [entity],
+            "gold": [mention.identifier("entity_id")],
         }
         yield RawRow(values, row.place)
 
 
-def query(context: Mapping[str, Any], mention: Mapping[str, Any], row: RawRow) -> str:
+def query(context: RawRow, mention: RawRow) -> str:
     """The mention's sentence with the mention in braces, the mention's text before it.
 
     Other braces become parentheses. Raises RowError for a mention that is not at its offset or crosses sentences.
     """
-    text, span = context["text"], mention["mention_span"]
-    start, end = span["start"], span["end"]
-    if text[start:end] != span["text"]:
-        found = f"found '{text[start:end]}'"
-        raise RowError(row.place, f"mention '{mention['example_id']}': expected '{span['text']}' at {start}, {found}")
-    for sentence in context["sentence_spans"]:
-        if sentence["start"] <= start and end <= sentence["end"]:
-            left = _BRACES.sub(r"(\1)", text[sentence["start"] : start])
-            right = _BRACES.sub(r"(\1)", text[end : sentence["end"]])
-            return " ".join(f"{span['text']}: {left} {{ {span['text']} }} {right}".split())
-    raise RowError(
-        row.place, f"mention '{mention['example_id']}': expected it inside one sentence, found it across several"
-    )
+    text, name, span = context.text("text"), mention.identifier("example_id"), mention.mapping("mention_span")
+    start, end, words = span.whole_number("start"), span.whole_number("end"), span.text("text")
+    if not 0 <= start <= end or text[start:end] != words:
+        found = f"found '{text[max(0, start) : max(0, end)]}'"
+        raise RowError(mention.place, f"mention '{name}': expected '{words}' at {start}, {found}")
+    for sentence in context.mappings("sentence_spans"):
+        first, last = sentence.whole_number("start"), sentence.whole_number("end")
+        if first <= start and end <= last:
+            left = _BRACES.sub(r"(\1)", text[first:start])
+            right = _BRACES.sub(r"(\1)", text[end:last])
+            return " ".join(f"{words}: {left} {{ {words} }} {right}".split())
+    raise RowError(mention.place, f"mention '{name}': expected it inside one sentence, found it across several")
 
 
-def description(entity: Mapping[str, Any], row: RawRow) -> str:
+def description(entity: RawRow) -> str:
     """An entity's description: its sentences, white space normalised."""
-    text = member(entity, "description", row.place)
-    spans = entity.get("sentence_spans") or [{"start": 0, "end": len(text)}]
-    return " ".join(" ".join(text[span["start"] : span["end"]] for span in spans).split())
+    text = entity.text("description")
+    given = entity.mappings("sentence_spans") if entity.values.get("sentence_spans") else []
+    spans = [(span.whole_number("start"), span.whole_number("end")) for span in given] or [(0, len(text))]
+    return " ".join(" ".join(text[start:end] for start, end in spans).split())

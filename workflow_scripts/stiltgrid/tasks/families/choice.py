@@ -42,10 +42,10 @@ class MultipleChoice(Family):
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """See Family.examples. Refuses rows with fewer than two options or a label beyond the last."""
+        labels = fields.Labels(card)
         found = []
         for number, row in enumerate(rows):
-            raw_label = fields.resolve(row, card.fields["label"], "label")
-            if fields.dropped(card, raw_label):
+            if labels.drops(row):
                 continue
             context = fields.text(row, card.fields["context"], "context")
             choices = fields.texts(row, card.fields["choices"], "choices")
@@ -60,7 +60,7 @@ class MultipleChoice(Family):
                         "split": split,
                         "context": context,
                         "choices": choices,
-                        "label": _label(card, raw_label, len(choices), row.place),
+                        "label": _label(labels, row, len(choices)),
                     }
                 )
         return found
@@ -145,16 +145,10 @@ class MultipleChoice(Family):
         ]
 
 
-def _label(card: TaskCard, raw: Any, choices: int, place: str) -> int:
-    if card.labels or card.label_values:
-        label = fields.label_index(card, raw, place)
-    else:
-        try:
-            label = int(raw)
-        except (TypeError, ValueError):
-            raise RowError(place, f"label {raw!r} must be an option's number from 0") from None
-    if not 0 <= label < choices:
-        raise RowError(place, f"label {raw!r} points at option {label} (from 0), but the row has {choices}")
+def _label(labels: fields.Labels, row: RawRow, choices: int) -> int:
+    label = labels.number(row) if labels.known else labels.option(row)
+    if label is None or not 0 <= label < choices:
+        raise RowError(row.place, f"the label is option {label} (from 0), but the row has {choices}")
     return label
 
 

@@ -229,9 +229,9 @@ def _pair(card: TaskCard, row: RawRow, language: str, split: str, number: int) -
         texts[name] = retrieval.filled(row, name, fields.text(row, card.fields.get(name, name), name))
     for name in ("text_pair", "candidate_pair"):
         spec = card.fields.get(name, name)
-        value = fields.resolve(row, spec, name) if name in card.fields or name in row.values else None
+        value = fields.optional_text(row, spec, name) if name in card.fields or name in row.values else None
         texts[name] = None if value is None else retrieval.filled(row, name, value)
-    name = str(row.values["id"]) if "id" in row.values else fields.identifier(card, row, language, split, number)
+    name = row.identifier("id") if "id" in row.values else fields.identifier(card, row, language, split, number)
     return {"id": name, "language": language, "split": split, "role": PAIR, "gold": [], "group": name, **texts}
 
 

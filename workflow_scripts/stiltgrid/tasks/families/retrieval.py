@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from stiltgrid.data.rows import RawRow
 from stiltgrid.tasks.families.base import KEYS
-from stiltgrid.utils.errors import RowError, nearest
+from stiltgrid.utils.errors import RowError
 
 RETRIEVAL = [
     *KEYS,
@@ -42,31 +42,24 @@ def pool_row(row: RawRow, language: str) -> PoolRow:
     Raises RowError for a missing column, another role, an id with white space (predictions join ids by
     blanks), an empty text, or gold on a candidate.
     """
-    role = required(row, "role")
+    role = row.text("role")
     if role not in (QUERY, CANDIDATE):
         raise RowError(row.place, f"role '{role}': expected '{QUERY}' or '{CANDIDATE}'")
-    gold = tuple(str(item) for item in row.values.get("gold") or ())
+    gold = tuple(row.identifiers("gold"))
     if gold and role == CANDIDATE:
         raise RowError(row.place, "a candidate has no gold; only a query names its candidates")
-    name = str(required(row, "id"))
+    name = row.identifier("id")
     for item in (name, *gold):
         if not item or len(item.split()) != 1:
             raise RowError(row.place, f"id '{item}': expected one word, because predictions join ids by blanks")
-    pair = row.values.get("text_pair")
-    text = filled(row, "text", required(row, "text"))
-    return PoolRow(name, role, text, (pair or "").strip() or None, gold, row.values.get("language") or language)
+    pair, own_language = row.optional_text("text_pair"), row.optional_text("language")
+    text = filled(row, "text", row.text("text"))
+    return PoolRow(name, role, text, (pair or "").strip() or None, gold, own_language or language)
 
 
-def required(row: RawRow, column: str) -> Any:
-    """A column's value; RowError naming the nearest column where it is not there."""
-    if row.values.get(column) is None:
-        raise RowError(row.place, f"no column '{column}'; {nearest(column, row.values)}")
-    return row.values[column]
-
-
-def filled(row: RawRow, name: str, text: Any) -> str:
-    """A text without surrounding white space; RowError where nothing else is in it."""
-    if not isinstance(text, str) or not text.strip():
+def filled(row: RawRow, name: str, text: str) -> str:
+    """A text without surrounding white space. Raises RowError for an empty one."""
+    if not text.strip():
         raise RowError(row.place, f"{name}: expected text, found {text!r}")
     return text.strip()
 

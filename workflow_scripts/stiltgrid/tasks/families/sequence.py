@@ -29,10 +29,11 @@ class SequenceClassification(Family):
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """See Family.examples. `text_b` is null for single texts."""
+        labels = fields.Labels(card)
         found = []
         for number, row in enumerate(rows):
-            raw_label = fields.resolve(row, card.fields["label"], "label")
-            if fields.dropped(card, raw_label):
+            label = labels.number(row)
+            if label is None:
                 continue
             texts = {
                 name: fields.text(row, card.fields[name], name) if card.fields.get(name) else None
@@ -40,7 +41,6 @@ class SequenceClassification(Family):
             }
             if keep_texts(card, row.place, texts):
                 identifier = fields.identifier(card, row, language, split, number)
-                label = fields.label_index(card, raw_label, row.place)
                 found.append({"id": identifier, "language": language, "split": split, **texts, "label": label})
         return found
 

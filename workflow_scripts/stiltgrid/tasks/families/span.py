@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from stiltgrid.data import values
 from stiltgrid.data.rows import RawRow
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
@@ -28,6 +29,7 @@ MAX_QUERY_LENGTH = 64
 MAX_ANSWER_LENGTH = 30
 N_BEST = 20
 OUTSIDE = -1  # character position of tokens that are not the context's
+NO_ANSWER = 'in a card with `options: {null_answers: true}`, write no answer as {"text": [], "answer_start": []}'
 NULL = 0  # in `start` and `end`: no answer in this window; the position of `Batch.summary` stands for that
 
 
@@ -65,8 +67,8 @@ class Span(Family):
             if not answers and not card.options.get("null_answers"):
                 if card.options.get("misplaced_answers") == "drop":
                     continue
-                raise RowError(row.place, "a question without an answer; `options: {null_answers: true}` allows it")
-            title = fields.text(row, card.fields["title"], "title") if "title" in card.fields else None
+                raise RowError(row.place, f"a question without an answer; {NO_ANSWER}")
+            title = fields.optional_text(row, card.fields["title"], "title") if "title" in card.fields else None
             found.append(
                 {
                     "id": fields.identifier(card, row, language, split, number),
@@ -216,16 +218,14 @@ class _Columns:
 
 def _answers(card: TaskCard, row: RawRow, context: str) -> list[tuple[str, int]]:
     """(text, start) of a row's answers, each found at its place in the context."""
-    spec = card.fields["answers"]
-    texts = fields.texts(row, f"{spec}.text", "answers")
-    starts = fields.resolve(row, f"{spec}.answer_start", "answers")
+    texts, starts = _answer_lists(row, card.fields["answers"])
     if len(texts) != len(starts):
         raise RowError(row.place, f"field 'answers' has {len(texts)} texts and {len(starts)} starts")
     rule = card.options.get("misplaced_answers", "error")
     found = []
     for text, start in zip(texts, starts, strict=True):
         if not text.strip():
-            raise RowError(row.place, "field 'answers' holds an empty text")
+            raise RowError(row.place, f"field 'answers' holds an empty text; {NO_ANSWER}")
         if start >= 0 and context[start : start + len(text)] == text:
             found.append((text, start))
         elif rule == "error":
@@ -237,6 +237,25 @@ def _answers(card: TaskCard, row: RawRow, context: str) -> list[tuple[str, int]]
         elif rule == "find" and text in context:
             found.append((text, _nearest(context, text, start)))
     return found
+
+
+def _answer_lists(row: RawRow, spec: str) -> tuple[list[str], list[int]]:
+    """Texts and starts of a row's answers; ([], []) also for null and for empty texts at -1, which mean no answer."""
+    if values.is_missing(fields.resolve(row, spec, "answers")):
+        return [], []
+    texts, starts = (fields.resolve(row, f"{spec}.{name}", "answers") for name in ("text", "answer_start"))
+    if values.is_missing(texts) and (values.is_missing(starts) or starts == []):
+        return [], []
+    name = f"field 'answers' ({spec}.text)"
+    texts = values.items(texts, row.place, name, "a list of texts")
+    starts = values.items(starts, row.place, f"field 'answers' ({spec}.answer_start)", "a list of whole numbers")
+    absent = [values.is_missing(text) or text == "" for text in texts]
+    nowhere = [values.is_missing(start) or (type(start) in (int, float) and start == -1) for start in starts]
+    if all(absent) and all(nowhere) and len(texts) == len(starts):
+        return [], []
+    return values.texts(texts, row.place, name), values.whole_numbers(
+        starts, row.place, f"field 'answers' ({spec}.answer_start)"
+    )
 
 
 def _nearest(context: str, text: str, start: int) -> int:

@@ -47,22 +47,17 @@ class Tagging(Family):
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """See Family.examples. Tokens may be any text, even an empty one: each has its tag."""
-        numbers: dict[Any, int | None] = {}
+        labels = fields.Labels(card)
         found = []
         for number, row in enumerate(rows):
             words = fields.texts(row, card.fields["tokens"], "tokens")
-            raw_tags = fields.resolve(row, card.fields["tags"], "tags")
-            if not words or len(words) != len(raw_tags):
+            tags = labels.numbers(row)
+            if not words or len(words) != len(tags):
                 raise RowError(
                     row.place,
-                    f"tokens and tags must be of one length above 0, "
-                    f"found {len(words)} tokens and {len(raw_tags)} tags",
+                    f"tokens and tags must be of one length above 0, found {len(words)} tokens and {len(tags)} tags",
                 )
-            for tag in raw_tags:
-                if tag not in numbers:
-                    numbers[tag] = None if fields.dropped(card, tag) else fields.label_index(card, tag, row.place)
-            pairs = zip(words, (numbers[tag] for tag in raw_tags), strict=True)
-            tagged = [(word, tag) for word, tag in pairs if tag is not None]
+            tagged = [(word, tag) for word, tag in zip(words, tags, strict=True) if tag is not None]
             if tagged:
                 found.append(
                     {
