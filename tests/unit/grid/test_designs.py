@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from configurations import ROOT, changed, load, problems
+from configurations import PRETRAIN, ROOT, changed, load, problems
 from stiltgrid.config.data_checks import data_problems
 from stiltgrid.grid import paths
 from stiltgrid.grid.grid import Grid, mixture, mixture_name, mixture_pattern
@@ -159,7 +159,7 @@ def test_an_invalid_model_of_a_study_is_refused() -> None:
     assert said == study_problem(with_twin({"like": "tony"}))
     wrong = {"like": "tiny", "pretrain": {"short_length": 48}}
     assert "models.twin: pretrain." in study_problem(with_twin(wrong))
-    clash = changed(studies={"architecture": {"own_models": {"tiny": {"like": "tiny", "pooling": "mean"}}}})
+    clash = changed(studies={"architecture": {"own_models": {"tiny": {"pretrain": PRETRAIN, "pooling": "mean"}}}})
     assert "`models` has another model of this name" in study_problem(clash)
 
 
