@@ -77,7 +77,7 @@ def test_what_cannot_be_packed_is_told_and_stays_as_it_was(kind, caplog):
     before = model(batch)
     with caplog.at_level("INFO"):
         assert not model.enable_packing(CPU)
-    assert "micro-batches of similar lengths, not packed ones" in caplog.text
+    assert "packing is not available, micro-batches are padded" in caplog.text
     assert torch.equal(model(batch), before)
 
 

@@ -367,5 +367,5 @@ def test_predict_pools_each_layer_over_the_real_tokens(tokenizer, tmp_path):
 
 
 def test_it_cannot_be_trained():
-    with pytest.raises(StiltgridError, match="'toy' reads a checkpoint directly"):
+    with pytest.raises(StiltgridError, match="'toy' is scored without a head"):
         FAMILY.build_head(TATOEBA, 4)

@@ -1,4 +1,4 @@
-"""Predictions of a checkpoint, scores of a cell, vectors of a task, ranks of retrieval queries.
+"""Predictions of a checkpoint, scores of a cell, task embeddings, ranks of retrieval queries.
 
-Metrics are in `tasks.metrics`; statistics over the cells of a grid are in `analysis`.
+Metrics are in `tasks.metrics`. Statistics over the cells of a grid are in `analysis`.
 """

@@ -1,4 +1,4 @@
-"""Scores of one cell: every language of a target in one pass over its encoded evaluation rows."""
+"""Scores of one cell: all languages of a target in one pass over its encoded evaluation rows."""
 
 import logging
 import time

@@ -1,7 +1,7 @@
-"""Vectors that stand for tasks, on disk and against each other. No torch.
+"""Files of task embeddings, and their similarity. No torch.
 
-A file holds one vector a component: one for a mean of states or a table of piece frequencies, one a module and layer
-for a Fisher embedding. Components are compared one by one, so two models' worth of numbers is never in memory.
+A file holds named vectors: one for a mean of states or a table of subword counts, one per module and layer for a
+Fisher embedding. They are compared one at a time, so the numbers of two models are never in memory at once.
 """
 
 import os
@@ -13,28 +13,29 @@ import numpy as np
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
 
-# How each measure is made stands in `task_embedding`; which of them compare frequencies, here.
+# Each is defined in `task_embedding`.
 MEASURES = ("text", "sentence", "fisher", "words")
 AnyPath = str | os.PathLike[str]
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
-    """The cosine of two vectors in float64; 0 where one of them is zero."""
+    """Cosine of two vectors in float64; 0 if one of them is zero."""
     a, b = (np.asarray(item, dtype=np.float64).reshape(-1) for item in (first, second))
     length = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / length if length else 0.0
 
 
 def shared_mass(first: np.ndarray, second: np.ndarray) -> float:
-    """How much two tables of counts have in common: sum of the smaller relative frequencies, from 0 to 1."""
+    """Overlap of two tables of counts: the sum of the smaller relative frequencies, from 0 to 1."""
     shares = [np.asarray(item, dtype=np.float64) / max(float(np.sum(item)), 1e-300) for item in (first, second)]
     return float(np.minimum(*shares).sum())
 
 
 def similarity(measure: str, first: AnyPath, second: AnyPath) -> float:
-    """The similarity of two tasks' files: the mean over components of the cosine, or the mass in common (words).
+    """Similarity of two tasks' files: the mean cosine over components, or for `words` the shared mass.
 
-    Raises SourceError where the files do not hold the same components in the same sizes.
+    Raises:
+        SourceError: if a file is damaged, or the files do not hold the same components in the same sizes.
     """
     from safetensors import safe_open
 
@@ -47,12 +48,12 @@ def similarity(measure: str, first: AnyPath, second: AnyPath) -> float:
             return float(np.mean([compare(one.get_tensor(name), other.get_tensor(name)) for name in names]))
     except SourceError:
         raise
-    except Exception as error:  # safetensors raises its own kinds for a damaged file
+    except Exception as error:  # safetensors raises exceptions of its own for a damaged file
         raise SourceError(f"{first}, {second}: cannot be compared ({error}); delete them and run again") from error
 
 
 def write_vectors(components: Mapping[str, np.ndarray], out: AnyPath) -> None:
-    """Write components as float32, scaled to a largest entry of 1 (neither cosines nor shares see the scale)."""
+    """Write components as float32, scaled to a largest entry of 1 (cosines and shares do not depend on scale)."""
     from safetensors.numpy import save_file
 
     scaled = {}

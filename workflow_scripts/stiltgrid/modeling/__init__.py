@@ -1,4 +1,4 @@
-"""Backbone, heads, tokenization, batches, packing, optimizers and device: the tensors, whatever the task.
+"""Backbone, heads, tokenization, batches, packing, optimizers and device: tensors, independent of any task.
 
-The loop that trains with them is in `training`; what a task asks of a head is in `tasks`.
+The training loop is in `training`. How a task family uses a head is in `tasks`.
 """

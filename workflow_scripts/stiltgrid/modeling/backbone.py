@@ -1,4 +1,4 @@
-"""A pretrained model as this project uses it: token ids in, hidden states out, one interface for all kinds."""
+"""A pretrained model with one interface for all architectures: token ids in, hidden states out."""
 
 import inspect
 import logging
@@ -28,13 +28,13 @@ from stiltgrid.utils.errors import SourceError
 transformers_logging.disable_progress_bar()
 
 LOG = logging.getLogger(__name__)
-TRIED_LENGTHS = (7, 3, 5)  # of the sequences that a backbone must read alike packed and padded
-# How far their states may lie apart, in deviations: in float32, and in the half precision that a job computes in.
+TRIAL_LENGTHS = (7, 3, 5)  # tokens of the sequences on which packed and padded states are compared
+# Largest difference of their states, in standard deviations: in float32, and in the job's half precision.
 FULL_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.1
 
 
 class Backbone(torch.nn.Module):
-    """Hidden states of a Hugging Face model. Encoder-decoders are read by their encoder alone."""
+    """Hidden states of a Hugging Face model; of an encoder-decoder, those of its encoder."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -45,10 +45,10 @@ class Backbone(torch.nn.Module):
         self.vocabulary_size: int = config.vocab_size
         self.matrix_parameters: int = sum(item.numel() for item in split_matrices(model)[0])
         self.max_length: int | None = position_limit(config.to_dict())
-        # Masked, causal, or None: what it would go on learning from raw text.
+        # Masked, causal, or None: the objective of further training on raw text.
         self.objective: str | None = objective(config.to_dict())
         if config.is_encoder_decoder:
-            # Frozen, so that no optimiser state is kept for what never runs.
+            # The decoder never runs: frozen, so that it has no optimizer state.
             encoder = model.get_encoder()
             kept = {id(parameter) for parameter in encoder.parameters()}
             for parameter in model.parameters():
@@ -60,23 +60,23 @@ class Backbone(torch.nn.Module):
         self._padded_attention: str = self.reader.config._attn_implementation
         # The attention of packed batches, once `enable_packing` has found one.
         self._packed_attention: str | None = None
-        # Token types are for models that have learnt more than one of them.
-        self._tells_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
+        # Token types are passed only to models that were trained with more than one.
+        self._uses_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
     @property
     def reader(self) -> Any:
-        """The module that reads the text: the model, or the encoder of a pair."""
+        """The module that computes hidden states: the model, or the encoder of an encoder-decoder."""
         return self.model.get_encoder() if self.model.config.is_encoder_decoder else self.model
 
     @property
     def token_embeddings(self) -> torch.nn.Module:
-        """The table of the vocabulary's vectors."""
+        """The embedding table of the vocabulary."""
         found: torch.nn.Module = self.reader.get_input_embeddings()
         return found
 
     @property
     def parameter_count(self) -> int:
-        """All weights, adapters included."""
+        """Number of weights, adapters included."""
         return sum(item.numel() for item in self.parameters())
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -88,25 +88,25 @@ class Backbone(torch.nn.Module):
         return tuple(self._read(batch, output_hidden_states=True).hidden_states)
 
     def _read(self, batch: Batch, **options: Any) -> Any:
-        segments = batch.segments if self._tells_segments else None
+        segments = batch.segments if self._uses_segments else None
         if segments is not None:
             options["token_type_ids"] = segments
         if batch.packing is not None:
             options |= {"packing": batch.packing, "position_ids": batch.packing.positions + self._first_position}
-        # Stays as it is until the next pass: recomputed activations look the attention up again.
+        # Set until the next pass: recomputed activations look the attention up again in the backward pass.
         wanted = self._padded_attention if batch.packing is None else self._packed_attention
         if self.reader.config._attn_implementation != wanted:
             self.reader.config._attn_implementation = wanted
         return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
 
     def enable_packing(self, compute: Compute) -> bool:
-        """Find a packed attention that gives this backbone the states that padding gives; whether there is one.
+        """Select a packed attention whose states equal those of padded batches; returns whether there is one.
 
-        Tried out on short sequences rather than told by names: transformers has hundreds of architectures.
+        Support is verified on short sequences, because transformers has too many architectures to list.
         """
         if self._packed_attention is None:
             register_attention()
-            fault = "it takes no position ids"
+            fault = "the model accepts no position ids"
             kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
             for attention in kernels if self._takes_positions else ():
                 fault = self._packing_fault(attention, compute)
@@ -114,14 +114,14 @@ class Backbone(torch.nn.Module):
                     self._packed_attention = attention
                     break
             if fault:
-                LOG.info("micro-batches of similar lengths, not packed ones: %s", fault)
+                LOG.info("packing is not available, micro-batches are padded: %s", fault)
         return self._packed_attention is not None
 
     @torch.no_grad()
     def _packing_fault(self, attention: str, compute: Compute) -> str:
-        """Why sequences packed for this attention are not read as padded ones are; empty where they are."""
+        """Why packed states differ from padded ones with this attention; empty where they do not."""
         random = np.random.default_rng(0)
-        ids = [random.integers(self.vocabulary_size // 2, self.vocabulary_size, size) for size in TRIED_LENGTHS]
+        ids = [random.integers(self.vocabulary_size // 2, self.vocabulary_size, size) for size in TRIAL_LENGTHS]
         data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
         batches = [
             make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device) for packed in (True, False)
@@ -136,8 +136,8 @@ class Backbone(torch.nn.Module):
                     packed, padded = (batch.flat(self(batch)).float() for batch in batches)
                 apart = ((packed - padded).abs().max() / padded.std()).item()
                 if not apart <= tolerance:
-                    return f"{attention}: states differ from padded ones by {apart:.1g} deviations"
-        except Exception as error:  # whatever an architecture may raise at what it does not know
+                    return f"{attention}: states differ from padded ones by {apart:.1g} standard deviations"
+        except Exception as error:  # an architecture may raise anything for unknown arguments
             return f"{attention}: {type(error).__name__}: {error}"
         finally:
             self._packed_attention = None
@@ -145,33 +145,34 @@ class Backbone(torch.nn.Module):
         return ""
 
     def checkpoint_gradients(self) -> None:
-        """Recompute activations in the backward pass: less memory, about a third more time."""
+        """Recompute activations in the backward pass, which saves memory and takes about a third more time."""
         self.model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def auto_class(config: Any) -> Any:
-    """What loads a folder: `AutoModel`, or, where it holds the encoder of a pair alone (T5EncoderModel), its like."""
+    """The class that loads a folder: `AutoModel`, or the text-encoding one for an encoder alone (T5EncoderModel)."""
     alone = any(name.endswith("EncoderModel") for name in config.architectures or ())
     return AutoModelForTextEncoding if alone and type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
 
 
 def model_class(config: Any) -> Any:
-    """The headless architecture of a configuration, as `auto_class` would choose it."""
+    """The architecture without a head that `auto_class` loads for a configuration."""
     encoders = auto_class(config) is AutoModelForTextEncoding
     kind = (MODEL_FOR_TEXT_ENCODING_MAPPING if encoders else MODEL_MAPPING)[type(config)]
     return kind[0] if isinstance(kind, (list, tuple)) else kind
 
 
 def model_options(config: Any) -> dict[str, Any]:
-    """Constructor arguments that leave out an unused pooling layer where the architecture allows it."""
+    """Constructor arguments that omit the unused pooling layer where the architecture has one."""
     kind = model_class(config)
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
 
 
 def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32) -> Backbone:
-    """The backbone of a Hugging Face folder (`config.json`, `model.safetensors`), never from the network.
+    """Load the backbone of a Hugging Face folder (`config.json`, `model.safetensors`), never from the network.
 
-    Raises SourceError when a file is missing, truncated, or would need remote code.
+    Raises:
+        SourceError: if a file is missing, truncated, or needs remote code.
     """
     path = Path(folder)
     config = _config(path)
@@ -193,7 +194,7 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
             output_loading_info=True,
             **model_options(config),
         )
-    except Exception as error:  # safetensors and transformers raise many kinds for a damaged file
+    except Exception as error:  # safetensors and transformers raise many types for a damaged file
         raise SourceError(f"{weights}: cannot be loaded ({type(error).__name__}: {error})") from error
     _refuse_gaps(report["missing_keys"], weights)
     return Backbone(model)
@@ -202,7 +203,7 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
 def build_backbone(
     folder: str | os.PathLike[str], state: Mapping[str, torch.Tensor], dtype: torch.dtype = torch.float32
 ) -> Backbone:
-    """A backbone from a folder's `config.json` and weights that are already in memory (a tuned model's)."""
+    """Build a backbone from a folder's `config.json` and weights that are already in memory (a tuned model's)."""
     config = _config(Path(folder))
     if dtype == torch.float32 and (model := _own_form(config, state)) is not None:
         return Backbone(model)
@@ -214,17 +215,17 @@ def build_backbone(
 
 
 def _holds_float32(weights: Path) -> bool:
-    """Whether a file's floating numbers are all float32, by its header: half ones need not be read to be told."""
+    """Whether all floating-point tensors of a file are float32, according to its header."""
     with safe_open(weights, framework="pt") as file:
         kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no mapping)
     return not any("F" in kind and kind != "F32" for kind in kinds)
 
 
 def _own_form(config: Any, state: Mapping[str, torch.Tensor]) -> Any:
-    """The model in float32, where the weights are float32 and named and shaped just as it names and shapes its own.
+    """The model in float32, if the weights are float32 and have exactly the model's own names and shapes.
 
-    None for all others (published, half, quantised weights): those are `from_pretrained`'s, which first compiles
-    the patterns of every renaming that transformers knows. That takes longer than a small job's training.
+    None otherwise (published, half-precision or quantised weights); `from_pretrained` loads those. It first compiles
+    the patterns of all key renamings that transformers knows, which takes longer than a small job's training.
     """
     if getattr(config, "quantization_config", None) is not None:
         return None
@@ -252,7 +253,7 @@ def _config(path: Path) -> Any:
 
 
 def _refuse_gaps(missing: set[str] | list[str], weights: Path) -> None:
-    """A pooler may be absent; any other missing weight would be random without a word."""
+    """Refuse missing weights, which would silently be random; an unused pooler may be absent."""
     gaps = sorted(key for key in missing if "pooler" not in key)
     if gaps:
         raise SourceError(f"{weights}: {len(gaps)} weights are missing, among them {', '.join(gaps[:3])}")

@@ -1,7 +1,7 @@
-"""Batches of encoded sequences: the one place that knows how tokens lie in memory.
+"""Batches of encoded sequences, and all knowledge of their layout in memory (padded or packed).
 
-Heads see hidden states through `Batch.pool`, `Batch.flat` and `Batch.padded`, so a change of layout
-(padding, packing) touches this module alone. Which sequences a batch holds is `planning`'s affair.
+Heads read hidden states through `Batch.pool`, `Batch.flat` and `Batch.padded`, so only this module depends on the
+layout. `planning` decides which sequences form a batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,22 @@ POOLINGS = ("cls", "mean", "mean_all", "last")
 
 @dataclass
 class Batch:
-    """Sequences for one forward pass, padded on the right to the longest of them.
+    """Sequences for one forward pass, padded on the right to the longest of them, or packed.
 
-    `scalars` are (sequences,) tensors and `tokens` (total tokens,) tensors in sequence order, one a
-    column of the encoded file; `input_ids` and `attention_mask` are (sequences, longest).
-    `places` are the positions of the real tokens in the flattened (sequences * longest) layout.
-    `causal` says that the model reads from left to right; `separator` is the id that ends the first of two
-    segments, where the model tells them apart.
-    `numbers` are the columns as they were before they went to a device: what a loss can look into without waiting.
-    With a `packing` nothing is padded: `input_ids` and hidden states are (1, total tokens), in sequence order.
+    Attributes:
+        input_ids: (sequences, longest); with `packing` (1, total tokens), in sequence order, like hidden states.
+        attention_mask: (sequences, longest), true for tokens that are not padding.
+        content_mask: (sequences, longest), true for tokens that are neither padding nor special.
+        lengths: (sequences,), in tokens.
+        scalars: the encoded file's columns of one number per sequence, (sequences,) each.
+        tokens: the encoded file's columns of one number per token, (total tokens,) each, in sequence order.
+        indices: the sequences' numbers in the encoded file.
+        pooling: how `pool` pools by default.
+        places: positions of the real tokens in the flattened (sequences * longest) layout.
+        causal: whether the model is causal.
+        separator: id that ends the first of two segments, for models with token types.
+        packing: the layout of a packed batch; None for a padded one.
+        numbers: the columns on the CPU, which a loss may read without waiting for a GPU.
     """
 
     input_ids: torch.Tensor
@@ -58,17 +65,17 @@ class Batch:
 
     @property
     def model_mask(self) -> torch.Tensor | None:
-        """The attention mask, or None where nothing is padded: attention then takes its faster kernel."""
+        """The attention mask; None where nothing is padded, which lets attention use a faster kernel."""
         return None if self.real_tokens == self.computed_tokens else self.attention_mask
 
     @property
     def summary(self) -> torch.Tensor:
-        """(sequences,): the position that has read the whole sequence: the first, or the last from left to right."""
+        """(sequences,): the position that attends to the whole sequence: the first, or in a causal model the last."""
         return self.lengths - 1 if self.causal else torch.zeros_like(self.lengths)
 
     @property
     def segments(self) -> torch.Tensor | None:
-        """Like `input_ids`, of 0 and 1: the segment of each token (BERT's token types); None where none are told."""
+        """BERT's token types, 0 or 1, in the shape of `input_ids`; None without a `separator`."""
         if self.separator is None:
             return None
         ends = (self.input_ids == self.separator).long()
@@ -78,9 +85,9 @@ class Batch:
         return found if self.packing is None else found.reshape(1, -1)[:, self.places]
 
     def pool(self, hidden: torch.Tensor, how: str | None = None) -> torch.Tensor:
-        """(sequences, hidden): first token, mean of non-special tokens, mean of all, or last token.
+        """(sequences, hidden): the first token, the mean of non-special tokens, the mean of all, or the last token.
 
-        `compared` is (sequences, 4 * hidden): the means of the two texts, side by side.
+        With `compared`, (sequences, 4 * hidden): the means of both texts and how they differ (see `side_by_side`).
         """
         how = how or self.pooling
         if self.packing is not None:
@@ -103,9 +110,9 @@ class Batch:
         return tokens[self.places] if self.packing is None else tokens
 
     def compared(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(total tokens, 4 * hidden): the mean of the first text and each token, side by side.
+        """(total tokens, 4 * hidden): the mean of the first text compared with each token (see `side_by_side`).
 
-        The plain states where the pooling is another.
+        With any other pooling the plain states, (total tokens, hidden).
         """
         tokens = self.flat(hidden)
         if self.pooling != "compared":
@@ -114,13 +121,13 @@ class Batch:
         return side_by_side(first.repeat_interleave(self.lengths, dim=0, output_size=self.real_tokens), tokens)
 
     def padded(self, values: torch.Tensor, fill: float) -> torch.Tensor:
-        """(sequences, longest, …) from (total tokens, …); `fill` stands beyond each sequence's end."""
+        """(sequences, longest, …) from (total tokens, …), with `fill` beyond each sequence's end."""
         result = values.new_full((self.attention_mask.numel(), *values.shape[1:]), fill)
         result = result.index_copy(0, self.places, values)
         return result.reshape(*self.attention_mask.shape, *values.shape[1:])
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device (asynchronously, from pinned memory, where that is a GPU)."""
+        """The batch on a device; copied to a GPU asynchronously, from pinned memory."""
         if device.type == "cpu":
             return self
 
@@ -144,7 +151,7 @@ class Batch:
         )
 
     def places_on_device(self, places: np.ndarray) -> torch.Tensor:
-        """Places found in `numbers`, for indexing tensors of this batch."""
+        """Indices computed from `numbers`, on the device of this batch."""
         return torch.from_numpy(places).to(self.input_ids.device, non_blocking=True)
 
 
@@ -165,7 +172,7 @@ def make_batch(
     separator: int | None = None,
     packed: bool = False,
 ) -> Batch:
-    """Gather sequences by index. `special` are the ids that mean-pooling leaves out; the rest as in `Batch`."""
+    """Gather sequences by number. `special` are ids that mean pooling leaves out; the other arguments as in `Batch`."""
     rows = np.asarray(indices, dtype=np.int64)
     lengths = encoded.lengths[rows]
     mask = np.arange(int(lengths.max()))[None, :] < lengths[:, None]
@@ -198,10 +205,10 @@ def _tensors(columns: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def text_means(hidden: torch.Tensor, real: torch.Tensor, content: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean state of the first and of the second text of each sequence: (sequences, hidden) each.
+    """Mean states of the first and the second text of each sequence, (sequences, hidden) each.
 
-    `hidden` is (sequences, longest, hidden); `real` marks tokens and `content` those that are not special, which part
-    the texts. A single text is its own second.
+    `hidden` is (sequences, longest, hidden). `real` marks tokens that are not padding, `content` those that are not
+    special either; special tokens separate the texts. For a single text both means are the same.
     """
     marks = (real & ~content).cumsum(1)
     before = torch.where(content, marks, marks.max() + 1).amin(1, keepdim=True)
@@ -213,5 +220,5 @@ def text_means(hidden: torch.Tensor, real: torch.Tensor, content: torch.Tensor) 
 
 
 def side_by_side(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """u, v, |u - v| and u * v in one vector: (…, 4 * hidden) (Conneau et al. 2017, InferSent)."""
+    """Concatenate u, v, |u - v| and u * v: (…, 4 * hidden) (Conneau et al. 2017, InferSent)."""
     return torch.cat([first, second, (first - second).abs(), first * second], dim=-1)

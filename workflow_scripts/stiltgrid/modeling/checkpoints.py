@@ -1,4 +1,4 @@
-"""Weights on disk: Hugging Face folders for backbones, one safetensors file for a tuned model and its head."""
+"""Weights on disk: Hugging Face folders for backbones, one safetensors file for a tuned model with its head."""
 
 import os
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ WEIGHTS = "model.safetensors"
 
 
 def save_backbone(backbone: Backbone, folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32) -> None:
-    """Write `config.json` and `model.safetensors`, loadable by `AutoModel.from_pretrained`.
+    """Write `config.json` and `model.safetensors`, which `AutoModel.from_pretrained` loads.
 
-    Changes the backbone's dtype in place: weights are written in the dtype they were trained in.
+    Converts the backbone in place: `dtype` is the one that the weights were trained in.
     """
     backbone.model.to(dtype)
     backbone.model.save_pretrained(str(folder), max_shard_size="1000GB")
@@ -27,7 +27,7 @@ def save_tuned(
 ) -> None:
     """Write `config.json` and one safetensors file with the keys `backbone.*` and `head.*`.
 
-    The backbone is written in the dtype that it was trained in, the (small) head always in float32.
+    The backbone is written in `dtype`, the head, which is small, always in float32.
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
@@ -42,11 +42,11 @@ def save_tuned(
 def load_tuned(
     folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32
 ) -> tuple[Backbone, dict[str, torch.Tensor]]:
-    """A tuned model's backbone and the state of its head; raises SourceError for a damaged file."""
+    """Load a tuned model's backbone and the state of its head; raises SourceError for a damaged file."""
     path = Path(folder) / WEIGHTS
     try:
         tensors = load_file(path)
-    except Exception as error:  # safetensors raises its own kinds
+    except Exception as error:  # safetensors raises exceptions of its own
         raise SourceError(f"{path}: cannot be loaded ({error}); delete it and run again") from error
     backbone = build_backbone(folder, _below(tensors, "backbone."), dtype)
     return backbone, _below(tensors, "head.")
@@ -57,7 +57,7 @@ def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
 
 
 def _unshared(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state with each tied tensor once; loading ties them again."""
+    """The state without duplicates of tied tensors; loading ties them again."""
     seen: set[int] = set()
     kept = {}
     for key, value in state.items():

@@ -1,8 +1,8 @@
-"""Encoded data on disk: one Arrow file a split, memory-mapped, shared by every row of the grid.
+"""Encoded data on disk: one Arrow file per split, memory-mapped, shared by every row of the grid.
 
-A row is one *sequence* (a sentence, a window, an option, a piece of a long sentence). `example` is the
-index of the canonical row that it came from, so that sequences of one example stay together.
-Integer columns hold one number a sequence; list columns hold one number a token.
+A row is one *sequence* (a sentence, a window, an option, a piece of a long sentence). `example` is the index of the
+canonical row that it was made from; sequences of one example are adjacent. Integer columns hold one number per
+sequence, list columns one number per token.
 """
 
 import os
@@ -18,7 +18,7 @@ from stiltgrid.utils.files import atomic_path
 
 
 class Encoded:
-    """Read-only view of an encoded table: flat numpy arrays over the mapped file, no copies."""
+    """Read-only view of an encoded table as flat numpy arrays over the mapped file, without copies."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table.combine_chunks()
@@ -42,7 +42,7 @@ class Encoded:
         return len(self.lengths)
 
     def take_examples(self, examples: np.ndarray) -> "Encoded":
-        """The sequences of some example numbers (ascending), which become 0, 1, 2, …."""
+        """The sequences of some examples (ascending numbers), renumbered from 0."""
         rows = np.flatnonzero(np.isin(self.examples, examples))
         table = self.table.take(pa.array(rows))
         numbers = pa.array(np.searchsorted(examples, self.examples[rows]).astype(np.int32))
@@ -50,13 +50,13 @@ class Encoded:
 
     @property
     def example_offsets(self) -> np.ndarray:
-        """(examples + 1,): sequences of example number k are [offsets[k], offsets[k + 1])."""
+        """(examples + 1,): the sequences of the k-th example are [offsets[k], offsets[k + 1])."""
         changes = np.flatnonzero(np.diff(self.examples)) + 1
         return np.concatenate([[0], changes, [len(self)]]) if len(self) else np.zeros(1, dtype=np.int64)
 
 
 def to_table(columns: Mapping[str, list]) -> pa.Table:
-    """Columns (lists of int, or lists of lists of int) as one Arrow table."""
+    """One Arrow table from columns (lists of int, or lists of lists of int)."""
     arrays = {}
     for name, values in columns.items():
         nested = len(values) > 0 and not np.isscalar(values[0])
@@ -81,7 +81,7 @@ def read_encoded(path: str | os.PathLike[str]) -> Encoded:
 
 
 def check_lengths(encoded: Encoded, limit: int | None, path: Any) -> None:
-    """Refuse sequences that the backbone has no positions for."""
+    """Raise SourceError for sequences of more than `limit` tokens; `path` names the encoded file."""
     longest = int(encoded.lengths.max(initial=0))
     if limit is not None and longest > limit:
         raise SourceError(f"{path}: a sequence of {longest} tokens, but the model reads {limit}; lower max_length")

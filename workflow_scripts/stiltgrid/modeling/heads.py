@@ -1,4 +1,4 @@
-"""Heads on top of a backbone. Weights are drawn as BERT's are: normal with deviation 0.02, biases zero."""
+"""Heads on top of a backbone, initialised like BERT's: weights normal with standard deviation 0.02, biases zero."""
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ class ClassificationHead(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """One linear layer on every token: (tokens, hidden) -> (tokens, outputs)."""
+    """Dropout and one linear layer on every token: (tokens, hidden) -> (tokens, outputs)."""
 
     def __init__(self, hidden_size: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ INITIAL_SCALE = 100.0
 class DualHead(nn.Module):
     """Cosine similarity times `logit_scale`, a parameter that starts at 100 (XTREME-R's third_party/bert.py).
 
-    The scale itself is learnt, not its logarithm, as there. XTREME-R's vectors pass BERT's pooler (a dense
-    layer and tanh); here they are the backbone's pooled states as they are, so that only the backbone differs
-    between intermediates.
+    As in XTREME-R, the scale itself is learnt, not its logarithm. XTREME-R's vectors pass through BERT's pooler (a
+    dense layer and tanh). Here they are the backbone's pooled states, so that only the backbone differs between
+    intermediates.
     """
 
     def __init__(self) -> None:
@@ -70,10 +70,10 @@ def unit(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def in_batch_loss(logits: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-    """Sum over queries of the cross-entropy of picking their own candidate, row i's being column i.
+    """Cross-entropy of each query (row i) for its own candidate (column i), summed over queries.
 
-    `groups` (n,) numbers candidates of the same text. Another query's copy of one's own candidate is no
-    negative and is left out of the softmax (XTREME-R keeps it; there the loss can never reach 0).
+    `groups` (n,) numbers candidates by their text. A candidate of the same text as the query's own is not a negative
+    and is left out of the softmax. (XTREME-R keeps it, so its loss can never reach 0.)
     """
     same = groups[:, None] == groups[None, :]
     same.fill_diagonal_(False)

@@ -1,4 +1,4 @@
-"""The plan of an optimiser step: which examples, and into which micro-batches they are cut. Numpy only."""
+"""The plan of an optimizer step: which examples it takes, and how they are split into micro-batches. Numpy only."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from stiltgrid.modeling.encoded import Encoded
 
-TIE = 1e-6  # of a token's price, for the padding of micro-batches that cost the same
+TIE = 1e-6  # of a token's cost: among plans of equal cost the one with the least padding wins
 
 
 class ExampleOrder:
-    """An endless seeded stream of example numbers: a fresh shuffle each epoch, none twice in a step.
+    """An endless seeded stream of example numbers: a new shuffle each epoch, no example twice in a step.
 
-    A step that reaches over the end of an epoch takes from the next shuffle only examples that it does
-    not hold yet (in-batch negatives need that), except where the step is larger than the pool.
+    A step that crosses the end of an epoch takes from the next shuffle only examples that it does not hold yet, as
+    in-batch negatives require, unless the step is larger than the pool.
     """
 
     def __init__(self, pool: np.ndarray, seed: int) -> None:
@@ -45,22 +45,22 @@ class ExampleOrder:
 
 @dataclass(frozen=True)
 class PassCost:
-    """What a forward and backward pass costs, in tokens: its computed tokens, at least `floor`, plus `overhead`."""
+    """Cost of a forward and backward pass, in tokens: the computed tokens, at least `floor`, plus `overhead`."""
 
     overhead: float = 0.0
     floor: float = 0.0
 
 
-# Seconds a layer that a pass takes before any token, and floating-point operations a second. On a CPU the
-# first come on top; on a GPU they pass in the shadow of the computing, where there is enough of it.
+# Seconds per layer that a pass takes before any token, and floating-point operations per second. On a CPU the former
+# are added to the computation; on a GPU they overlap with it if there is enough of it.
 CPU_SECONDS, CPU_RATE = 2e-3, 1e10
 GPU_SECONDS, GPU_RATE = 6e-4, 3e14
 
 
 def pass_cost(device: str, layers: int, parameters: int) -> PassCost:
-    """The cost of passes through a backbone with so many layers and parameters in their matrices.
+    """Cost of a pass through a backbone of `layers` layers with `parameters` parameters in their matrices.
 
-    A token takes six operations a parameter (Kaplan et al. 2020), which turns seconds into tokens.
+    A token takes six operations per parameter (Kaplan et al. 2020), which converts seconds to tokens.
     """
     if device == "cpu":
         return PassCost(overhead=layers * CPU_SECONDS * CPU_RATE / (6 * parameters))
@@ -68,12 +68,12 @@ def pass_cost(device: str, layers: int, parameters: int) -> PassCost:
 
 
 def cut_by_length(lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost: PassCost) -> list[np.ndarray]:
-    """Cut units into micro-batches that cost least together, and among equals pad least.
+    """Partition units into padded micro-batches of the least total cost, and among equals the least padding.
 
-    `lengths` is each unit's longest sequence, `counts` its number of sequences. Units are sorted by
-    length, so a dynamic programme over cut points is exact: a micro-batch computes its sequences times
-    its longest. None exceeds `max_tokens`, unless one unit alone does. Longest first, so that a step's
-    peak of memory comes at once. Returns unit numbers, one array a micro-batch.
+    `lengths` is each unit's longest sequence in tokens, `counts` its number of sequences. A micro-batch computes its
+    number of sequences times its longest. Units are sorted by length, so dynamic programming over the boundaries is
+    exact. No micro-batch exceeds `max_tokens`, unless a single unit does. Returns one array of unit numbers per
+    micro-batch, longest first, so that a step's peak of memory comes first.
     """
     order = np.lexsort((np.arange(len(lengths)), -lengths))
     longest = lengths[order].astype(np.int64)
@@ -97,9 +97,9 @@ def cut_by_length(lengths: np.ndarray, counts: np.ndarray, max_tokens: int, cost
 
 
 def fill(longest: np.ndarray, sizes: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """Units of `sizes` tokens in as few micro-batches of at most `max_tokens` as their order by length allows.
+    """Fill packed micro-batches with units of `sizes` tokens, longest first, up to `max_tokens` each.
 
-    Longest first. A unit that alone is larger stands alone.
+    A unit of more than `max_tokens` forms a micro-batch of its own.
     """
     order = np.lexsort((np.arange(len(longest)), -longest))
     pieces: list[list[int]] = []
@@ -123,11 +123,11 @@ def plan_step(
     splits_examples: bool = False,
     packed: bool = False,
 ) -> list[np.ndarray]:
-    """Micro-batches (sequence numbers each) of one optimiser step's examples, all their sequences.
+    """Micro-batches of an optimizer step: arrays of the sequence numbers of all its `examples`.
 
-    `splits_batches` False keeps the step in one forward pass; `splits_examples` True lets sequences of
-    one example part, which saves padding where the loss is a sum over sequences. `packed` ones have no
-    padding to save, so they are as large as `max_tokens` allows, whatever the `cost` of a pass.
+    With `splits_batches` false, the step is one forward pass. With `splits_examples` true, sequences of one example
+    may go to different micro-batches, which saves padding where the loss is a sum over sequences. Packed micro-batches
+    have no padding, so they are as large as `max_tokens` allows, whatever the `cost` of a pass.
     """
     starts, stops = example_offsets[examples], example_offsets[examples + 1]
     counts = stops - starts
@@ -148,7 +148,7 @@ def plan_step(
 
 
 def length_sorted(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """All sequences, longest first, in batches of at most `max_tokens` computed tokens (at least one sequence)."""
+    """Batches of all sequences, longest first, each of at most `max_tokens` computed tokens or one sequence."""
     order = np.lexsort((np.arange(len(lengths)), -lengths))
     batches = []
     start = 0

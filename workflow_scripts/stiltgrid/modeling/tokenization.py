@@ -1,10 +1,9 @@
 """Token ids without importing transformers: a `tokenizers` file and the layout of its special tokens.
 
-Every model folder's tokenizer (fetched or trained here) is one `tokenizer.json` beside
-`special_tokens.json`: {"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]},
-the ids around one segment (prefix A suffix) or two (prefix A middle B suffix). Where they differ from an XLM-R's,
-three more keys say how the model reads: "segments" (trained with token types), "causal" (from left to right) and
-"pooling" (the state that stands for a text by default).
+A model folder's tokenizer, fetched or trained here, is a `tokenizer.json` beside a `special_tokens.json`:
+{"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]}, the ids around one segment
+(prefix A suffix) or two (prefix A middle B suffix). Three optional keys describe models that differ from XLM-R:
+"segments" (trained with token types), "causal" (a causal model) and "pooling" (the default pooling).
 """
 
 import os
@@ -20,7 +19,7 @@ from stiltgrid.utils.files import read_json
 
 @dataclass(frozen=True)
 class Pieces:
-    """Ids of one text without special tokens, and their character spans [start, end) in it."""
+    """Token ids of one text without special tokens, and their character spans [start, end) in it."""
 
     ids: list[int]
     starts: list[int]
@@ -29,7 +28,7 @@ class Pieces:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Ids of padding and mask, the ids that stand around segments, and how the model reads what they enclose."""
+    """Ids of padding and mask, ids around and between segments, and how the model reads them."""
 
     pad: int
     mask: int | None
@@ -42,17 +41,17 @@ class SpecialTokens:
 
     @property
     def separator(self) -> int | None:
-        """The id that ends the first segment, where the model was trained to tell segments apart."""
+        """The id that ends the first segment; None for models without token types."""
         return self.middle[0] if self.segments and self.middle else None
 
     @property
     def around(self) -> tuple[int, ...]:
-        """Ids that mean-pooling leaves out."""
+        """Ids that mean pooling leaves out."""
         return tuple(sorted({*self.prefix, *self.middle, *self.suffix}))
 
 
 def read_special_tokens(folder: str | os.PathLike[str]) -> SpecialTokens:
-    """A model's special tokens, without loading its (large) vocabulary; raises SourceError."""
+    """Read a model's special tokens without its (large) vocabulary; raises SourceError for a damaged file."""
     path = Path(folder) / "special_tokens.json"
     try:
         layout = read_json(path)
@@ -63,7 +62,7 @@ def read_special_tokens(folder: str | os.PathLike[str]) -> SpecialTokens:
 
 
 class SubwordTokenizer:
-    """Encodes texts, words and pairs for one model. Truncation is the caller's, and always explicit."""
+    """Encodes texts, words and pairs for one model. It never truncates unless `max_length` is given."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         path = Path(folder)
@@ -84,18 +83,18 @@ class SubwordTokenizer:
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of pieces, added tokens included."""
+        """Number of tokens, added ones included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     @property
     def unknown(self) -> int:
-        """A stand-in for a word that yields no id: the unknown token, or where there is none, padding's id."""
+        """Id for a word that yields no token: the unknown token, or padding where there is none."""
         names = ("<unk>", "[UNK]", "<|endoftext|>", "<|unk|>")
         ids = (self._tokenizer.token_to_id(name) for name in names)
         return next((number for number in ids if number is not None), self.pad)
 
     def special_count(self, segments: int) -> int:
-        """Special tokens around one or two segments."""
+        """Number of special tokens around one or two segments."""
         return len(self.prefix) + len(self.suffix) + (len(self.middle) if segments == 2 else 0)
 
     def pieces(self, texts: list[str]) -> list[Pieces]:
@@ -111,18 +110,18 @@ class SubwordTokenizer:
         return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
-        """Tokenise pre-split sentences: (ids, index of the word of each id). Words may yield no id.
+        """Tokenise pre-split sentences: (ids, index of each id's word). A word may yield no id.
 
-        Words become the pieces that they are in running text, with blanks between them.
+        Words get the tokens that they have in running text, with blanks between them.
         """
         if self._blanks:
             sentences = [[*words[:1], *(f" {word}" for word in words[1:])] for words in sentences]
         encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
-        # Without special tokens every id has a word, so none of these is None.
+        # Without special tokens every id belongs to a word: none is None.
         return [(item.ids, cast(list[int], item.word_ids)) for item in encodings]
 
     def _needs_blanks(self) -> bool:
-        """Whether words must bring their blank along: byte-level pieces (GPT-2, Llama 3) begin with it."""
+        """Whether words must be given with their leading blank, as byte-level tokenizers (GPT-2, Llama 3) expect."""
         words = ["one", "two"]
 
         def alone(parts: list[str]) -> list[int]:
@@ -138,7 +137,7 @@ class SubwordTokenizer:
         return [*self.prefix, *first, *self.middle, *second, *self.suffix]
 
     def join_truncated(self, first: list[int], second: list[int] | None, max_length: int) -> list[int]:
-        """Like `join`, cutting the end of the longer segment first until the whole fits `max_length`."""
+        """Like `join`, truncated to `max_length` tokens: the end of the longer segment is cut first."""
         room = max_length - self.special_count(1 if second is None else 2)
         if second is None:
             return self.join(first[:room])

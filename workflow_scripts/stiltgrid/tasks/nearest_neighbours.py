@@ -1,7 +1,7 @@
 """Nearest neighbours and bitext mining in bounded memory: exact, deterministic, numpy only.
 
-Vectors are float32 of unit length, so that a dot product is a cosine. Scores are computed block by block
-and read in both directions while they are in the cache's reach; the whole matrix never exists.
+Vectors are float32 of unit length, so a dot product is a cosine. Scores are computed block by block, and each block is
+read in both directions while it is in the cache; the whole matrix is never in memory.
 """
 
 import logging
@@ -19,7 +19,7 @@ _MANTISSA = np.int32(0x7FFFFFFF)
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The k best of the other side: `scores` (n, k) falling, `indices` (n, k); of equals, the lowest index."""
+    """The k nearest vectors: `scores` (n, k) descending and `indices` (n, k); ties go to the lowest index."""
 
     scores: np.ndarray
     indices: np.ndarray
@@ -27,7 +27,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class MinedPairs:
-    """One-to-one pairs by falling `scores`: row numbers `sources` of x and `targets` of y, each (pairs,)."""
+    """One-to-one pairs by descending `scores`: row numbers `sources` of x and `targets` of y, each (pairs,)."""
 
     sources: np.ndarray
     targets: np.ndarray
@@ -35,11 +35,11 @@ class MinedPairs:
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """(n, hidden) float32 copies of length 1; a zero or non-finite vector becomes zero (cosine 0 to all)."""
+    """(n, hidden) float32 copies of unit length; zero and non-finite vectors become zero (cosine 0 to all)."""
     result = np.array(vectors, dtype=np.float32)
     broken = ~np.isfinite(result).all(axis=1)
     if broken.any():
-        log.warning("%d of %d sentence vectors are not finite; they retrieve nothing", broken.sum(), len(result))
+        log.warning("%d of %d sentence vectors are not finite and retrieve nothing", broken.sum(), len(result))
         result[broken] = 0.0
     lengths = np.sqrt(np.einsum("ij,ij->i", result, result, dtype=np.float64))
     lengths[lengths == 0] = 1.0
@@ -62,9 +62,9 @@ def nearest_both(x: np.ndarray, y: np.ndarray, k: int) -> tuple[Neighbours, Neig
 def mine_pairs(x: np.ndarray, y: np.ndarray, k: int = 4) -> MinedPairs:
     """Parallel sentences by ratio margin, "max" retrieval (Artetxe and Schwenk 2019; XTREME's BUCC).
 
-    margin(x, y) = cos(x, y) / ((mean of x's k best cosines + mean of y's k best) / 2). Every x proposes the
-    best of its k neighbours and every y the best of its own; proposals are taken greedily by margin, each
-    sentence once. Pairs of margin 0 or less are left out, as are means of 0 or less (held at 1e-6).
+    margin(x, y) = cos(x, y) / ((mean of x's k best cosines + mean of y's k best) / 2). Every x proposes the neighbour
+    of the best margin among its k, and so does every y. Proposals are accepted greedily by margin, each sentence at
+    most once. Pairs of margin 0 or less are left out; means are at least 1e-6.
     """
     if not len(x) or not len(y):
         empty = np.zeros(0, dtype=np.int64)
@@ -81,10 +81,10 @@ def mine_pairs(x: np.ndarray, y: np.ndarray, k: int = 4) -> MinedPairs:
 
 
 def best_threshold(scores: np.ndarray, correct: np.ndarray, gold: int) -> float:
-    """The score that, used as a minimum, gives the highest F1; halfway to the next lower score.
+    """The minimum score of the highest F1, halfway to the next lower score (XTREME's BUCC).
 
-    `scores` (pairs,) and `correct` (pairs,) bool are of mined pairs, `gold` counts the true ones. Pairs of
-    equal score stand or fall together. 0.0 (keep everything) where no pair is correct (XTREME's BUCC).
+    `scores` (pairs,) and `correct` (pairs,) bool describe mined pairs, `gold` is the number of true ones. Pairs of
+    equal scores are kept or dropped together. 0.0, which keeps everything, if no pair is correct.
     """
     order = np.argsort(-scores, kind="stable")
     falling, hits = scores[order], np.cumsum(correct[order])
@@ -92,7 +92,7 @@ def best_threshold(scores: np.ndarray, correct: np.ndarray, gold: int) -> float:
         return 0.0
     f1 = 2.0 * hits / (np.arange(1, len(falling) + 1) + gold)
     following = np.append(falling[1:], falling[-1])
-    f1[:-1][falling[:-1] == following[:-1]] = -1.0  # no threshold can cut here
+    f1[:-1][falling[:-1] == following[:-1]] = -1.0  # no threshold separates equal scores
     best = int(np.argmax(f1))
     return float((falling[best] + following[best]) / 2)
 
@@ -107,7 +107,7 @@ def _best_by_margin(found: Neighbours, own: np.ndarray, other: np.ndarray) -> tu
 
 
 def _greedy(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> np.ndarray:
-    """Numbers of the proposals kept when taken by falling margin, no source or target twice."""
+    """Numbers of the proposals accepted by descending margin, no source or target twice."""
     seen_sources: set[int] = set()
     seen_targets: set[int] = set()
     kept = []
@@ -123,7 +123,7 @@ def _greedy(sources: np.ndarray, targets: np.ndarray, margins: np.ndarray) -> np
 
 
 def _keys(scores: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """One int64 a (score, column) that sorts by falling score, then rising column: ties need no care."""
+    """One int64 per (score, column) that sorts by descending score, then ascending column."""
     bits = (0.0 - scores).astype(np.float32, copy=False).view(np.int32)
     return ((bits ^ ((bits >> 31) & _MANTISSA)).astype(np.int64) << 32) | columns
 
@@ -142,7 +142,7 @@ def _first(keys: np.ndarray, k: int) -> np.ndarray:
 
 
 class _Running:
-    """The k best so far of n rows, fed with blocks of columns in rising order."""
+    """The k best columns so far of n rows, updated with blocks of columns in ascending order."""
 
     def __init__(self, n: int, k: int) -> None:
         self.keys = np.full((n, k), np.iinfo(np.int64).max, dtype=np.int64)
@@ -152,7 +152,7 @@ class _Running:
         """Read scores (rows, columns) of rows [start, start + rows) and columns from `first_column` on."""
         k = self.keys.shape[1]
         maxima, groups = _group_maxima(block, k)
-        # Strictly better than the worst kept: of equals the earlier column stays.
+        # Only strictly better columns: among equals the earlier one stays.
         rows = np.flatnonzero(maxima.max(axis=1) > self.worst[start : start + len(block)])
         if not len(rows):
             return
@@ -183,9 +183,9 @@ def _search(x: np.ndarray, y: np.ndarray, k: int, both: bool) -> tuple[Neighbour
 
 
 def _group_maxima(block: np.ndarray, k: int) -> tuple[np.ndarray, int]:
-    """(rows, width) maxima of the columns j, j + width, j + 2 width, …; and how many make a group.
+    """(rows, width) maxima over the columns j, j + width, j + 2 width, …; and the number of columns in a group.
 
-    The k best columns lie in the k groups of highest maximum: one fast sweep replaces most of the sorting.
+    The k best columns are in the k groups of the highest maxima, so one fast pass replaces most of the sorting.
     """
     columns = block.shape[1]
     groups = max(1, min(16, columns // (4 * k)))
@@ -205,7 +205,7 @@ def _block_best(block: np.ndarray, maxima: np.ndarray, groups: int, rows: np.nda
     scores = block[rows[:, None], np.minimum(columns, block.shape[1] - 1)]
     scores[columns >= block.shape[1]] = -np.inf
     keys = _first(_keys(scores, columns), k)
-    # A group left out may hold an equal of the last one kept, at a lower column: settle those rows one by one.
+    # Another group may hold an equal of the worst one kept, at a lower column: such rows are sorted in full.
     worst, _ = _from_keys(keys[:, -1:])
     for number in np.flatnonzero((maxima >= worst).sum(axis=1) > k):
         line = block[rows[number]]

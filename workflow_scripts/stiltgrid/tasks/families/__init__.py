@@ -1,4 +1,4 @@
-"""The families by name; each is imported only where a task needs it."""
+"""The task families by name; a family is imported when it is first used."""
 
 import importlib
 

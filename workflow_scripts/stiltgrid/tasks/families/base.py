@@ -1,6 +1,6 @@
-"""What a family is: it owns how rows become examples, sequences, loss, predictions and measurements.
+"""The interface of a task family: from rows to examples, sequences, loss, predictions and measurements.
 
-Modules here import no torch at the top: preparing and measuring need none. Heads live in `heads.py`.
+Modules here import no torch at the top, because preparing and measuring need none. Heads are in `modeling.heads`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pyarrow as pa
 from stiltgrid.data.rows import RawRow as RawRow
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
+from stiltgrid.tasks import fields
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number of the tidy table. Scores run from 0 to 100; `n` counts examples."""
+    """One number of the tidy score table: `value` from 0 to 100 over `n` examples."""
 
     language: str
     split: str
@@ -45,26 +46,38 @@ class Measurement:
 
 
 class Family(ABC):
-    """One kind of task. Stateless: everything that varies comes from the card."""
+    """One kind of task. Stateless: everything that differs between tasks comes from the card."""
 
     name: str
     schema: pa.Schema  # of canonical rows, KEYS first
     reads_all_layers = False  # True: `predict` gets every layer's hidden states
     splits_batches = True  # False: a step's examples must share one forward pass (in-batch negatives)
-    splits_examples = False  # True: the loss is a sum over sequences, so those of one example may part
+    splits_examples = False  # True: the loss is a sum over sequences, so those of one example may be separated
     pooling_setting = "pooling"  # the field of `Model` that says how `Batch.pool` pools
-    compares = False  # True: pooling `compared` sets the two texts of a sequence side by side; the mean elsewhere
+    compares = False  # True: pooling `compared` compares the two texts of a sequence; otherwise it is the mean
 
-    @abstractmethod
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
-        """Canonical rows of one language and split, validated.
+        """Canonical rows of one language and split, validated; rows that the card leaves out are missing.
 
-        Raises RowError naming the row for labels outside the card, misplaced answers, unequal lengths,
-        missing columns or empty texts. Rows whose label is in `drop_labels` are left out.
+        Raises:
+            RowError: naming the row, for labels that the card does not list, misplaced answers, unequal lengths,
+                missing columns or empty texts.
         """
+        labels = fields.Labels(card)
+        found = []
+        for number, row in enumerate(rows):
+            values = self.example(card, row, labels)
+            if values is not None:
+                name = fields.identifier(card, row, language, split, number)
+                found.append({"id": name, "language": language, "split": split, **values})
+        return found
+
+    def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
+        """A canonical row without its KEYS, or None where the card leaves the row out. `examples` calls it per row."""
+        raise NotImplementedError(f"family '{self.name}' makes its rows in `examples`")
 
     def subsample(self, table: pa.Table, examples: int, seed: int = 0) -> pa.Table:
-        """The same `examples` row positions of every language and split (parallel sets stay parallel)."""
+        """At most `examples` rows of each language and split, at the same positions, so parallel sets stay parallel."""
         import numpy as np
 
         keep: list[int] = []
@@ -82,30 +95,30 @@ class Family(ABC):
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """Columns for `write_encoded`: `input_ids`, `example` and the family's own; one entry a sequence.
+        """Columns for `write_encoded`: `input_ids`, `example` and the family's own, one entry per sequence.
 
-        Sequences come grouped by `example` in row order. Nothing exceeds `max_length` tokens.
+        Sequences are grouped by `example`, in row order, and have at most `max_length` tokens.
         """
 
     @abstractmethod
     def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
-        """A new head, its parameters drawn from torch's default generator."""
+        """A new head with parameters from torch's default random generator."""
 
     @abstractmethod
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Sum (not mean) of the loss terms of a batch; the loop divides by the step's `loss_weight`.
+        """Sum (not mean) of the loss terms of a batch; the training loop divides by the step's `loss_weight`.
 
-        `hidden` is the backbone's last layer in the batch's own layout; read it through
-        `batch.pool(hidden, how)` -> (sequences, hidden) or `batch.flat(hidden)` -> (tokens, hidden).
+        `hidden` is the backbone's last layer in the batch's layout; read it by `batch.pool(hidden)`, (sequences,
+        hidden), or `batch.flat(hidden)`, (tokens, hidden).
         """
 
     @abstractmethod
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """Number of loss terms in encoded numpy columns of some sequences (what the step's sum is divided by)."""
+        """Number of loss terms in encoded numpy columns of some sequences; the step's sum is divided by it."""
 
     @abstractmethod
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
-        """One numpy output a sequence, in batch order, as small as decoding allows."""
+        """One numpy output per sequence, in batch order, as small as decoding allows."""
 
     @abstractmethod
     def decode(
@@ -116,9 +129,9 @@ class Family(ABC):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """Predictions (schema PREDICTIONS, more columns allowed) from one output a sequence.
+        """Predictions (schema PREDICTIONS, more columns allowed) from one output per sequence.
 
-        `columns` are the encoded scalar columns; `options` carries model settings (retrieval_layer, …).
+        `columns` are the encoded scalar columns; `options` holds model settings (retrieval_layer, …).
         """
 
     def pooling(self, asked: str) -> str:
@@ -126,19 +139,19 @@ class Family(ABC):
         return "mean" if asked == "compared" and not self.compares else asked
 
     def pooled_width(self, hidden_size: int, asked: str) -> int:
-        """Length of a pooled vector: what `build_head` is to be told."""
+        """Length of a pooled vector, the `hidden_size` of `build_head`."""
         return 4 * hidden_size if self.pooling(asked) == "compared" else hidden_size
 
     def layers_per_pass(self, sequences: int, layers: int, hidden_size: int) -> int:
-        """How many of `layers` layers' vectors one `decode` may hold for so many sequences; all, mostly.
+        """How many layers' vectors one `decode` may hold in memory; by default all.
 
-        Where it is fewer, scoring runs the backbone once a pass and names the layers of the pass in
-        `options["layers"]`; the passes' predictions are concatenated before `measure`.
+        If it is fewer, scoring makes several passes, names the layers of each in `options["layers"]`, and concatenates
+        the passes' predictions before `measure`.
         """
         return layers
 
     def published(self, predictions: pa.Table) -> pa.Table:
-        """The part of `decode`'s table that is kept as predictions.parquet, after `measure` has read it all."""
+        """The part of `decode`'s table that is written as predictions.parquet; `measure` reads all of it."""
         return predictions
 
     @abstractmethod

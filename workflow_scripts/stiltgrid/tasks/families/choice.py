@@ -1,8 +1,8 @@
-"""Multiple choice: a context, several options, one right; each option is scored in a sequence of its own."""
+"""Multiple choice: a context and several options, one of them right; each option is scored in its own sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,9 @@ from stiltgrid.tasks import fields
 from stiltgrid.tasks.families.base import KEYS, Family, Measurement, RawRow
 from stiltgrid.tasks.families.common import (
     by_language_and_split,
-    distinct,
     example_groups,
-    in_chunks,
     keep_texts,
+    pair_ids,
     predictions_table,
 )
 from stiltgrid.tasks.metrics.accuracy import accuracy
@@ -40,48 +39,34 @@ class MultipleChoice(Family):
     compares = True
     schema = pa.schema([*KEYS, ("context", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())])
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
-        """See Family.examples. Refuses rows with fewer than two options or a label beyond the last."""
-        labels = fields.Labels(card)
-        found = []
-        for number, row in enumerate(rows):
-            if labels.drops(row):
-                continue
-            context = fields.text(row, card.fields["context"], "context")
-            choices = fields.texts(row, card.fields["choices"], "choices")
-            if len(choices) < 2:
-                raise RowError(row.place, f"field 'choices' must hold two or more options, found {len(choices)}")
-            texts = {"context": context, **{f"choices[{place}]": choice for place, choice in enumerate(choices)}}
-            if keep_texts(card, row.place, texts):
-                found.append(
-                    {
-                        "id": fields.identifier(card, row, language, split, number),
-                        "language": language,
-                        "split": split,
-                        "context": context,
-                        "choices": choices,
-                        "label": _label(labels, row, len(choices)),
-                    }
-                )
-        return found
+    def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
+        """See Family.examples. Raises RowError for fewer than two options or a label beyond the last."""
+        if labels.drops(row):
+            return None
+        context = fields.text(row, card.fields["context"], "context")
+        choices = fields.texts(row, card.fields["choices"], "choices")
+        if len(choices) < 2:
+            raise RowError(row.place, f"field 'choices' must hold two or more options, found {len(choices)}")
+        texts = {"context": context, **{f"choices[{place}]": choice for place, choice in enumerate(choices)}}
+        if not keep_texts(card, row.place, texts):
+            return None
+        return {"context": context, "choices": choices, "label": _label(labels, row, len(choices))}
 
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence an option: context, option. Columns: `option` (from 0), `gold` (1 for the right one)."""
-        all_choices: list[list[str]] = rows.column("choices").to_pylist()
-        contexts, context_numbers = distinct(rows.column("context").to_pylist())
-        context_ids = list(in_chunks(tokenizer.ids, contexts))
-        choice_ids = in_chunks(tokenizer.ids, [choice for choices in all_choices for choice in choices])
-        columns: dict[str, list] = {"input_ids": [], "example": [], "option": [], "gold": []}
-        for example, (choices, label) in enumerate(zip(all_choices, rows.column("label").to_pylist(), strict=True)):
-            for option in range(len(choices)):
-                joined = tokenizer.join_truncated(context_ids[context_numbers[example]], next(choice_ids), max_length)
-                columns["input_ids"].append(joined)
-                columns["example"].append(example)
-                columns["option"].append(option)
-                columns["gold"].append(int(option == label))
-        return columns
+        """One sequence per option: context, option. Columns: `option` (from 0), `gold` (1 for the right one)."""
+        choices: list[list[str]] = rows.column("choices").to_pylist()
+        labels, contexts = rows.column("label").to_pylist(), rows.column("context").to_pylist()
+        places = [(example, option) for example, options in enumerate(choices) for option in range(len(options))]
+        first = [contexts[example] for example, _ in places]
+        second = [choices[example][option] for example, option in places]
+        return {
+            "input_ids": list(pair_ids(tokenizer, first, second, max_length)),
+            "example": [example for example, _ in places],
+            "option": [option for _, option in places],
+            "gold": [int(option == labels[example]) for example, option in places],
+        }
 
     def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
         """XLM-R's classification head with one output."""
@@ -90,12 +75,12 @@ class MultipleChoice(Family):
         return ClassificationHead(hidden_size, 1)
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Summed cross-entropy of the right option among the options of each example."""
+        """Cross-entropy of the right option among each example's options, summed over examples."""
         import torch
 
         scores = head(batch.pool(hidden)).float().squeeze(-1)
         option = batch.scalars["option"]
-        # Option 0 opens an example: `example` alone would merge an example drawn twice in a row.
+        # Option 0 starts an example: `example` alone would merge an example that is drawn twice in a row.
         example = torch.cumsum(option == 0, dim=0) - 1
         options = batch.numbers["option"]
         table = scores.new_full((int((options == 0).sum()), int(options.max()) + 1), float("-inf"))
@@ -104,7 +89,7 @@ class MultipleChoice(Family):
         return loss
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """One term an example."""
+        """One term per example."""
         return float((np.asarray(scalars["option"]) == 0).sum())
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
@@ -120,7 +105,7 @@ class MultipleChoice(Family):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """The best option's number from 0 (the first of equals); score 1 where right."""
+        """The best option's number from 0 (among equals the first); score 1 if it is right."""
         scores = np.asarray(outputs, dtype=np.float64)
         labels = rows.column("label").to_pylist()
         indices, golds, predicted = [], [], []

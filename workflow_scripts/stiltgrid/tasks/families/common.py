@@ -1,4 +1,4 @@
-"""What several families share: tokenising in chunks, label lists, predictions by language and split."""
+"""Helpers of several families: tokenising in chunks, label lists, predictions by language and split."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.tasks.families.base import PREDICTIONS
 from stiltgrid.utils.errors import RowError
 
-CHUNK = 10_000  # texts a call: enough to keep the tokeniser's threads busy, few enough to keep memory small
+CHUNK = 10_000  # texts per call: enough to use all of the tokenizer's threads, few enough to save memory
 EMPTY_TEXTS = ("error", "drop", "keep")
 _LABELS = b"labels"
 
@@ -23,20 +24,31 @@ Result = TypeVar("Result")
 
 
 def in_chunks(function: Callable[[list[Item]], list[Result]], items: Sequence[Item]) -> Iterator[Result]:
-    """`function` over all items, CHUNK at a time, in order."""
+    """Apply `function` to all items in order, CHUNK at a time."""
     for start in range(0, len(items), CHUNK):
         yield from function(list(items[start : start + CHUNK]))
 
 
 def distinct(items: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The different items in order of appearance, and the number of each item among them."""
+    """The distinct items in order of appearance, and each item's index among them."""
     numbers: dict[str, int] = {}
     positions = [numbers.setdefault(item, len(numbers)) for item in items]
     return list(numbers), positions
 
 
+def pair_ids(
+    tokenizer: SubwordTokenizer, first: Sequence[str], second: Sequence[str | None], max_length: int
+) -> Iterator[list[int]]:
+    """Sequences of single texts (null in `second`) or pairs, of at most `max_length` tokens."""
+    texts, numbers = distinct(first)
+    ids = list(in_chunks(tokenizer.ids, texts))
+    others = in_chunks(tokenizer.ids, [text or "" for text in second])
+    for number, text, other in zip(numbers, second, others, strict=True):
+        yield tokenizer.join_truncated(ids[number], None if text is None else other, max_length)
+
+
 def keep_texts(card: TaskCard, place: str, texts: Mapping[str, str | None]) -> bool:
-    """Whether a row's texts may stay: `options.empty_texts` says what an empty one means (default: RowError)."""
+    """Whether a row is kept: `options.empty_texts` says what to do about empty texts (default: RowError)."""
     empty = [field for field, text in texts.items() if text is not None and not text.strip()]
     rule = card.options.get("empty_texts", "error")
     if not empty or rule == "keep":
@@ -51,12 +63,12 @@ def keep_texts(card: TaskCard, place: str, texts: Mapping[str, str | None]) -> b
 
 
 def put_labels(schema: pa.Schema, labels: Sequence[str]) -> pa.Schema:
-    """The schema with a label list in its metadata, for cards whose labels come from the data."""
+    """The schema with a label list in its metadata, for cards whose labels are read from the data."""
     return schema.with_metadata({**(schema.metadata or {}), _LABELS: json.dumps(list(labels)).encode()})
 
 
 def with_labels(card: TaskCard, schema: pa.Schema) -> TaskCard:
-    """The card itself, or, where a parquet file carries its labels in the schema's metadata, with those."""
+    """The card, with the labels of a parquet file's metadata if it has none of its own."""
     found = (schema.metadata or {}).get(_LABELS)
     return card if card.labels or found is None else replace(card, labels=tuple(json.loads(found)))
 
@@ -72,7 +84,7 @@ def example_groups(examples: Sequence[int] | np.ndarray) -> Iterator[tuple[int, 
 
 
 def predictions_table(rows: pa.Table, indices: Sequence[int], columns: Mapping[str, list[Any]]) -> pa.Table:
-    """Predictions of the rows at `indices`: their keys, then `prediction`, `gold`, `score` and any more columns."""
+    """Predictions of the rows at `indices`: id, language and split, then the given columns."""
     keys = rows.select(["id", "language", "split"]).take(pa.array(indices, type=pa.int64()))
     known = {field.name: field.type for field in PREDICTIONS}
     table = keys

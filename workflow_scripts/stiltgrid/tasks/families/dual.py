@@ -48,7 +48,7 @@ DUAL_PREDICTIONS = pa.schema(
 
 @dataclass(frozen=True)
 class _Sequence:
-    """A text or two segments on its way to token ids; `group` is -1 for a pool's rows."""
+    """A sequence to be encoded, of one or two texts; `group` is -1 for rows of a pool."""
 
     example: int
     side: int
@@ -57,7 +57,7 @@ class _Sequence:
 
 
 class DualFamily(Family):
-    """Queries and candidates in one space. Predictions have one row a query.
+    """Queries and candidates in one space. Predictions have one row per query.
 
     `prediction` holds the 20 best candidate ids, best first, `gold` the relevant ones (both joined by blanks),
     `score` the best cosine, `ranks` the relevant candidates' ranks within the first 100, `relevant` their
@@ -76,10 +76,10 @@ class DualFamily(Family):
     splits_batches = False
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
-        """Pool rows where rows have the role query or candidate, training pairs otherwise.
+        """Rows of a pool where the source has the roles query and candidate, otherwise training pairs.
 
-        A query's id gains "_{language}" (LAReQA's own naming). `group` says which queries are parallel: those
-        of one id at the source, unless the option `parallel` is false or every language has its own pool.
+        A query's id gets the suffix "_{language}", as in LAReQA. Queries of one `group` are parallel: those of one id
+        at the source, unless the option `parallel` is false or every language has a pool of its own.
         """
         found = []
         for number, row in enumerate(rows):
@@ -90,10 +90,10 @@ class DualFamily(Family):
         return [row for row, _ in found]
 
     def subsample(self, table: pa.Table, examples: int, seed: int = 0) -> pa.Table:
-        """`examples` queries a language and split, all their relevant candidates, and the others' same share.
+        """At most `examples` queries per language and split, their relevant candidates, and the same share of others.
 
-        Queries are drawn by their id at the source, so parallel questions stay together; each kept query's
-        gold becomes that of its parallels as well. Pairs are drawn likewise, by their id.
+        Queries are drawn by their id at the source, so parallel questions stay together. The gold of a kept query is
+        extended by that of its parallel queries. Pairs are drawn by their id too.
         """
         columns = {name: table.column(name).to_pylist() for name in ("id", "split", "role", "gold", "group")}
         union = _union_by_group(columns)
@@ -118,10 +118,11 @@ class DualFamily(Family):
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """Two sequences a pair (query, then candidate), one a pool row. Column `side`: 0 query, 1 candidate.
+        """Two sequences per pair (query, then candidate), one per row of a pool.
 
-        `group` numbers candidates of the same text. Queries hold at most the option `query_length` tokens,
-        candidates `candidate_length`; of two segments (sentence and context) the longer is cut first.
+        Columns: `side`, 0 for queries and 1 for candidates, and `group`, one number per text of candidates. Queries
+        have at most `query_length` tokens, candidates `candidate_length` (options of the card); of two segments
+        (sentence and context) the longer is truncated first.
         """
         limits = [
             min(max_length, int(card.options.get(name) or max_length)) for name in ("query_length", "candidate_length")
@@ -142,13 +143,13 @@ class DualFamily(Family):
         }
 
     def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
-        """A scale on cosines; draws no random numbers."""
+        """A scale on cosines, which draws no random numbers."""
         from stiltgrid.modeling.heads import DualHead
 
         return DualHead()
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """In-batch softmax: each query must pick its candidate among all of the batch. Summed over pairs."""
+        """In-batch softmax of each query over the batch's candidates, summed over pairs."""
         from stiltgrid.modeling.heads import in_batch_loss, unit
 
         vectors = unit(batch.pool(hidden))
@@ -162,7 +163,7 @@ class DualFamily(Family):
         return float((np.asarray(scalars["side"]) == QUERY_SIDE).sum())
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
-        """(hidden,) float32 a sequence: the pooled state, of unit length."""
+        """(hidden,) float32 per sequence: the pooled state, of unit length."""
         from stiltgrid.modeling.heads import unit
 
         return list(unit(batch.pool(hidden)).cpu().numpy())
@@ -177,8 +178,8 @@ class DualFamily(Family):
     ) -> pa.Table:
         """The 100 best candidates of every query; see the class for the columns.
 
-        Option `pool`: "multilingual" (one pool, relevant are the candidates of all parallel questions) or
-        "per_language" (own language only). Ids of gold that no pool holds count as relevant and never found.
+        Option `pool`: "multilingual" (one pool; the candidates of all parallel questions are relevant) or
+        "per_language" (only the query's language). Gold ids that no pool holds count as relevant and never found.
         """
         vectors = unit_length(np.stack([np.asarray(output) for output in outputs]))
         make_pools = pair_pools if PAIR in rows.column("role").to_pylist() else row_pools
@@ -186,10 +187,10 @@ class DualFamily(Family):
         return pa.concat_tables(tables) if tables else DUAL_PREDICTIONS.empty_table()
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
-        """`map@20`, `recall@1` to `recall@20` and `mrr` (0 beyond rank 100) by language of the query.
+        """`map@20`, `recall@1` to `recall@20` and `mrr` (0 beyond rank 100), by language of the query.
 
-        The official LAReQA number pools the questions of all languages; the mean over languages equals it
-        when every language has as many (they are parallel).
+        LAReQA's official number is over the questions of all languages. The mean over languages equals it if every
+        language has the same number of questions, as LAReQA's parallel questions do.
         """
         measurements = []
         for (language, split), members in by_language_and_split(predictions).items():
@@ -223,7 +224,7 @@ def _pooled(card: TaskCard, row: RawRow, language: str, split: str) -> dict[str,
 
 
 def _pair(card: TaskCard, row: RawRow, language: str, split: str, number: int) -> dict[str, Any]:
-    """A training pair; fields that the card does not name are columns of the same name."""
+    """A training pair; a field that the card does not name is read from the column of its name."""
     texts: dict[str, str | None] = {}
     for name in ("text", "candidate"):
         texts[name] = retrieval.filled(row, name, fields.text(row, card.fields.get(name, name), name))
@@ -273,7 +274,7 @@ def _ranked(pool: Pool, vectors: np.ndarray) -> pa.Table:
     known = set(pool.candidates)
     lost = sum(not gold <= known for gold in pool.gold)
     if lost:
-        log.warning("%d of %d queries have gold that no pool holds; it counts as not found", lost, len(pool.gold))
+        log.warning("%d of %d queries have gold that is in no pool; it counts as not found", lost, len(pool.gold))
     ranked = [[pool.candidates[position] for position in line] for line in found.indices.tolist()]
     ranks = [
         [rank for rank, name in enumerate(line, start=1) if name in gold]

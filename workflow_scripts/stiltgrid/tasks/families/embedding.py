@@ -1,8 +1,8 @@
-"""Sentence retrieval straight from a backbone: the mean of one hidden layer's token states stands for a text.
+"""Sentence retrieval from a backbone without a head: a text's vector is the mean of a hidden layer's token states.
 
-Nearest neighbour (Tatoeba) by cosine: the query is each English sentence, the index is the other language's
-sentences (XTREME's direction). Margin mining (BUCC): the query side is the other language, see `nearest_neighbours`.
-Every layer is scored; the model's `retrieval_layer` is the headline.
+Nearest neighbours by cosine (Tatoeba): queries are English sentences, candidates those of the other language, as in
+XTREME. Margin mining (BUCC): queries are in the other language, see `nearest_neighbours`. Every layer is scored; the
+headline score is that of the model's `retrieval_layer`.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ EMBEDDING_PREDICTIONS = pa.schema(
 
 
 def raw_id(name: str, language: str, split: str) -> str:
-    """A sentence's id as its source has it ('zh-000000057'), from its id in our tables."""
+    """A sentence's id at its source ('zh-000000057'), from its id in canonical rows."""
     return name.removeprefix(f"{language}-{split}-")
 
 
 def retrieval_layer(options: Mapping[str, Any], hidden_layers: int) -> int:
-    """Number of the headline layer: 0 is the embeddings' output, `hidden_layers` the last.
+    """Number of the headline layer, from 0 (the embeddings' output) to `hidden_layers`.
 
-    Without a setting, XTREME's layer 14 of XLM-R Large's 24, at the same depth in other models.
+    Without a setting, the layer at the relative depth of XTREME's layer 14 of XLM-R Large's 24.
     """
     asked = options.get("retrieval_layer")
     if asked is None:
@@ -62,11 +62,11 @@ def retrieval_layer(options: Mapping[str, Any], hidden_layers: int) -> int:
 
 
 class EmbeddingFamily(Family):
-    """Tatoeba and BUCC. Predictions carry the columns `layer`, `headline` and (mining) `threshold`.
+    """Tatoeba and BUCC. Predictions have the columns `layer`, `headline` and, with mining, `threshold`.
 
-    Nearest: one row a query, `prediction` and `gold` are candidate ids. Mining: one row a mined pair of at
-    least the threshold, and one with an empty prediction for each further query that has gold; the pairs
-    (`id`, `prediction`) are the official output, and F1 follows from the rows alone.
+    Nearest: one row per query; `prediction` and `gold` are candidate ids. Mining: one row per mined pair of at least
+    the threshold, and one with an empty prediction for every other query that has gold. The pairs (`id`,
+    `prediction`) are the official output, and F1 is computed from these rows alone.
     """
 
     name = "embedding"
@@ -75,7 +75,7 @@ class EmbeddingFamily(Family):
     pooling_setting = "retrieval_pooling"
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
-        """Pools as they come, or a query and a candidate from each plain pair (fields `source`, `target`)."""
+        """Rows of pools as they are, or a query and a candidate from each pair (fields `source`, `target`)."""
         found: list[tuple[dict[str, Any], str]] = []
         for number, row in enumerate(rows):
             pooled = "role" in row.values
@@ -91,10 +91,10 @@ class EmbeddingFamily(Family):
         return [item for item, _ in found]
 
     def subsample(self, table: pa.Table, examples: int, seed: int = 0) -> pa.Table:
-        """At most `examples` queries and as many candidates a language and split, gold candidates first.
+        """At most `examples` queries and candidates per language and split, gold candidates first.
 
-        Queries are drawn by position, so that Tatoeba keeps the same pair numbers in every language. In pools
-        (BUCC) at most a quarter of them have gold, so that mining stays nearest_neighbours.
+        Queries are drawn by position, so Tatoeba keeps the same pairs in every language. In pools (BUCC) at most a
+        quarter of the queries have gold, so mining still has to reject most of them.
         """
         keep: list[int] = []
         names, gold = table.column("id").to_pylist(), table.column("gold").to_pylist()
@@ -111,32 +111,32 @@ class EmbeddingFamily(Family):
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence a row: the text, cut at `max_length`."""
+        """One sequence per row: the text, truncated to `max_length` tokens."""
         ids = in_chunks(tokenizer.ids, rows.column("text").to_pylist())
         sequences = [tokenizer.join_truncated(item, None, max_length) for item in ids]
         return {"input_ids": sequences, "example": list(range(len(sequences)))}
 
     def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
-        """Refused: these tasks have no training stage."""
-        raise StiltgridError(f"task '{card.name}' reads a checkpoint directly; it cannot be trained")
+        """Raises StiltgridError: these tasks have no training stage."""
+        raise StiltgridError(f"task '{card.name}' is scored without a head; it cannot be trained")
 
     def loss(self, card: TaskCard, head: torch.nn.Module, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Refused: these tasks have no training stage."""
-        raise StiltgridError(f"task '{card.name}' reads a checkpoint directly; it cannot be trained")
+        """Raises StiltgridError: these tasks have no training stage."""
+        raise StiltgridError(f"task '{card.name}' is scored without a head; it cannot be trained")
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """One a sequence."""
+        """One per sequence."""
         return float(sequences)
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
-        """(layers, hidden) float32 a sequence: each layer of this pass, pooled as the batch says."""
+        """(layers, hidden) float32 per sequence: the pooled states of each layer of this pass."""
         import torch
 
         pooled = torch.stack([batch.pool(layer.float()) for layer in hidden], dim=1)
         return list(pooled.cpu().numpy())
 
     def layers_per_pass(self, sequences: int, layers: int, hidden_size: int) -> int:
-        """As many as fit 4 GiB of float32 vectors, at least one."""
+        """As many as fit into 4 GiB of float32 vectors, at least one."""
         return max(1, min(layers, PASS_BYTES // max(1, sequences * hidden_size * 4)))
 
     def decode(
@@ -149,9 +149,9 @@ class EmbeddingFamily(Family):
     ) -> pa.Table:
         """Predictions of every layer in `outputs`, one layer's vectors (rows, hidden) at a time.
 
-        `options`: `layers` (numbers of the layers in this pass) and `hidden_layers` (of the model) may be
-        left out where all are there; `retrieval_layer` as in `retrieval_layer`; `retrieval_centred` as in
-        `mined.centred`.
+        `options`: `layers`, the numbers of the layers in this pass, and `hidden_layers`, their number in the model,
+        are needed only if a pass does not hold all layers; `retrieval_layer` as in the function of that name;
+        `retrieval_centred` as in `mined.centred`.
         """
         layers = list(options.get("layers") or range(len(outputs[0]))) if len(outputs) else []
         headline = retrieval_layer(options, int(options.get("hidden_layers") or len(layers) - 1)) if layers else 0
@@ -176,7 +176,7 @@ class EmbeddingFamily(Family):
         return predictions.filter(predictions.column("headline"))
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
-        """`accuracy` (nearest) or `f1`, `precision`, `recall` (mining); by layer `accuracy_layer03`, `f1_layer03`.
+        """`accuracy` (nearest) or `f1`, `precision`, `recall` (mining); per layer `accuracy_layer03`, `f1_layer03`.
 
         n counts queries (accuracy) or gold pairs (F1).
         """
@@ -206,7 +206,7 @@ def _pooled(row: RawRow, language: str, split: str) -> dict[str, Any]:
 
 
 def _paired(card: TaskCard, row: RawRow, language: str, split: str, number: int) -> list[dict[str, Any]]:
-    """A translation pair: by default English (`target`) asks and the other language (`source`) answers."""
+    """Query and candidate of a translation pair; by default the query is English (`target`)."""
     texts = {}
     for side in ("source", "target"):
         texts[side] = retrieval.filled(row, side, fields.text(row, card.fields[side], side))
@@ -224,7 +224,7 @@ def _paired(card: TaskCard, row: RawRow, language: str, split: str, number: int)
 
 
 def _drawn_queries(queries: list[int], names: list[str], gold: list[list[str]], examples: int, seed: int) -> list[int]:
-    """Row numbers of the queries kept: by position in the list, so that languages stay parallel."""
+    """Row numbers of the queries kept, drawn by position in the list, so that languages stay parallel."""
     keys = {str(position): row for position, row in enumerate(queries)}
     with_gold = [key for key, row in keys.items() if gold[row]]
     without = [key for key, row in keys.items() if not gold[row]]

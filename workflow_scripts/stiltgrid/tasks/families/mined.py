@@ -1,4 +1,4 @@
-"""From one layer's sentence vectors to retrieved sentences, by language and split: `families.embedding`'s decoding."""
+"""Decoding of `families.embedding`: from one layer's sentence vectors to retrieved sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Side:
-    """The queries and candidates of one language and split, as row positions, with what decoding reads of them."""
+    """The queries and candidates of one language and split: row positions, and their ids, texts and gold."""
 
     queries: np.ndarray
     candidates: np.ndarray
@@ -29,7 +29,7 @@ class Side:
 
     @classmethod
     def of(cls, rows: pa.Table, members: np.ndarray) -> Side:
-        """The side made of rows at `members` (positions)."""
+        """The side of the rows at positions `members`."""
         some = rows.select(["id", "role", "text", "gold"]).take(pa.array(members))
         numbers = members.tolist()
         is_query = np.asarray([role == "query" for role in some.column("role").to_pylist()], dtype=bool)
@@ -44,7 +44,7 @@ class Side:
 
 @dataclass
 class Decoded:
-    """Prediction rows under construction, a list a column."""
+    """Prediction rows under construction, one list per column."""
 
     id: list[str] = field(default_factory=list)
     language: list[str] = field(default_factory=list)
@@ -72,11 +72,11 @@ class Decoded:
 
 
 def centred(sides: Iterable[Side], vectors: np.ndarray) -> np.ndarray:
-    """`vectors` (rows, hidden) less the mean of their own side: queries and candidates of a language and split.
+    """`vectors` (rows, hidden) minus the mean of the queries, or of the candidates, of their language and split.
 
-    Cosines of vectors that share one large direction hardly differ, and a few candidates near the mean are
-    everyone's neighbour. Taking each language's mean away mends both (Libovický et al. 2020, "On the Language
-    Neutrality of Pre-trained Multilingual Representations"). No pair is looked at.
+    Cosines of vectors with a large common component hardly differ, and a few candidates near the mean are everyone's
+    nearest neighbour. Subtracting each language's mean corrects both (Libovický et al. 2020, "On the Language
+    Neutrality of Pre-trained Multilingual Representations"). No pairs are used.
     """
     moved = vectors.copy()
     for side in sides:
@@ -100,10 +100,10 @@ def nearest_rows(sides: Mapping[Key, Side], vectors: np.ndarray) -> Decoded:
 
 
 def mined_rows(sides: Mapping[Key, Side], vectors: np.ndarray, neighbours: int) -> Decoded:
-    """Pairs mined by ratio margin, cut at the threshold that suits the language's dev split best.
+    """Pairs mined by ratio margin, with the threshold of the best F1 on the language's dev split.
 
-    dev itself is cut at its own threshold (XTREME reports it so). A language without dev is cut at its own
-    as well, which flatters it: a warning says so.
+    The dev split uses its own threshold, as XTREME reports it. So does a language without a dev split, which makes its
+    score too high; a warning is logged.
     """
     mined = {key: _mine(side, vectors, neighbours) for key, side in sides.items()}
     decoded = Decoded()
@@ -112,7 +112,9 @@ def mined_rows(sides: Mapping[Key, Side], vectors: np.ndarray, neighbours: int) 
         tuned_on = (language, "dev") if (language, "dev") in sides else key
         if tuned_on == key and split != "dev":
             log.warning(
-                "%s: no dev split to tune the nearest_neighbours threshold on; %s is cut at its own", language, split
+                "%s: no dev split to choose the threshold on; that of %s is its own, its score too high",
+                language,
+                split,
             )
         threshold = _threshold(sides[tuned_on], mined[tuned_on])
         _add_pairs(decoded, key, side, mined[key], threshold)
@@ -120,9 +122,9 @@ def mined_rows(sides: Mapping[Key, Side], vectors: np.ndarray, neighbours: int) 
 
 
 def _mine(side: Side, vectors: np.ndarray, neighbours: int) -> list[tuple[int, int, float]]:
-    """(query row, candidate row, margin). A repeated sentence takes part once, but its pairs do not count.
+    """(query row, candidate row, margin). A repeated sentence is mined once, and its pairs are dropped.
 
-    So has it XTREME: such a sentence's id cannot be told from its text.
+    This follows XTREME, where a text that occurs twice does not identify a sentence.
     """
     queries, repeated_queries = _unique(side, side.queries)
     candidates, repeated_candidates = _unique(side, side.candidates)
@@ -132,7 +134,7 @@ def _mine(side: Side, vectors: np.ndarray, neighbours: int) -> list[tuple[int, i
 
 
 def _unique(side: Side, members: np.ndarray) -> tuple[np.ndarray, set[int]]:
-    """First rows of each text, and those among them whose text comes again."""
+    """The first row of each text, and those among them whose text is repeated."""
     first: dict[str, int] = {}
     repeated: set[int] = set()
     for row in members.tolist():

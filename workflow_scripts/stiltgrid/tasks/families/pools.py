@@ -1,4 +1,4 @@
-"""Which candidates a query is ranked among, and which of them are relevant: `families.dual`'s decoding."""
+"""Decoding of `families.dual`: the candidates that a query is ranked among, and which of them are relevant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_RANKS = 100
 
 @dataclass
 class Pool:
-    """Queries (id, language, split, group, relevant ids) and candidates (ids), with their vectors' positions."""
+    """Queries (id, language, split, group, relevant ids) and candidates (ids), with the positions of their vectors."""
 
     id: list[str] = field(default_factory=list)
     language: list[str] = field(default_factory=list)
@@ -30,10 +30,10 @@ class Pool:
 
 
 def row_pools(card: TaskCard, columns: Mapping[str, Any], rows: pa.Table) -> list[Pool]:
-    """One pool a split (option `pool`: multilingual) or a split and language (per_language).
+    """One pool per split (option `pool`: multilingual), or per split and language (per_language).
 
-    Queries of the same group are parallel: each one's relevant set is the union over the languages at hand
-    (LAReQA). A candidate that comes twice counts once.
+    Queries of the same group are parallel: the relevant set of each is the union over all languages present (LAReQA).
+    A repeated candidate counts once.
     """
     multilingual = card.options.get("pool", "multilingual") == "multilingual"
     pools: dict[tuple[str, str], Pool] = {}
@@ -57,9 +57,9 @@ def row_pools(card: TaskCard, columns: Mapping[str, Any], rows: pa.Table) -> lis
 
 
 def pair_pools(card: TaskCard, columns: Mapping[str, Any], rows: pa.Table) -> list[Pool]:
-    """A development set of pairs: a split's candidates, the same text once, are the pool of its queries.
+    """Pools of a development set of pairs: all distinct candidates of a split.
 
-    A candidate is called by the id of the first pair that holds it.
+    A candidate has the id of the first pair that contains it.
     """
     pools: dict[str, Pool] = {}
     first: dict[tuple[str, str, str | None], str] = {}

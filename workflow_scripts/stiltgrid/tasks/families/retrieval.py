@@ -1,4 +1,4 @@
-"""Rows of retrieval tasks, shared by the embedding and the dual family: queries, candidates, training pairs."""
+"""Rows of retrieval tasks: queries, candidates, training pairs. Used by the embedding and the dual family."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUERY, CANDIDATE, PAIR = "query", "candidate", "pair"
 
 @dataclass(frozen=True)
 class PoolRow:
-    """A source row of a pool of queries and candidates, checked; `gold` holds ids as the source has them."""
+    """A valid source row of a pool of queries and candidates; `gold` holds ids as in the source."""
 
     id: str
     role: str
@@ -58,14 +58,14 @@ def pool_row(row: RawRow, language: str) -> PoolRow:
 
 
 def filled(row: RawRow, name: str, text: str) -> str:
-    """A text without surrounding white space. Raises RowError for an empty one."""
+    """A text without surrounding white space; raises RowError if nothing is left."""
     if not text.strip():
         raise RowError(row.place, f"{name}: expected text, found {text!r}")
     return text.strip()
 
 
 def refuse_repeats(rows: Iterable[tuple[Mapping[str, Any], str]]) -> None:
-    """RowError for the second row with an id: gold could not tell the two apart. Takes (row, place) pairs."""
+    """Raise RowError for a repeated id, which gold could not identify. Takes (row, place) pairs."""
     seen: dict[str, str] = {}
     for row, place in rows:
         if row["id"] in seen:
@@ -83,6 +83,6 @@ def by_language_and_split(rows: pa.Table) -> dict[tuple[str, str], np.ndarray]:
 
 
 def draw(names: Sequence[str], count: int, seed: int) -> set[str]:
-    """The `count` names of lowest digest: the same for the same names, and nearly the same for similar sets."""
+    """The `count` names of the lowest digests: similar sets of names give similar draws."""
     unique = dict.fromkeys(names)
     return set(sorted(unique, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())[: max(0, count)])

@@ -1,8 +1,8 @@
-"""Sequence classification: one label for a text or a pair of texts (NLI, paraphrase)."""
+"""Sequence classification: one label for a text or a pair of texts (NLI, paraphrases)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.tasks import fields
 from stiltgrid.tasks.families.base import KEYS, Family, Measurement, RawRow
-from stiltgrid.tasks.families.common import by_language_and_split, in_chunks, keep_texts, predictions_table
+from stiltgrid.tasks.families.common import by_language_and_split, keep_texts, pair_ids, predictions_table
 from stiltgrid.tasks.metrics.accuracy import accuracy, label_f1
 
 if TYPE_CHECKING:
@@ -27,36 +27,24 @@ class SequenceClassification(Family):
     compares = True
     schema = pa.schema([*KEYS, ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.int32())])
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+    def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
         """See Family.examples. `text_b` is null for single texts."""
-        labels = fields.Labels(card)
-        found = []
-        for number, row in enumerate(rows):
-            label = labels.number(row)
-            if label is None:
-                continue
-            texts = {
-                name: fields.text(row, card.fields[name], name) if card.fields.get(name) else None
-                for name in ("text_a", "text_b")
-            }
-            if keep_texts(card, row.place, texts):
-                identifier = fields.identifier(card, row, language, split, number)
-                found.append({"id": identifier, "language": language, "split": split, **texts, "label": label})
-        return found
+        label = labels.number(row)
+        if label is None:
+            return None
+        texts = {
+            name: fields.text(row, card.fields[name], name) if card.fields.get(name) else None
+            for name in ("text_a", "text_b")
+        }
+        return {**texts, "label": label} if keep_texts(card, row.place, texts) else None
 
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence a row; the longer text is cut first. Column: `label`."""
-        first = in_chunks(tokenizer.ids, rows.column("text_a").to_pylist())
-        texts_b = rows.column("text_b").to_pylist()
-        second = in_chunks(tokenizer.ids, [text or "" for text in texts_b])
-        pairs = zip(first, second, texts_b, strict=True)
+        """One sequence per row; the longer text is truncated first. Column: `label`."""
+        first, second = rows.column("text_a").to_pylist(), rows.column("text_b").to_pylist()
         return {
-            "input_ids": [
-                tokenizer.join_truncated(ids_a, None if text_b is None else ids_b, max_length)
-                for ids_a, ids_b, text_b in pairs
-            ],
+            "input_ids": list(pair_ids(tokenizer, first, second, max_length)),
             "example": list(range(rows.num_rows)),
             "label": rows.column("label").to_pylist(),
         }
@@ -74,7 +62,7 @@ class SequenceClassification(Family):
         return cross_entropy(head(batch.pool(hidden)).float(), batch.scalars["label"], reduction="sum")
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """One term a sequence."""
+        """One term per sequence."""
         return float(sequences)
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
@@ -90,7 +78,7 @@ class SequenceClassification(Family):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """Label names; score 1 where right."""
+        """Label names; score 1 if right."""
         indices = [int(index) for index in columns["example"]]
         labels = rows.column("label").to_pylist()
         golds = [card.labels[labels[index]] for index in indices]

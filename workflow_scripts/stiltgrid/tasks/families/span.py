@@ -1,8 +1,8 @@
-"""Extractive question answering: the answer is a span of the context, or (SQuAD v2.0) there is none."""
+"""Extractive question answering: the answer is a span of the context, or (SQuAD v2.0) none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +28,9 @@ DOC_STRIDE = 128
 MAX_QUERY_LENGTH = 64
 MAX_ANSWER_LENGTH = 30
 N_BEST = 20
-OUTSIDE = -1  # character position of tokens that are not the context's
+OUTSIDE = -1  # character position of tokens outside the context
 NO_ANSWER = 'in a card with `options: {null_answers: true}`, write no answer as {"text": [], "answer_start": []}'
-NULL = 0  # in `start` and `end`: no answer in this window; the position of `Batch.summary` stands for that
+NULL = 0  # in `start` and `end`: no answer in this window, which the head marks at the position `Batch.summary`
 
 
 class Span(Family):
@@ -55,42 +55,33 @@ class Span(Family):
         ]
     )
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+    def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
         """See Family.examples. Answer starts are characters (code points) of the context."""
-        found = []
-        for number, row in enumerate(rows):
-            context = fields.text(row, card.fields["context"], "context")
-            question = fields.text(row, card.fields["question"], "question")
-            if not keep_texts(card, row.place, {"context": context, "question": question}):
-                continue
-            answers = _answers(card, row, context)
-            if not answers and not card.options.get("null_answers"):
-                if card.options.get("misplaced_answers") == "drop":
-                    continue
-                raise RowError(row.place, f"a question without an answer; {NO_ANSWER}")
-            title = fields.optional_text(row, card.fields["title"], "title") if "title" in card.fields else None
-            found.append(
-                {
-                    "id": fields.identifier(card, row, language, split, number),
-                    "language": language,
-                    "split": split,
-                    "title": title,
-                    "context": context,
-                    "question": question,
-                    "answer_texts": [text for text, _ in answers],
-                    "answer_starts": [start for _, start in answers],
-                }
-            )
-        return found
+        context = fields.text(row, card.fields["context"], "context")
+        question = fields.text(row, card.fields["question"], "question")
+        if not keep_texts(card, row.place, {"context": context, "question": question}):
+            return None
+        answers = _answers(card, row, context)
+        if not answers and not card.options.get("null_answers"):
+            if card.options.get("misplaced_answers") == "drop":
+                return None
+            raise RowError(row.place, f"a question without an answer; {NO_ANSWER}")
+        return {
+            "title": fields.optional_text(row, card.fields["title"], "title") if "title" in card.fields else None,
+            "context": context,
+            "question": question,
+            "answer_texts": [text for text, _ in answers],
+            "answer_starts": [start for _, start in answers],
+        }
 
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence a window: question, then part of the context.
+        """One sequence per window: question, then a part of the context.
 
-        Columns: `start`, `end`, the tokens of the first answer, NULL where the window does not hold it whole;
-        unless training also, per token, `char_start` and `char_end` in the context (OUTSIDE elsewhere) and
-        `may_start`, 1 where no other window shows the token in more context.
+        Columns: `start` and `end`, the tokens of the first answer, or NULL if it is not whole in the window. For
+        evaluation also, per token, `char_start` and `char_end` in the context (OUTSIDE elsewhere) and `may_start`, 1
+        where no other window has more context for the token.
         """
         contexts, numbers = distinct(rows.column("context").to_pylist())
         pieces = list(in_chunks(tokenizer.pieces, contexts))
@@ -107,7 +98,7 @@ class Span(Family):
         return columns.lists
 
     def build_head(self, card: TaskCard, hidden_size: int) -> torch.nn.Module:
-        """One linear layer with two outputs a token: start and end."""
+        """One linear layer with two outputs per token: start and end."""
         from stiltgrid.modeling.heads import TokenHead
 
         return TokenHead(hidden_size, 2)
@@ -123,13 +114,13 @@ class Span(Family):
         return (loss + cross_entropy(logits[..., 1], end, reduction="sum")) / 2
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """One term a window."""
+        """One term per window."""
         return float(sequences)
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
-        """(1 + n_best, 3) a window: row 0 holds the null score, the rest score, first and last character + 1.
+        """(1 + n_best, 3) per window: row 0 holds the null score, the others score, first and last character + 1.
 
-        The spans are the best of all with at most `max_answer_length` tokens; -inf fills what is missing.
+        The spans are the best ones of at most `max_answer_length` tokens; rows beyond their number are -inf.
         """
         assert head is not None, "span extraction needs a head"
         logits = batch.padded(head(batch.compared(hidden)).float(), float("-inf"))
@@ -150,10 +141,10 @@ class Span(Family):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """Answers cut from the context by character offsets; `f1` and `exact_match` from 0 to 1, score = f1.
+        """Answers as substrings of the context; `f1` and `exact_match` from 0 to 1, score = f1.
 
         With `null_answers` also `answer` (the best non-null one), `answer_f1`, `answer_exact_match` and
-        `null_margin`: the lowest null score of the windows less the best span's score.
+        `null_margin`: the lowest null score of the windows minus the best span's score.
         """
         contexts = rows.column("context").to_pylist()
         indices, answers, margins = [], [], []
@@ -167,7 +158,7 @@ class Span(Family):
         return predictions_table(rows, indices, span_scores.columns(card, taken, answers, margins))
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
-        """`f1` and `exact_match`; with null answers also at the best threshold, and for each kind of question."""
+        """`f1` and `exact_match`; with null answers also at the best threshold and by kind of question."""
         return span_scores.measure(card, predictions)
 
 
@@ -192,7 +183,7 @@ class _Columns:
         answer: tuple[int, int] | None,
         room: int,
     ) -> None:
-        """All windows of one question; `room` is in tokens without the special ones."""
+        """Add all windows of one question; `room` is their length in tokens without the special ones."""
         shift = len(self.tokenizer.prefix) + len(question) + len(self.tokenizer.middle)
         cut = windows(len(context), room - len(question), self.stride, MAX_ANSWER_LENGTH)
         for window, may_start in zip(cut, most_context(cut, len(context)), strict=True):
@@ -217,7 +208,7 @@ class _Columns:
 
 
 def _answers(card: TaskCard, row: RawRow, context: str) -> list[tuple[str, int]]:
-    """(text, start) of a row's answers, each found at its place in the context."""
+    """(text, start) of a row's answers, each verified to be at its place in the context."""
     texts, starts = _answer_lists(row, card.fields["answers"])
     if len(texts) != len(starts):
         raise RowError(row.place, f"field 'answers' has {len(texts)} texts and {len(starts)} starts")
@@ -264,13 +255,13 @@ def _nearest(context: str, text: str, start: int) -> int:
 
 
 def _token_span(spans: Spans, text: str, start: int) -> tuple[int, int]:
-    """(first, last) context token of an answer, white space at its ends aside."""
+    """(first, last) context token of an answer without white space at its ends."""
     begin = start + len(text) - len(text.lstrip())
     return spans.tokens_of(begin, start + len(text.rstrip()))
 
 
 def _best_spans(logits: torch.Tensor, batch: Batch, longest: int, n_best: int) -> np.ndarray:
-    """(windows, 1 + n_best, 3) from (windows, tokens, 2) logits, all spans of a window compared at once."""
+    """(windows, 1 + n_best, 3) as in `Span.predict`, from (windows, tokens, 2) logits."""
     import torch
     from torch.nn.functional import pad
 
@@ -294,7 +285,7 @@ def _best_spans(logits: torch.Tensor, batch: Batch, longest: int, n_best: int) -
 
 
 def _best_text(context: str, spans: np.ndarray) -> tuple[str, float]:
-    """The text of the best span that holds more than white space, and its score; ("", -inf) for none."""
+    """The text of the best span that is not only white space, and its score; ("", -inf) if there is none."""
     for place in np.argsort(-spans[:, 0], kind="stable"):
         score, start, end = spans[place]
         if not np.isfinite(score):

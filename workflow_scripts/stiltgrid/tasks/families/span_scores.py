@@ -1,4 +1,4 @@
-"""Scores of extracted answers: which evaluation script a card follows, and what it reports."""
+"""Scores of extracted answers, by the evaluation script that a card follows."""
 
 import functools
 import math
@@ -16,7 +16,7 @@ Score = Callable[[Sequence[str], str], tuple[float, float]]
 
 
 def columns(card: TaskCard, rows: pa.Table, answers: Sequence[str], margins: Sequence[float]) -> dict[str, list[Any]]:
-    """Prediction columns of `rows` from the best non-null answer and the null margin of each."""
+    """Prediction columns of `rows` from each row's best non-null answer and null margin."""
     references = rows.column("answer_texts").to_pylist()
     golds = [texts[0] if texts else "" for texts in references]
     by_language = {language: _scorer(card, language) for language in set(rows.column("language").to_pylist())}
@@ -49,8 +49,8 @@ def columns(card: TaskCard, rows: pa.Table, answers: Sequence[str], margins: Seq
 def measure(card: TaskCard, predictions: pa.Table) -> list[Measurement]:
     """`f1`, `exact_match`; with null answers `best_f1`, `best_exact_match`, `has_answer_f1`, `no_answer_accuracy`.
 
-    The best_ scores choose their threshold on the very questions that they score (SQuAD v2.0's script, and
-    jiant's selection metric); `f1` and `exact_match` keep to the card's fixed null_threshold.
+    The best_ scores choose their threshold on the questions that they score (as in SQuAD v2.0's script and jiant's
+    selection metric); `f1` and `exact_match` use the card's fixed null_threshold.
     """
     found = []
     for language, split, table in by_language_and_split(predictions):

@@ -1,8 +1,8 @@
-"""Sequence tagging: one tag for every word; long sentences are split between words, never cut."""
+"""Sequence tagging: one tag per word; long sentences are split between words, never truncated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stiltgrid.modeling.batching import Batch
 
-CONTINUED = -100  # in the encoded column `tag`: special tokens and all but one piece of a word
+CONTINUED = -100  # in the encoded column `tag`: special tokens, and all but one token of a word
 DROPOUT = 0.1
 METRICS = {
     "bio": ("f1", "precision", "recall", "accuracy"),
@@ -45,37 +45,24 @@ class Tagging(Family):
     splits_examples = True
     schema = pa.schema([*KEYS, ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.int32()))])
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
-        """See Family.examples. Tokens may be any text, even an empty one: each has its tag."""
-        labels = fields.Labels(card)
-        found = []
-        for number, row in enumerate(rows):
-            words = fields.texts(row, card.fields["tokens"], "tokens")
-            tags = labels.numbers(row)
-            if not words or len(words) != len(tags):
-                raise RowError(
-                    row.place,
-                    f"tokens and tags must be of one length above 0, found {len(words)} tokens and {len(tags)} tags",
-                )
-            tagged = [(word, tag) for word, tag in zip(words, tags, strict=True) if tag is not None]
-            if tagged:
-                found.append(
-                    {
-                        "id": fields.identifier(card, row, language, split, number),
-                        "language": language,
-                        "split": split,
-                        "tokens": [word for word, _ in tagged],
-                        "tags": [tag for _, tag in tagged],
-                    }
-                )
-        return found
+    def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
+        """See Family.examples. A token may be any text, even empty: each has its tag."""
+        words = fields.texts(row, card.fields["tokens"], "tokens")
+        tags = labels.numbers(row)
+        if not words or len(words) != len(tags):
+            raise RowError(
+                row.place,
+                f"tokens and tags must be of one length above 0, found {len(words)} tokens and {len(tags)} tags",
+            )
+        kept = [(word, tag) for word, tag in zip(words, tags, strict=True) if tag is not None]
+        return {"tokens": [word for word, _ in kept], "tags": [tag for _, tag in kept]} if kept else None
 
     def encode(
         self, card: TaskCard, rows: pa.Table, tokenizer: SubwordTokenizer, max_length: int, training: bool
     ) -> dict[str, list]:
-        """One sequence a piece of a sentence. Column `tag`: the tag on one sub-token of each word, else CONTINUED.
+        """One sequence per piece of a sentence. Column `tag`: the tag at one token of each word, CONTINUED elsewhere.
 
-        That is the first, as for BERT; in a model that reads from left to right the last, which has seen the word.
+        That token is the word's first, as for BERT; in a causal model its last, which attends to the whole word.
         """
         sentences: list[list[str]] = rows.column("tokens").to_pylist()
         room = max_length - tokenizer.special_count(1)
@@ -105,7 +92,7 @@ class Tagging(Family):
         return cross_entropy(head(batch.flat(hidden)[marked]).float(), batch.tokens["tag"][marked], reduction="sum")
 
     def loss_weight(self, scalars: Mapping[str, Any], tokens: Mapping[str, Any], sequences: int) -> float:
-        """One term a word."""
+        """One term per word."""
         return float((np.asarray(tokens["tag"]) != CONTINUED).sum())
 
     def predict(self, card: TaskCard, head: torch.nn.Module | None, hidden: Any, batch: Batch) -> list[Any]:
@@ -157,13 +144,13 @@ class Tagging(Family):
 
 
 def _marks(tag: int, tokens: int, at_end: bool) -> list[int]:
-    """The column `tag` over the sub-tokens of a word."""
+    """The column `tag` for the tokens of a word."""
     others = [CONTINUED] * (tokens - 1)
     return [*others, tag] if at_end else [tag, *others]
 
 
 def _words(ids: list[int], word_ids: list[int], count: int, stand_in: int, room: int) -> list[list[int]]:
-    """Sub-tokens of each word, at most `room` of them (its first one carries the tag), at least a stand-in."""
+    """Tokens of each word, at most `room` and at least one, for which `stand_in` is taken if there is none."""
     words: list[list[int]] = [[] for _ in range(count)]
     for token, word in zip(ids, word_ids, strict=True):
         words[word].append(token)
@@ -171,7 +158,7 @@ def _words(ids: list[int], word_ids: list[int], count: int, stand_in: int, room:
 
 
 def _pieces(words: Sequence[Sequence[int]], room: int) -> Iterator[range]:
-    """Ranges of whole words whose sub-tokens fit `room`, filled greedily as XTREME's scripts do."""
+    """Ranges of whole words whose tokens fit `room`, filled greedily as in XTREME's scripts."""
     start = used = 0
     for place, word in enumerate(words):
         if used + len(word) > room:

@@ -1,4 +1,4 @@
-"""Windows over long contexts, and the way between character offsets and tokens (extractive answering)."""
+"""Windows over long contexts, and conversion between character offsets and tokens (extractive answering)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Spans:
 
     @classmethod
     def of(cls, pieces: Pieces) -> "Spans":
-        """Spans of tokenised text, made monotone where a normaliser has moved characters."""
+        """Spans of tokenised text, made monotone where a normaliser has reordered characters."""
         return cls(
             np.maximum.accumulate(np.asarray(pieces.starts, dtype=np.int64)),
             np.maximum.accumulate(np.asarray(pieces.ends, dtype=np.int64)),
@@ -26,8 +26,8 @@ class Spans:
     def tokens_of(self, start: int, end: int) -> tuple[int, int]:
         """(first, last) token of the characters [start, end).
 
-        Sub-tokens may share a span (a blank's mark and its word, the bytes of one character): the first of
-        these opens an answer, the last closes it.
+        Tokens may share a span (a blank's mark and its word, the bytes of one character): an answer starts at the
+        first of these and ends at the last.
         """
         first = max(0, int(np.searchsorted(self.starts, start, side="right")) - 1)
         while first and self.starts[first - 1] == self.starts[first] and self.ends[first - 1] == self.ends[first]:
@@ -38,7 +38,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class Window:
-    """Context tokens [start, stop) seen together."""
+    """Context tokens [start, stop) of one sequence."""
 
     start: int
     stop: int
@@ -47,9 +47,9 @@ class Window:
 def windows(length: int, room: int, stride: int, longest_answer: int) -> list[Window]:
     """Windows of at most `room` tokens over `length`, each `stride` tokens after the one before.
 
-    A stride that would let neighbours share fewer than 2 * `longest_answer` tokens is shortened (to half a
-    window at least): every answer up to that length then lies whole in the very window that shows its first
-    token in most context, the only one where it may start.
+    The stride is shortened, to half a window at least, so that neighbours share 2 * `longest_answer` tokens. Every
+    answer up to that length is then whole in the window that has the most context for its first token, which is the
+    only window where it may start.
     """
     step = min(stride, max(room - 2 * longest_answer, room // 2, 1))
     found = [Window(0, min(room, length))]
@@ -60,11 +60,11 @@ def windows(length: int, room: int, stride: int, longest_answer: int) -> list[Wi
 
 
 def most_context(cut: Sequence[Window], length: int) -> Iterator[np.ndarray]:
-    """For each window, (its tokens,) of bool: whether no other window shows that token in more context.
+    """For each window, (its tokens,) of bool: whether no other window has more context for that token.
 
-    A token's context in a window is the smaller of the numbers of tokens left and right of it; ties go to
-    the earlier window. (BERT's SQuAD script adds a hundredth of the window's length, which at the short last
-    window may outweigh context and cut an answer off.)
+    A token's context in a window is the smaller of the numbers of tokens left and right of it; ties go to the earlier
+    window. (BERT's SQuAD script adds a hundredth of the window's length, which in a short last window may outweigh the
+    context and cut an answer off.)
     """
     best = np.full(length, -1)
     owner = np.zeros(length, dtype=np.int64)

@@ -1,1 +1,1 @@
-"""Metrics as pure functions on lists: no torch, no tables. Each names the evaluator that it follows."""
+"""Metrics as pure functions on lists, without torch or tables. Each names the evaluator that it follows."""

@@ -26,5 +26,5 @@ def macro_f1(golds: Sequence[Hashable], predictions: Sequence[Hashable]) -> floa
     if not labels:
         return 0.0
     scores = (2 * both[label] / (gold_counts[label] + predicted_counts[label]) for label in labels)
-    # Exact, as a set has another order in every process.
+    # An exact sum: the order of a set differs between processes.
     return 100 * math.fsum(scores) / len(labels)

@@ -1,4 +1,4 @@
-"""Answer normalisation of the MLQA evaluation script: punctuation of all scripts, each language's articles."""
+"""Answer normalisation of the MLQA evaluation script: Unicode punctuation, and the articles of each language."""
 
 import re
 import string
@@ -17,9 +17,9 @@ _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
 class _Punctuation(dict[int, int | None]):
-    """For `str.translate`: nothing in place of punctuation (Unicode P* and ASCII), other characters as they are.
+    """A table for `str.translate` that deletes punctuation (Unicode P* and ASCII).
 
-    Filled as it is asked: all of Unicode at once would take longer than scoring a small cell.
+    Filled on demand: a table of all of Unicode takes longer to build than a small cell to score.
     """
 
     def __missing__(self, code: int) -> int | None:
@@ -32,10 +32,10 @@ _PUNCTUATION = _Punctuation()
 
 
 def normalise(answer: str, language: str) -> str:
-    """Lower case, no punctuation (Unicode P* and ASCII), no articles, single blanks; Chinese characters apart.
+    """Lower case, no punctuation (Unicode P* and ASCII), no articles, single blanks; Chinese split into characters.
 
-    The script refuses languages outside LANGUAGES; here they are treated like Hindi (no articles), so that
-    a synthetic or added language can be scored. Its scores have no published counterpart.
+    The script refuses languages outside LANGUAGES. Here they are treated like Hindi (no articles), so that synthetic
+    and added languages can be scored; their scores have no published counterpart.
     """
     text = answer.lower().translate(_PUNCTUATION)
     if language in _ARTICLES:

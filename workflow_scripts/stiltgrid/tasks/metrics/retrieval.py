@@ -1,13 +1,13 @@
-"""Measures of retrieval, from 0 to 1, over ranks that count from 1."""
+"""Retrieval metrics from 0 to 1; ranks count from 1."""
 
 from collections.abc import Sequence
 
 
 def average_precision(ranks: Sequence[int], relevant: int, k: int = 20) -> float:
-    """AP@k of one query: the precision at each relevant rank up to k, summed, over min(relevant, k).
+    """AP@k of one query: the sum of the precisions at the relevant ranks up to k, over min(relevant, k).
 
-    `ranks` are the rising ranks of relevant candidates. The definition of LAReQA and Mewsli-X in XTREME-R;
-    with one relevant candidate it is the reciprocal rank cut at k.
+    `ranks` are the ascending ranks of relevant candidates. This is the definition of LAReQA and Mewsli-X in XTREME-R;
+    with one relevant candidate it is the reciprocal rank, or 0 beyond k.
     """
     if not relevant:
         return 0.0
@@ -16,17 +16,17 @@ def average_precision(ranks: Sequence[int], relevant: int, k: int = 20) -> float
 
 
 def recall(ranks: Sequence[int], relevant: int, k: int) -> float:
-    """Share of a query's relevant candidates among its first k. At most k / relevant, so below 1 for small k."""
+    """Share of a query's relevant candidates that are among its first k; at most k / relevant."""
     return sum(rank <= k for rank in ranks) / relevant if relevant else 0.0
 
 
 def reciprocal_rank(ranks: Sequence[int]) -> float:
-    """1 / rank of the first relevant candidate; 0 where none was retrieved."""
+    """1 / rank of the first relevant candidate; 0 if none was retrieved."""
     return 1.0 / min(ranks) if len(ranks) else 0.0
 
 
 def precision_recall_f1(correct: int, predicted: int, gold: int) -> tuple[float, float, float]:
-    """Precision, recall and F1 of a set of predicted pairs; all 0 where nothing is correct (XTREME's BUCC)."""
+    """Precision, recall and F1 of a set of predicted pairs; all 0 if none is correct (XTREME's BUCC)."""
     if not correct:
         return 0.0, 0.0, 0.0
     precision, share = correct / predicted, correct / gold

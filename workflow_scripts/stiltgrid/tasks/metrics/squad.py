@@ -1,6 +1,6 @@
-"""Answer scores of the SQuAD v1.1 and v2.0 evaluation scripts. Per-question scores run from 0 to 1.
+"""Answer scores of the SQuAD v1.1 and v2.0 evaluation scripts, per question from 0 to 1.
 
-XTREME applies the v1.1 script, English articles and ASCII punctuation and all, to every language.
+XTREME applies the v1.1 script to every language, including its English articles and ASCII punctuation.
 """
 
 import re
@@ -23,19 +23,19 @@ def normalise(answer: str) -> str:
 
 
 def exact_match(gold: str, prediction: str, normalised: Normalise = normalise) -> float:
-    """1 when both are the same after normalisation."""
+    """1 if both are equal after normalisation, else 0."""
     return float(normalised(gold) == normalised(prediction))
 
 
 def f1(gold: str, prediction: str, normalised: Normalise = normalise) -> float:
-    """F1 of the bags of words; 0 without a common word (also when both are empty, as in v1.1)."""
+    """F1 of the bags of words; 0 without a common word (even if both are empty, as in v1.1)."""
     gold_words, predicted_words = normalised(gold).split(), normalised(prediction).split()
     common = sum((Counter(gold_words) & Counter(predicted_words)).values())
     return 2 * common / (len(gold_words) + len(predicted_words)) if common else 0.0
 
 
 def score_answer(golds: Sequence[str], prediction: str, normalised: Normalise = normalise) -> tuple[float, float]:
-    """(F1, exact match) of a prediction, each the best over the reference answers (v1.1)."""
+    """(F1, exact match) of a prediction, each the maximum over the reference answers (v1.1)."""
     if not golds:
         raise ValueError("a question without reference answers has no v1.1 score")
     return (
@@ -45,9 +45,9 @@ def score_answer(golds: Sequence[str], prediction: str, normalised: Normalise = 
 
 
 def score_answer_or_none(golds: Sequence[str], prediction: str) -> tuple[float, float]:
-    """(F1, exact match) as in v2.0: "" stands for 'no answer' on either side and is right or wrong as a whole.
+    """(F1, exact match) as in v2.0, where "" means 'no answer' on either side and both scores are 0 or 1.
 
-    References that normalise to nothing are left out, as the script does.
+    References that normalise to nothing are left out, as in the script.
     """
     answers = [gold for gold in golds if normalise(gold)]
     if not answers:
@@ -58,7 +58,7 @@ def score_answer_or_none(golds: Sequence[str], prediction: str) -> tuple[float, 
 
 @dataclass(frozen=True)
 class BestThreshold:
-    """The best mean score (0 to 1) that some threshold on the null margin can give, and that threshold."""
+    """The best mean score (0 to 1) over all thresholds on the null margin, and that threshold."""
 
     score: float
     threshold: float
@@ -69,8 +69,8 @@ def best_threshold(
 ) -> BestThreshold:
     """`find_best_thresh` of the SQuAD v2.0 script: answer a question when its null margin is at most the threshold.
 
-    `scores` are those of each question's best non-null prediction, `answered` says whether that prediction
-    is more than an empty text, and `null_margins` are null score minus best score, higher for "no answer".
+    `scores` are those of each question's best non-null prediction, `answered` says whether that prediction is not
+    empty, and `null_margins` are null score minus best score: the higher, the more likely "no answer".
     """
     has_answer = np.asarray(answerable, dtype=bool)
     order = np.argsort(np.asarray(null_margins, dtype=np.float64), kind="stable")
