@@ -117,7 +117,7 @@ def test_untrained_targets_read_every_layer_of_the_backbone(score, retrieval):
     assert predictions.num_rows == 12, "the headline layer alone is published"
 
 
-def test_a_layer_that_the_model_does_not_have_is_told_before_any_work(score, retrieval, monkeypatch):
+def test_a_layer_that_the_model_does_not_have_is_refused_before_any_work(score, retrieval, monkeypatch):
     monkeypatch.setattr("stiltgrid.evaluation.scoring.predict_all", None)
     with pytest.raises(SourceError, match=r"models.tiny.retrieval_layer: expected 0 to 2, its layers, found 3"):
         score("backbone", retrieval, folder="pairs", model={**MODEL, "retrieval_layer": 3})

@@ -115,7 +115,7 @@ def test_a_pair_gets_the_vector_that_transformers_itself_would_give(fetched, kin
     torch.testing.assert_close(batch.pool(fetched.backbone(batch))[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_segments_are_told_to_models_that_know_them(fetched, kind):
+def test_token_types_are_passed_to_models_that_were_trained_with_them(fetched, kind):
     batch = fetched.batch([fetched.joined(*PAIRS[0]), fetched.joined(PAIRS[1][0])])
     expected = fetched.published([list(PAIRS[0])]).get("token_type_ids")
     if expected is None or not any(expected[0]):
@@ -123,7 +123,7 @@ def test_segments_are_told_to_models_that_know_them(fetched, kind):
     else:
         assert batch.segments[0].tolist() == expected[0]
         assert not batch.segments[1].any()
-    assert fetched.backbone._tells_segments == (kind.model_type == "bert")
+    assert fetched.backbone.uses_segments == (kind.model_type == "bert")
 
 
 def test_answers_come_back_from_their_tokens(fetched, tools):

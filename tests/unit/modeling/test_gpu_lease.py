@@ -104,5 +104,5 @@ def test_jobs_compute_on_gpus_of_their_own_unless_a_scheduler_gave_them(tmp_path
     ("count", "told", "expected"),
     [(2, "", ["0", "1"]), (2, "3,5", ["3", "5"]), (1, "GPU-abc", ["GPU-abc"]), (2, "7", ["0", "1"])],
 )
-def test_gpus_are_named_as_the_environment_tells(count, told, expected):
+def test_gpus_are_named_as_in_the_environment(count, told, expected):
     assert visible_gpus(count, {"CUDA_VISIBLE_DEVICES": told}) == expected

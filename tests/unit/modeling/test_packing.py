@@ -70,7 +70,7 @@ def test_packed_states_and_gradients_are_those_of_padding(kind):
 
 
 @pytest.mark.parametrize("kind", PADDED)
-def test_what_cannot_be_packed_is_told_and_stays_as_it_was(kind, caplog):
+def test_a_model_that_cannot_be_packed_logs_why_and_stays_padded(kind, caplog):
     model = backbone(kind, PADDED[kind])
     batch = make_batch(encoded(), range(len(LENGTHS)), 1)
     model.eval()

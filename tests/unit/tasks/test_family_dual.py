@@ -117,7 +117,7 @@ def test_one_pool_serves_queries_of_other_languages_and_repeats_count_once():
 def test_gold_outside_the_pool_counts_as_missed(caplog):
     _, scores = scores_of(CARD, make_table(("en", [query("m1", ["Q9"]), candidate("Q1")])), [[1, 0], [1, 0]])
     assert scores["en", "map@20"] == 0
-    assert "1 of 1 queries have gold that no pool holds" in caplog.text
+    assert "1 of 1 queries have gold that is in no pool" in caplog.text
 
 
 def test_a_development_set_of_pairs_ranks_every_query_among_all_candidates():

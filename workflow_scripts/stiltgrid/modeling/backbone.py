@@ -61,7 +61,7 @@ class Backbone(torch.nn.Module):
         # The attention of packed batches, once `enable_packing` has found one.
         self._packed_attention: str | None = None
         # Token types are passed only to models that were trained with more than one.
-        self._uses_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
+        self.uses_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
     @property
     def reader(self) -> Any:
@@ -88,7 +88,7 @@ class Backbone(torch.nn.Module):
         return tuple(self._read(batch, output_hidden_states=True).hidden_states)
 
     def _read(self, batch: Batch, **options: Any) -> Any:
-        segments = batch.segments if self._uses_segments else None
+        segments = batch.segments if self.uses_segments else None
         if segments is not None:
             options["token_type_ids"] = segments
         if batch.packing is not None:

@@ -13,8 +13,6 @@ import torch
 from stiltgrid.modeling.encoded import Encoded
 from stiltgrid.modeling.packing import Packing, pack
 
-POOLINGS = ("cls", "mean", "mean_all", "last")
-
 
 @dataclass
 class Batch:

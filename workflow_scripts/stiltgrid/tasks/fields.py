@@ -1,4 +1,4 @@
-"""How a card's `fields` read a source row: a column, a dotted path, a template, or a list of these; all typed."""
+"""Typed reading of source rows by a card's `fields`: a column, a dotted path, a template, or a list of these."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _INTEGRAL_FLOAT = re.compile(r"(-?\d+)\.0+")
 
 
 def resolve(row: RawRow, spec: Any, field: str) -> Any:
-    """The value, of any type, that a card's field `field`, described by `spec`, has in a row.
+    """The value, of any type, of a card's field `field`, which `spec` describes, in a row.
 
-    A spec is a column's name, a dotted path (`choices.text`; over a list it reads every item), a template
-    with braces (`{premise} What was the {question}?`) or a list of specs (lists inside it are joined in).
-    Raises RowError naming the row, the column wanted and the nearest that the row has.
+    A spec is a column's name, a dotted path (`choices.text`, which reads every item of a list), a template with braces
+    (`{premise} What was the {question}?`) or a list of specs (whose lists are concatenated).
+
+    Raises:
+        RowError: naming the row, the missing column and the nearest one that the row has.
     """
     if isinstance(spec, str):
         return _template(row, spec, field) if "{" in spec else _path(row, spec, field)

@@ -16,7 +16,6 @@ from stiltgrid.tasks.families.base import PREDICTIONS
 from stiltgrid.utils.errors import RowError
 
 CHUNK = 10_000  # texts per call: enough to use all of the tokenizer's threads, few enough to save memory
-EMPTY_TEXTS = ("error", "drop", "keep")
 _LABELS = b"labels"
 
 Item = TypeVar("Item")

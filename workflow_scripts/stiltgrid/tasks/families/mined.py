@@ -112,7 +112,7 @@ def mined_rows(sides: Mapping[Key, Side], vectors: np.ndarray, neighbours: int) 
         tuned_on = (language, "dev") if (language, "dev") in sides else key
         if tuned_on == key and split != "dev":
             log.warning(
-                "%s: no dev split to choose the threshold on; that of %s is its own, its score too high",
+                "%s: no dev split to choose the threshold on; %s is scored at its own best threshold",
                 language,
                 split,
             )
