@@ -12,7 +12,7 @@ from stand_in_hub import StandInHub
 from stiltgrid.data.sources import client
 from stiltgrid.data.sources.client import HubClient
 from stiltgrid.data.sources.hub import CONVERTED, HubSource
-from stiltgrid.grid.cards import TaskCard
+from stiltgrid.grid.cards import TaskCard, card_from_view, card_view
 from stiltgrid.utils.errors import SourceError
 
 NLI = TaskCard(
@@ -428,6 +428,22 @@ def test_cards_that_are_not_on_the_hub_come_from_data_dir(hub: StandInHub, tmp_p
     bare = HubSource()
     assert not bare.has(card, "train", "en")
     assert "set `data_dir`" in bare.missing(card, "train", "en")[0]
+
+
+def test_a_prepare_job_is_told_where_rows_of_ones_own_are(hub: StandInHub, tmp_path: Path) -> None:
+    """The job gets a view of the card, which must name the user's files where the card has no `hub` section."""
+    card = replace(NLI, name="mine", hub=None, local={"folder": "mine", "splits": {"train": "all", "test": "held_out"}})
+    (tmp_path / "mine").mkdir()
+    for name, word in (("all", "trained"), ("held_out", "scored")):
+        row = {"premise": word, "hypothesis": "so", "label": 0}
+        (tmp_path / f"mine/{name}.en.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    seen = card_from_view(card_view(card, "prepare", "hub"))
+    source = HubSource(tmp_path)
+    for split, word in (("train", "trained"), ("test", "scored")):
+        assert source.has(seen, split, "en")
+        assert [row.values["premise"] for row in source.read(seen, split, "en")] == [word]
+    assert card.scored_splits("hub") == ("test",)
+    assert "local" not in card_view(replace(card, hub=NLI.hub), "prepare", "hub")
 
 
 def test_offline_says_so(hub: StandInHub, source: HubSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,8 @@ def test_origin_cards_are_the_borrowed_ones() -> None:
 
 def test_splits_by_source() -> None:
     assert CARDS["c"].splits("local") == ("train", "dev", "test")
-    assert CARDS["c"].splits("hub") == ()
+    assert CARDS["c"].splits("hub") == ("train", "dev", "test"), "what is not on the hub is the user's own"
+    assert card("d", hub={"splits": {"test": "t"}}, local={"splits": {"dev": "d"}}).splits("hub") == ("test",)
     assert CARDS["xx"].splits("minilab") == ("test",), "the mini-lab has the splits of the real data set"
     assert card("d", minilab={"splits": {"dev": None}}, hub={"splits": {"test": "t"}}).splits("minilab") == ("dev",)
 

@@ -123,9 +123,13 @@ _KIND = {"train": "training data", "dev": "development data"}
 
 
 def _offers(grid: Grid, card: TaskCard, split: str) -> bool:
-    """Whether a card has a split in this source. Data that cannot be downloaded is local under source `hub` too."""
-    kind = "local" if grid.source == "hub" and card.hub is None and grid.data_dir else grid.source
-    return split in card.splits(kind)
+    """Whether a card has a split in this source at all."""
+    return not _needs_folder(grid, card) and split in card.splits(grid.source)
+
+
+def _needs_folder(grid: Grid, card: TaskCard) -> bool:
+    """Whether a card is not on the hub, and the configuration names no folder of the user's own."""
+    return grid.source == "hub" and card.hub is None and not card.rows and not grid.data_dir
 
 
 def _obtain(card: TaskCard, grid: Grid) -> str:
@@ -142,7 +146,7 @@ def _or_without(card: TaskCard) -> str:
 def _scoring(card: TaskCard, grid: Grid, source: Source) -> Iterator[Problem]:
     where = f"target '{card.name}'"
     splits, headline = card.scored_splits(grid.source), card.headline(grid.source)
-    if not splits:
+    if not splits or _needs_folder(grid, card):
         yield Problem(where, f"has no evaluation data in source '{grid.source}'{_obtain(card, grid)}")
     elif headline not in splits:
         scored = ", ".join(splits)

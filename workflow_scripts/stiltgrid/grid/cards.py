@@ -56,9 +56,16 @@ class TaskCard:
     minilab: Mapping[str, Any] | None = None
     versions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def section(self, kind: str) -> str:
+        """The key that says where the rows are for a kind of source (`hub`, `local` or `minilab`).
+
+        With `hub`, a card that is not on the hub is read from the user's own folder, as its `local` section says.
+        """
+        return "local" if kind == "hub" and self.hub is None else kind
+
     def source(self, kind: str) -> Mapping[str, Any] | None:
-        """The card's section for a kind of source (`hub`, `local` or `minilab`); None where it has none."""
-        section: Mapping[str, Any] | None = getattr(self, kind)
+        """The card's section for a kind of source; None where it has none."""
+        section: Mapping[str, Any] | None = getattr(self, self.section(kind))
         return section
 
     @property
@@ -101,7 +108,7 @@ def card_view(card: TaskCard, stage: str, source: str | None = None) -> dict[str
     """
     defaults = TaskCard("", "", "", "", (), "", 0)
     known = {item.name for item in fields(TaskCard)}
-    names = [name for name in (*READS[stage], *([source] if source else [])) if name in known]
+    names = [name for name in (*READS[stage], *([card.section(source)] if source else [])) if name in known]
     view = {name: getattr(card, name) for name in names if getattr(card, name) != getattr(defaults, name)}
     if stage in ("prepare", "encode") and "options" in view:
         view["options"] = {key: value for key, value in view["options"].items() if key not in SCORING_OPTIONS}
