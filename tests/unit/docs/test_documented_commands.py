@@ -282,6 +282,19 @@ def test_every_overlay_is_a_sound_configuration(block: Block, sandbox: Path, mon
     assert overlay.keys() - {"standalone"} <= {item for item in config} and grid.cards
 
 
+@pytest.mark.parametrize(
+    "block",
+    [block for page in PAGES for block in blocks(page) if (block.file or "").startswith("tasks/")],
+    ids=lambda block: block.file,
+)
+def test_every_card_can_be_a_target(block: Block, sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(sandbox)
+    name = Path(str(block.file)).stem
+    config = read_yaml(sandbox / "my.yaml")
+    grid = load_grid({**config, "source": "local", "targets": [name]}, sandbox)
+    assert grid.eval_splits(name) == ("dev", "test") and grid.trained_tasks()
+
+
 def test_the_rows_of_the_readme_are_those_of_its_card(sandbox: Path) -> None:
     (row,) = (json.loads(block.text) for block in blocks("README.md") if block.language == "json")
     card = yaml.safe_load((sandbox / "tasks/reviews.yaml").read_text(encoding="utf-8"))

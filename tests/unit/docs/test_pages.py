@@ -120,6 +120,12 @@ def test_the_repository_map_has_every_package_in_order() -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == ORDER
 
 
+def test_the_notice_names_every_data_file_of_the_package() -> None:
+    package = ROOT / "workflow_scripts/stiltgrid"
+    data = {path.name for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert len(data) >= 4 and {name for name in data if name not in page_text("NOTICE")} == set()
+
+
 def test_the_pre_commit_hooks_are_what_make_lint_runs() -> None:
     recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert recipe is not None
