@@ -93,7 +93,7 @@ def test_an_empty_folder_is_an_error_that_says_what_was_expected(tmp_path: Path)
 
 def test_a_damaged_file_is_named(results: Path) -> None:
     (results / "tables/scores.parquet").write_bytes(b"PAR1")
-    with pytest.raises(SourceError, match=r"scores\.parquet: not a whole parquet file"):
+    with pytest.raises(SourceError, match=r"scores\.parquet: parquet file truncated or damaged"):
         stiltgrid.read_scores(results)
     (results / "scores/mini/none/xnli/seed1/metrics.json").write_text("{")
     with pytest.raises(SourceError, match=r"metrics\.json: not a complete JSON file"):

@@ -39,5 +39,7 @@ def test_what_one_process_says_is_not_lost(grid: Repository, tmp_path: Path) -> 
     result = copy.snakemake(str(CELL / "training.json"), "--set-resources", "train_target:gpu=2", "--allowed-rules",
                             "train_target")  # fmt: skip
     assert result.returncode != 0
-    assert "train.arrow: not a whole Arrow file" in result.stdout and "of 2 ended with status 1" in result.stdout
+    assert (
+        "train.arrow: Arrow file truncated or damaged" in result.stdout and "of 2 ended with status 1" in result.stdout
+    )
     assert result.stdout.count("to run this job alone") <= 2 and not (copy.folder / CELL).exists()

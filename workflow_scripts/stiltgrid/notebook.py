@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stiltgrid.utils.errors import SourceError, nearest
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_frame
 
 __all__ = ["list_cells", "read_metrics", "read_predictions", "read_scores", "read_table", "read_transfer"]
 
@@ -26,7 +26,7 @@ def read_scores(results: AnyPath = "results") -> pd.DataFrame:
 
     Scores (`value`) run from 0 to 100; `n` counts examples. Raises SourceError where the grid has no score table yet.
     """
-    return _read_parquet(_existing(Path(results, "tables", "scores.parquet")))
+    return read_frame(_existing(Path(results, "tables", "scores.parquet")))
 
 
 def read_transfer(results: AnyPath = "results", by_language: bool = False) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def read_predictions(results: AnyPath, model: str, intermediate: str, target: st
 
     Raises SourceError, with the nearest name, for a cell that is not scored.
     """
-    return _read_parquet(_cell(results, model, intermediate, target, seed) / "predictions.parquet")
+    return read_frame(_cell(results, model, intermediate, target, seed) / "predictions.parquet")
 
 
 def read_metrics(results: AnyPath, model: str, intermediate: str, target: str, seed: int) -> dict[str, Any]:
@@ -98,11 +98,6 @@ def _cell(results: AnyPath, model: str, intermediate: str, target: str, seed: in
     if seed not in seeds:
         raise SourceError(f"{folder}: seed {seed} is not scored; scored: {', '.join(map(str, seeds)) or 'none'}")
     return folder / f"{SEED}{seed}"
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    with parquet_errors(path):
-        return pd.read_parquet(path)
 
 
 def _existing(path: Path) -> Path:

@@ -96,9 +96,9 @@ def test_pickled_weights_are_refused(folder):
 def test_a_truncated_file_is_named(folder, tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(SourceError, match=r"backbone/model.safetensors: cannot be loaded"):
+    with pytest.raises(SourceError, match=r"backbone/model.safetensors: safetensors file truncated or damaged"):
         load_backbone(folder)
-    with pytest.raises(SourceError, match=r"backbone/model.safetensors: cannot be loaded"):
+    with pytest.raises(SourceError, match=r"backbone/model.safetensors: safetensors file truncated or damaged"):
         load_tuned(folder)
 
 

@@ -40,7 +40,7 @@ def test_a_truncated_file_is_named(tmp_path, keep):
     write_encoded(COLUMNS, tmp_path / "a.arrow")
     content = (tmp_path / "a.arrow").read_bytes()
     (tmp_path / "a.arrow").write_bytes(content[:keep])
-    with pytest.raises(SourceError, match="a.arrow: not a whole Arrow file"):
+    with pytest.raises(SourceError, match="a.arrow: Arrow file truncated or damaged"):
         read_encoded(tmp_path / "a.arrow")
 
 

@@ -128,28 +128,32 @@ def copies(place, tmp_path):
 @pytest.mark.parametrize("keep", [0.6, 0.0])
 def test_training_names_a_cut_file(copies, train, name, word, keep):
     cut(copies / "toy" / name, keep)
-    with pytest.raises(SourceError, match=f"{copies}/toy/{name}: not a whole {word} file .*delete it and run again"):
+    with pytest.raises(
+        SourceError, match=f"{copies}/toy/{name}: {word} file truncated or damaged .*delete it and run again"
+    ):
         train("never", task=write_paths(copies / "toy"))
 
 
 @pytest.mark.parametrize(("name", "word"), [("eval.arrow", "Arrow"), ("eval.parquet", "parquet")])
 def test_scoring_names_a_cut_file(copies, score, tmp_path, name, word):
     cut(copies / "toy" / name)
-    with pytest.raises(SourceError, match=f"{name}: not a whole {word} file"):
+    with pytest.raises(SourceError, match=f"{name}: {word} file truncated or damaged"):
         score("never", folder=copies / "toy")
     assert not (tmp_path / "never").exists()
 
 
 def test_scoring_names_a_cut_checkpoint(copies, score):
     cut(copies / "tuned" / "model.safetensors")
-    with pytest.raises(SourceError, match=f"{copies}/tuned/model.safetensors: cannot be loaded"):
+    with pytest.raises(SourceError, match=f"{copies}/tuned/model.safetensors: safetensors file truncated or damaged"):
         score("never", tuned=copies / "tuned")
 
 
 def test_training_names_a_cut_checkpoint(copies, toy, tiny_tokenizer_folder, tmp_path):
     cut(copies / "backbone" / "model.safetensors")
     task = with_settings(toy, max_steps=1)
-    with pytest.raises(SourceError, match=f"{copies}/backbone/model.safetensors: cannot be loaded"):
+    with pytest.raises(
+        SourceError, match=f"{copies}/backbone/model.safetensors: safetensors file truncated or damaged"
+    ):
         paths = TrainingPaths(copies / "backbone", tiny_tokenizer_folder, tmp_path / "never")
         train_target(paths, TrainingJob(MODEL, [task], seed=1))
 
@@ -157,9 +161,9 @@ def test_training_names_a_cut_checkpoint(copies, toy, tiny_tokenizer_folder, tmp
 def test_encoding_and_tokenizing_name_a_cut_parquet(copies, tiny_tokenizer_folder, tmp_path):
     rows = copies / "toy" / "train.parquet"
     cut(rows)
-    with pytest.raises(SourceError, match=f"{rows}: not a whole parquet file"):
+    with pytest.raises(SourceError, match=f"{rows}: parquet file truncated or damaged"):
         encode_file(sequence_card(), rows, tiny_tokenizer_folder, tmp_path / "never.arrow", 64, True)
-    with pytest.raises(SourceError, match=f"{rows}: not a whole parquet file"):
+    with pytest.raises(SourceError, match=f"{rows}: parquet file truncated or damaged"):
         train_tokenizer(rows, {"algorithm": "bpe", "vocabulary": 100, "pre_tokenizer": "scripts"}, tmp_path / "never")
     assert {path.name for path in tmp_path.iterdir()} == {"copies"}
 

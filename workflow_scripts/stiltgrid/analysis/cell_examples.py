@@ -60,15 +60,16 @@ def read_examples(
 
 def _read(path: AnyPath, column: Column, metric: CountedMetric, split: str) -> _Cell:
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    present = pq.read_schema(path).names
+    from stiltgrid.utils.parquet import read_parquet, read_schema
+
+    present = read_schema(path).names
     group = ["group"] if "group" in present else []
     lacking = [name for name in ("id", "language", "split", *metric.columns) if name not in present]
     if lacking:
         raise SourceError(f"{path}: expected columns {', '.join(lacking)}, found {', '.join(present)}")
     names = list(dict.fromkeys(["id", "language", *group, *metric.columns]))
-    table = pq.read_table(path, columns=names, filters=[("split", "==", split)])
+    table = read_parquet(path, columns=names, filters=[("split", "==", split)])
     parts = {code: table.filter(pc.equal(table.column("language"), code)) for code in column.languages}
     ids = {code: part.column("id").to_pylist() for code, part in parts.items()}
     for code, each in ids.items():

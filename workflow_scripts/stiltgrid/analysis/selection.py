@@ -63,12 +63,12 @@ class Report:
 
 def development(scores_path: AnyPath, layout: Layout) -> Transfer:
     """The development scores of a layout's targets, in the languages that have such a split."""
-    import pyarrow.parquet as pq
+    from stiltgrid.utils.parquet import read_parquet
 
     columns = []
     for column in layout.columns:
         rows = [("target", "==", column.target), ("metric", "==", column.metric), ("split", "==", DEV)]
-        present = set(pq.read_table(scores_path, columns=["language"], filters=rows).column("language").to_pylist())
+        present = set(read_parquet(scores_path, columns=["language"], filters=rows).column("language").to_pylist())
         languages = tuple(language for language in column.languages if language in present)
         if languages:
             columns.append(replace(column, split=DEV, languages=languages))

@@ -55,7 +55,7 @@ def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
     types = {"seed": pa.int64(), "value": pa.float64(), "n": pa.int64()}
     schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     with atomic_path(out) as temporary:
-        table.to_parquet(temporary, index=False, schema=schema)
+        table.to_parquet(temporary, index=False, schema=schema, write_page_checksum=True)
     log.info("%d numbers of %d cells in %s", len(table), len(seen), out)
 
 
@@ -165,16 +165,13 @@ def read_transfer(scores_path: AnyPath, layout: Layout) -> Transfer:
     A seed that lacks a language of its target is left out of its cell and listed in `missing`: a mean over other
     languages would not be comparable.
     """
-    import pandas as pd
-
-    from stiltgrid.utils.parquet import parquet_errors
+    from stiltgrid.utils.parquet import read_frame
 
     headline = [
         [("target", "==", column.target), ("metric", "==", column.metric), ("split", "==", column.split)]
         for column in layout.columns
     ]
-    with parquet_errors(scores_path):
-        table = pd.read_parquet(scores_path, filters=headline).set_index([*CELL_KEYS, "language"])
+    table = read_frame(scores_path, filters=headline).set_index([*CELL_KEYS, "language"])
     values, examples = table["value"].to_dict(), table["n"].to_dict()
     cells, missing = [], []
     for model, intermediate, column in product(layout.models, layout.intermediates, layout.columns):

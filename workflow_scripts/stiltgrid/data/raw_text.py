@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_batches
 
 SCHEMA = pa.schema([("language", pa.string()), ("text", pa.string())])
 BATCH = 2000  # documents
@@ -14,6 +13,5 @@ BATCH = 2000  # documents
 
 def read_texts(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """(language, text) of every document, in file order."""
-    with parquet_errors(path):
-        for batch in pq.ParquetFile(str(path)).iter_batches(BATCH):
-            yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    for batch in read_batches(path, BATCH):
+        yield from zip(batch.column("language").to_pylist(), batch.column("text").to_pylist(), strict=True)

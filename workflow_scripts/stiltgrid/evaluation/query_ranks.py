@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
@@ -23,7 +22,7 @@ from stiltgrid.tasks.families.embedding import retrieval_layer
 from stiltgrid.tasks.families.mined import Side, centred
 from stiltgrid.tasks.families.retrieval import by_language_and_split
 from stiltgrid.utils.files import atomic_path
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_parquet, write_parquet
 
 LOG = logging.getLogger(__name__)
 
@@ -52,8 +51,7 @@ def rank_queries(paths: EvaluationPaths, settings: RankingSettings, out: AnyPath
     """
     compute = prepare_compute(settings.precision, settings.threads)
     encoded = read_encoded(paths.encoded)
-    with parquet_errors(paths.rows):
-        rows = pq.read_table(paths.rows)
+    rows = read_parquet(paths.rows)
     vectors = _vectors(paths, settings, encoded, compute)
     place = np.empty(rows.num_rows, dtype=np.int64)
     place[encoded.examples] = np.arange(len(vectors))
@@ -67,7 +65,7 @@ def rank_queries(paths: EvaluationPaths, settings: RankingSettings, out: AnyPath
     ranked = DUAL.decode(card, list(vectors), {"example": np.arange(len(vectors))}, rows, {})
     ranked = ranked.filter(pc.greater(ranked.column("relevant"), pa.scalar(0, pa.int32())))
     with atomic_path(Path(out)) as temporary:
-        pq.write_table(ranked, temporary)
+        write_parquet(ranked, temporary)
     LOG.info("%s: %d queries ranked", card.name, ranked.num_rows)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
@@ -24,7 +23,7 @@ from stiltgrid.tasks.families.base import Family, Measurement
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, write_json
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_parquet, write_parquet
 from stiltgrid.utils.provenance import describe_device, versions
 
 LOG = logging.getLogger(__name__)
@@ -64,8 +63,7 @@ def score_target(
     started = time.monotonic()
     compute = prepare_compute(settings.precision, settings.threads)
     encoded = read_encoded(paths.encoded)
-    with parquet_errors(paths.rows):
-        rows = pq.read_table(paths.rows)
+    rows = read_parquet(paths.rows)
     card = with_labels(settings.card, rows.schema)
     predictor = _load(paths, replace(settings, card=card), compute)
     check_lengths(encoded, predictor.backbone.max_length, paths.encoded)
@@ -75,7 +73,7 @@ def score_target(
     measured = predictor.family.measure(card, predictions, rows)
     _require_headline(card, predictor.family, measured)
     with atomic_path(predictions_path) as temporary:
-        pq.write_table(predictor.family.published(predictions), temporary)
+        write_parquet(predictor.family.published(predictions), temporary)
     seconds = time.monotonic() - started
     write_json(
         {

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, read_batches
@@ -33,6 +32,7 @@ from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.tasks.families.embedding import FAMILY as SENTENCES
 from stiltgrid.tasks.families.embedding import retrieval_layer
 from stiltgrid.utils.errors import SourceError
+from stiltgrid.utils.parquet import read_parquet
 from stiltgrid.utils.seeding import derive_seed
 
 LOG = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ def _modules(backbone: Backbone) -> Iterator[tuple[str, list[torch.nn.Parameter]
 
 def _english_part(encoded: Encoded, rows_path: AnyPath, examples: int) -> Encoded:
     """The sequences of at most `examples` rows; of English rows where there are any."""
-    languages = np.asarray(pq.read_table(rows_path, columns=["language"]).column("language").to_pylist())
+    languages = np.asarray(read_parquet(rows_path, columns=["language"]).column("language").to_pylist())
     numbers = np.unique(encoded.examples)
     if not len(numbers):
         raise SourceError(f"{rows_path}: no sequences to embed")

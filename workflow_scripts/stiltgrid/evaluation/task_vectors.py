@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stiltgrid.utils.checksums import seal_weights, verify_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
 
@@ -40,6 +41,8 @@ def similarity(measure: str, first: AnyPath, second: AnyPath) -> float:
     from safetensors import safe_open
 
     compare = shared_mass if measure == "words" else cosine
+    for path in (first, second):
+        verify_weights(path)
     try:
         with safe_open(str(first), "np") as one, safe_open(str(second), "np") as other:
             names = sorted(one.keys())
@@ -62,3 +65,4 @@ def write_vectors(components: Mapping[str, np.ndarray], out: AnyPath) -> None:
         scaled[name] = (array / max(float(np.abs(array).max(initial=0.0)), 1e-300)).astype(np.float32)
     with atomic_path(Path(out)) as temporary:
         save_file(scaled, temporary)
+        seal_weights(temporary)

@@ -23,6 +23,7 @@ from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.modeling.optimizers import split_matrices
 from stiltgrid.modeling.packing import GROUPED, JAGGED, register_attention
+from stiltgrid.utils.checksums import verify_weights
 from stiltgrid.utils.errors import SourceError
 
 transformers_logging.disable_progress_bar()
@@ -180,6 +181,7 @@ def load_backbone(folder: str | os.PathLike[str], dtype: torch.dtype = torch.flo
     if not weights.is_file():
         found = ", ".join(sorted(item.name for item in path.glob("*.bin"))) or "no weights"
         raise SourceError(f"{weights}: missing (found {found}); only safetensors weights are read")
+    verify_weights(weights)
     try:
         plain = dtype == torch.float32 and not (path / "adapter_config.json").is_file() and _holds_float32(weights)
         if plain and (model := _own_form(config, load_file(weights))) is not None:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stiltgrid.modeling.backbone import Backbone, build_backbone
+from stiltgrid.utils.checksums import seal_weights, verify_weights
 from stiltgrid.utils.errors import SourceError
 
 WEIGHTS = "model.safetensors"
@@ -20,6 +21,7 @@ def save_backbone(backbone: Backbone, folder: str | os.PathLike[str], dtype: tor
     """
     backbone.model.to(dtype)
     backbone.model.save_pretrained(str(folder), max_shard_size="1000GB")
+    seal_weights(Path(folder) / WEIGHTS)
 
 
 def save_tuned(
@@ -37,6 +39,7 @@ def save_tuned(
     tensors = {f"backbone.{key}": _stored(value, dtype) for key, value in kept.items()}
     tensors |= {f"head.{key}": _stored(value, torch.float32) for key, value in top.items()}
     save_file(tensors, path / WEIGHTS, {"format": "pt"})
+    seal_weights(path / WEIGHTS)
 
 
 def load_tuned(
@@ -44,6 +47,7 @@ def load_tuned(
 ) -> tuple[Backbone, dict[str, torch.Tensor]]:
     """Load a tuned model's backbone and the state of its head; raises SourceError for a damaged file."""
     path = Path(folder) / WEIGHTS
+    verify_weights(path)
     try:
         tensors = load_file(path)
     except Exception as error:  # safetensors raises exceptions of its own

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stiltgrid.utils.checksums import KEY, digest
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
+
+CHECKSUM = KEY.encode()  # in the metadata of the schema
 
 
 class Encoded:
@@ -65,19 +68,37 @@ def to_table(columns: Mapping[str, list]) -> pa.Table:
 
 
 def write_encoded(columns: Mapping[str, list] | pa.Table, path: str | os.PathLike[str]) -> None:
-    """Write columns (or a table of them) as an uncompressed Arrow file of one chunk, atomically."""
+    """Write columns (or a table of them) as an uncompressed Arrow file of one chunk with a checksum, atomically."""
     table = (columns if isinstance(columns, pa.Table) else to_table(columns)).combine_chunks()
+    metadata = {**(table.schema.metadata or {}), CHECKSUM: _digest(table)}
+    table = table.replace_schema_metadata(metadata)
     with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(1, table.num_rows))
 
 
 def read_encoded(path: str | os.PathLike[str]) -> Encoded:
-    """Map an encoded file; raises SourceError when it is truncated or not Arrow."""
+    """Map an encoded file. Raises SourceError where it is truncated, not Arrow, or not what was written."""
     try:
-        return Encoded(pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all())
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(f"{Path(path)}: not a whole Arrow file ({error}); delete it and run again") from error
+        table = pa.ipc.open_file(pa.memory_map(str(path), "r")).read_all()
+        if (table.schema.metadata or {}).get(CHECKSUM) != _digest(table):
+            raise ValueError("its checksum does not match")
+        return Encoded(table)
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        problem = f"Arrow file truncated or damaged ({error}); delete it and run again"
+        raise SourceError(f"{Path(path)}: {problem}") from error
+
+
+def _digest(table: pa.Table) -> bytes:
+    """The checksum of a table of one chunk: its columns' names, types, offsets and values."""
+    parts: list[Any] = [str(table.schema.remove_metadata()).encode()]
+    for column in table.columns:
+        chunk = column.chunk(0) if column.num_chunks else pa.array([], type=column.type)
+        if pa.types.is_large_list(column.type):
+            parts.append(np.ascontiguousarray(chunk.offsets.to_numpy()))
+            chunk = chunk.values
+        parts.append(np.ascontiguousarray(chunk.to_numpy(zero_copy_only=False)))
+    return digest(parts).encode()
 
 
 def check_lengths(encoded: Encoded, limit: int | None, path: Any) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from stiltgrid.grid.grid import Recipe
 from stiltgrid.grid.params import from_params
 from stiltgrid.grid.recipes import budget_problems
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import write_json
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import count_rows
 from stiltgrid.utils.seeding import derive_seed
 
 
@@ -24,8 +23,7 @@ def count_examples(recipe: Mapping[str, Any], paths: Sequence[str], out: str | o
     mix: Recipe = from_params(Recipe, recipe)
     counts = {}
     for task, path in zip(mix.tasks, paths, strict=True):
-        with parquet_errors(path):
-            counts[task] = pq.read_metadata(path).num_rows
+        counts[task] = count_rows(path)
     refuse_shortfall(mix, counts)
     write_json(counts, out)
 

@@ -101,12 +101,12 @@ class DataSizes:
 
     def _rows(self, name: str, split: str) -> tuple[int, float] | None:
         """Examples and characters of prepared rows."""
-        import pyarrow.parquet as pq
+        from stiltgrid.utils.parquet import read_parquet
 
         path = self.results / "data" / name / f"{split}.parquet"
         if not path.is_file():
             return None
-        table = pq.read_table(path)
+        table = read_parquet(path)
         step = max(1, table.num_rows // SAMPLE)
         rows = table.take(list(range(0, table.num_rows, step))).to_pylist()
         return table.num_rows, table.num_rows * mean_characters(rows)

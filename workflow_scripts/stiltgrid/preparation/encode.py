@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stiltgrid.grid.architectures import position_limit
 from stiltgrid.grid.cards import TaskCard
@@ -16,7 +15,7 @@ from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import read_json
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_batches, read_schema
 
 LOG = logging.getLogger(__name__)
 ROWS_AT_ONCE = 4096
@@ -48,21 +47,20 @@ def encode_file(
     backbone can read. Raises SourceError when a row yields no sequence or a sequence is too long.
     """
     kind = family(card.family)
-    with parquet_errors(rows_path):
-        file = pq.ParquetFile(str(rows_path))
-    card = with_labels(card, file.schema_arrow)
+    schema = read_schema(rows_path)
+    card = with_labels(card, schema)
     tokenizer = SubwordTokenizer(tokenizer_folder)
     length = usable_length(max_length, backbone_folder)
     tables = []
     done = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE):
+    for batch in read_batches(rows_path, ROWS_AT_ONCE):
         rows = pa.Table.from_batches([batch])
         tables.append(_shifted(to_table(kind.encode(card, rows, tokenizer, length, training)), done, rows.num_rows))
         done += rows.num_rows
     if not done:
         tables.append(to_table(kind.encode(card, kind.schema.empty_table(), tokenizer, length, training)))
     # The schema's metadata may carry labels collected from the training rows; heads are built from them.
-    table = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(file.schema_arrow.metadata)
+    table = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(schema.metadata)
     _check(table, done, length, training, Path(rows_path))
     write_encoded(table, out_path)
     tokens = len(table.column("input_ids").chunk(0).values) if table.num_rows else 0

@@ -16,6 +16,7 @@ from stiltgrid.data.sources.client import HubClient, Repository
 from stiltgrid.data.sources.local import MANIFEST
 from stiltgrid.grid.architectures import CAUSAL, default_pooling, objective, text_part
 from stiltgrid.grid.grid import Model
+from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, read_json, write_json
 
@@ -272,6 +273,7 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
         model.save_pretrained(temporary, max_shard_size="10TB")
+        seal_weights(temporary / WEIGHTS)
         for extra in temporary.iterdir():
             if extra.name not in ("config.json", WEIGHTS):
                 shutil.rmtree(extra) if extra.is_dir() else extra.unlink()

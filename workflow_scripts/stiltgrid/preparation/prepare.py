@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from stiltgrid.data import adapters
 from stiltgrid.data.sources.base import Source
@@ -25,6 +24,7 @@ from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import put_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
+from stiltgrid.utils.parquet import write_parquet
 
 logger = logging.getLogger(__name__)
 METADATA = b"stiltgrid"  # key of provenance and row counts in the parquet schema's metadata
@@ -142,4 +142,4 @@ def _write(
     if card.options.get("labels_from_data"):
         schema = put_labels(schema, card.labels)
     with atomic_path(path) as temporary:
-        pq.write_table(table.cast(schema), temporary, compression="zstd")
+        write_parquet(table.cast(schema), temporary, compression="zstd")

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stiltgrid.data.raw_text import BATCH, SCHEMA
 from stiltgrid.data.sources.base import Source
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
+from stiltgrid.utils.parquet import parquet_writer
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def prepare_text(
 
     Raises SourceError for a language without documents.
     """
-    with atomic_path(path) as temporary, pq.ParquetWriter(str(temporary), SCHEMA) as writer:
+    with atomic_path(path) as temporary, parquet_writer(temporary, SCHEMA) as writer:
         for language in languages:
             documents = characters_written = 0
             texts = _up_to(source.text(language), characters)

@@ -91,15 +91,15 @@ def export_benchmark(
     Raises StiltgridError listing every task, language and sub-sampled file that is missing; with `partial` these
     are left out instead, and `evaluate.py` scores the complete tasks.
     """
-    import pyarrow.parquet as pq
+    from stiltgrid.utils.parquet import read_parquet
 
     problems = [f"{task}: no predictions" for task in exported_tasks(benchmark) if task not in {p.task for p in parts}]
     made: dict[str, dict[str, Any]] = {}
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
         for part in parts:
-            predictions = pq.read_table(part.predictions, filters=[("split", "==", SPLIT)])
-            rows = pq.read_table(part.rows, filters=[("split", "==", SPLIT)])
+            predictions = read_parquet(part.predictions, filters=[("split", "==", SPLIT)])
+            rows = read_parquet(part.rows, filters=[("split", "==", SPLIT)])
             sizes, lacking = _write_task(part, predictions, rows, temporary / part.task)
             problems += lacking
             made[part.task] = {"intermediate": part.intermediate, "predictions": part.predictions, "rows": sizes}

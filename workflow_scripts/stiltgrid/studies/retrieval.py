@@ -162,9 +162,10 @@ def _replicates(
 def _scores(path: AnyPath, column: Column, kind: CountedMetric) -> dict[str, float]:
     """Language -> the metric, from a file of ranks."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=["language", *kind.columns], filters=[("split", "==", column.split)])
+    from stiltgrid.utils.parquet import read_parquet
+
+    table = read_parquet(path, columns=["language", *kind.columns], filters=[("split", "==", column.split)])
     parts = {code: table.filter(pc.equal(table.column("language"), code)) for code in column.languages}
     lacking = [code for code, part in parts.items() if not part.num_rows]
     if lacking:

@@ -20,6 +20,7 @@ from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.backbone import Backbone
 from stiltgrid.preparation.models import model_folder
 from stiltgrid.training.language_modelling import head_modules, head_state
+from stiltgrid.utils.checksums import seal_weights, verify_weights
 from stiltgrid.utils.errors import SourceError, StiltgridError
 from stiltgrid.utils.files import atomic_path, read_json
 
@@ -69,7 +70,7 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
     head.to_empty(device="cpu")
     head.apply(_initialise)
     _tie(head, backbone, model)
-    head.origin = _load_weights(head, backbone, load_file(path) if path is not None else {})
+    head.origin = _load_weights(head, backbone, _read_weights(path) if path is not None else {})
     head.to(next(backbone.parameters()).device)
     states = torch.zeros(1, backbone.hidden_size, device=next(backbone.parameters()).device)
     try:
@@ -82,6 +83,11 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
         )
     LOG.info("language modelling (%s) with a %s head", backbone.objective, head.origin)
     return head
+
+
+def _read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    verify_weights(path)
+    return load_file(path)
 
 
 @torch.no_grad()
@@ -161,3 +167,4 @@ def fetch_language_head(
     LOG.info("model '%s': its checkpoint has %d tensors of a language model head", model.name, len(kept))
     with atomic_path(Path(out)) as temporary:
         save_file(kept, temporary, {"format": "pt"})
+        seal_weights(temporary)

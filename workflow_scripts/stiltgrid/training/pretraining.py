@@ -38,6 +38,7 @@ from stiltgrid.training.saved_state import (
     restore_parameters,
     restore_random_state,
 )
+from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import atomic_path, write_json
 from stiltgrid.utils.provenance import describe_device, versions
@@ -81,6 +82,8 @@ def train_language_model(
         base = model.base_model
         base.to(compute.dtype).save_pretrained(str(folder), max_shard_size="1000GB")
         save_file(head_state(model), folder / "lm_head.safetensors", {"format": "pt"})
+        for name in ("model.safetensors", "lm_head.safetensors"):
+            seal_weights(folder / name)
         write_json(
             {
                 "settings": as_params(settings),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from stiltgrid.evaluation.prediction import Reader
@@ -24,7 +23,7 @@ from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.base import Family
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.utils.errors import SourceError
-from stiltgrid.utils.parquet import parquet_errors
+from stiltgrid.utils.parquet import read_parquet
 from stiltgrid.utils.seeding import derive_seed
 
 
@@ -84,7 +83,7 @@ class StageTask:
         numbers = self.train.examples[self.offsets[examples]]
         if self.rows_path is None or not Path(self.rows_path).is_file():
             return [f"row {number + 1}" for number in numbers]
-        ids = pq.read_table(self.rows_path, columns=["id"]).column("id")
+        ids = read_parquet(self.rows_path, columns=["id"]).column("id")
         return [ids[int(number)].as_py() for number in numbers]
 
 
@@ -114,8 +113,7 @@ def load_stage_task(task: Mapping[str, Any], seed: int, limit: int | None = None
 
 
 def _load_dev(kind: Family, task: Mapping[str, Any], wanted: int | None, limit: int | None) -> DevSet | None:
-    with parquet_errors(task["dev_rows"]):
-        rows = pq.read_table(task["dev_rows"])
+    rows = read_parquet(task["dev_rows"])
     encoded = read_encoded(task["dev"])
     check_lengths(encoded, limit, task["dev"])
     dev = _drawn(kind, encoded, rows, wanted, pc.equal(rows.column("language"), "en"))

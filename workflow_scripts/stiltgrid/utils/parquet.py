@@ -1,20 +1,73 @@
-"""One clear error for a damaged parquet file. Imports pyarrow, so nothing that runs at parse time imports this."""
+"""Parquet files that the workflow writes and reads, with a checksum on every page and one clear error for damage.
+
+Imports pyarrow, so nothing that runs while the workflow is parsed imports this.
+"""
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stiltgrid.utils.errors import SourceError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+AnyPath = str | os.PathLike[str]
+
 
 @contextlib.contextmanager
-def parquet_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+def parquet_errors(path: AnyPath) -> Iterator[None]:
     """Wrap code that reads `path`: if the file is truncated, damaged or missing, raises SourceError with its name."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
-        raise SourceError(f"{Path(path)}: not a whole parquet file ({reason}); delete it and run again") from error
+        problem = f"parquet file truncated or damaged ({reason}); delete it and run again"
+        raise SourceError(f"{Path(path)}: {problem}") from error
+
+
+def read_parquet(path: AnyPath, columns: Sequence[str] | None = None, filters: Any = None) -> pa.Table:
+    """A table of the workflow's own. Raises SourceError, with the file's name, where it is truncated or damaged."""
+    with parquet_errors(path):
+        return pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True)
+
+
+def read_frame(path: AnyPath, filters: Any = None) -> "pd.DataFrame":
+    """Like `read_parquet`, as a pandas data frame."""
+    import pandas as pd
+
+    with parquet_errors(path):
+        return pd.read_parquet(path, filters=filters, page_checksum_verification=True)
+
+
+def read_schema(path: AnyPath) -> pa.Schema:
+    """The schema of a parquet file, with its metadata. Raises as `read_parquet` does."""
+    with parquet_errors(path):
+        return pq.read_schema(path)
+
+
+def count_rows(path: AnyPath) -> int:
+    """The number of rows of a parquet file, from its footer. Raises as `read_parquet` does."""
+    with parquet_errors(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
+def read_batches(path: AnyPath, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A parquet file in batches of at most so many rows. Raises as `read_parquet` does."""
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield from file.iter_batches(rows, columns=columns)
+
+
+def write_parquet(table: pa.Table, path: AnyPath, compression: str = "snappy") -> None:
+    """Write a table with checksums. Not atomic: `path` is a temporary one."""
+    pq.write_table(table, path, compression=compression, write_page_checksum=True)
+
+
+def parquet_writer(path: AnyPath, schema: pa.Schema, compression: str = "snappy") -> pq.ParquetWriter:
+    """A writer of row groups with checksums, to be used in `with`."""
+    return pq.ParquetWriter(path, schema, compression=compression, write_page_checksum=True)

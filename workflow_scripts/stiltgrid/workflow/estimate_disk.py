@@ -2,7 +2,6 @@
 
 import json
 import os
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from stiltgrid.grid.grid import NONE, Grid, TrainingSettings
 from stiltgrid.grid.recipes import task_settings
+from stiltgrid.utils.checksums import weights_header
 
 GIGABYTE = 10**9
 # Backbones without heads and poolers, counted from their published configurations.
@@ -125,11 +125,8 @@ def encoder_parameters(shape: Mapping[str, Any], vocabulary: int, positions: int
 
 def stored_parameters(path: Path) -> int:
     """Numbers in a safetensors file, read from its header."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
     total = 0
-    for name, tensor in header.items():
+    for name, tensor in weights_header(path).items():
         if name != "__metadata__":
             size = 1
             for extent in tensor["shape"]:
