@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from configurations import GOOD, ROOT, changed, on_the_hub, only, problems, with_tasks
+from configurations import GOOD, ROOT, changed, load, on_the_hub, only, problems, with_tasks
 from stiltgrid.config.loading import load_grid
 from stiltgrid.utils.errors import ConfigError
 
@@ -59,3 +59,95 @@ def test_hub_codes_and_prefixes_cover_every_language() -> None:
     found = problems(on_the_hub(tasks={"tatoeba": added, "tydiqa": added}))
     assert "tasks/tatoeba.yaml: hub: uses {code}, but hub.codes has none for ht" in found
     assert "tasks/tydiqa.yaml: hub.prefix.values: expected one for every language, found none for de, ht" in found
+
+
+def own_folder(folder: Path) -> Path:
+    """A copy of the catalogue and the schemas, for cards of one's own."""
+    for name in ("tasks", "schemas"):
+        (folder / name).mkdir()
+        for file in (ROOT / name).iterdir():
+            (folder / name / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def problems_in(folder: Path) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_grid(changed(data_dir=str(ROOT / "tests/data/mirror")), folder)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("none.yaml", "'none' is the row without an intermediate task"),
+        ("my task.yaml", "'my task' cannot name a task; expected small letters"),
+        ("Mine.yaml", "'Mine' cannot name a task"),
+        ("a\n.yaml", "cannot name a task"),
+        ("mix_v5_mnli.yaml", "names that begin with 'mix_' are those of the studies' mixtures"),
+        ("x" * 101 + ".yaml", "cannot name a task"),
+        ("mine.yml", "a card's file ends in .yaml; rename it to mine.yaml"),
+    ],
+)
+def test_file_names_that_cannot_name_a_task(file: str, sentence: str, tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    (folder / "tasks" / file).write_bytes((ROOT / "tasks/qqp.yaml").read_bytes())
+    (found,) = problems_in(folder)
+    assert found.startswith(f"tasks/{file}: ") and sentence in found
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{premise:>9999}", "a template has columns alone; formats (`:`) and conversions (`!`) are not part of it"),
+        ("{x!r}", "a template has columns alone; formats (`:`) and conversions (`!`) are not part of it"),
+        ("{premise", "not a template (expected '}' before end of string)"),
+        ("premise}", "not a template (single '}' encountered in format string)"),
+        ("{}", "a template needs the name of a column in each pair of braces"),
+        ("{0} {question}", "a template needs the name of a column in each pair of braces"),
+        ("{{premise}}", "a template without a column gives every row the same text"),
+        ("choices..text", "a step of the dotted path is empty"),
+    ],
+)
+def test_templates_that_no_row_can_fill(template: str, sentence: str) -> None:
+    found = problems(with_tasks(qqp={"fields": {"text_b": template}}))
+    assert f"tasks/qqp.yaml: fields.text_b: '{template}': {sentence}" in "\n".join(found)
+    found = problems(with_tasks(cosmos_qa={"fields": {"choices": ["{question} {answer0}", template]}}))
+    assert f"fields.choices: '{template}': {sentence}" in "\n".join(found)
+
+
+def test_templates_of_the_hub_know_language_and_code() -> None:
+    found = problems(on_the_hub(tasks={"mlqa": {"hub": {"config": "MLQA.{lang}.{language}"}}}))
+    assert "tasks/mlqa.yaml: hub: no such placeholder {lang}; expected {language} or {code}" in found
+    found = problems(on_the_hub(tasks={"mlqa": {"hub": {"config": "MLQA.{language!r}"}}}))
+    assert any("tasks/mlqa.yaml: hub: 'MLQA.{language!r}': a template has columns alone" in item for item in found)
+
+
+def test_rows_of_cards_go_in_no_circle(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    card = (ROOT / "tasks/qqp.yaml").read_text(encoding="utf-8")
+    for name, origin in (("first", "second"), ("second", "third"), ("third", "first"), ("own", "own")):
+        text = card.replace("[qqp]", f"[{name}]") + f"rows: {{train: [{origin}]}}\n"
+        (folder / f"tasks/{name}.yaml").write_text(text, encoding="utf-8")
+    found = problems_in(folder)
+    end = "; name cards that have rows of their own"
+    assert f"tasks/first.yaml: rows.train: goes in a circle: first -> second -> third -> first{end}" in found
+    assert f"tasks/own.yaml: rows.train: goes in a circle: own -> own{end}" in found
+    found = problems(with_tasks(qqp={"rows": {"train": ["anli_plus"]}}))
+    assert "tasks/qqp.yaml: rows.train: 'anli_plus' is itself made of snli, mnli, anli; name those instead" in found
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (["ORGANIZATION", "PERSON"], "labels: 'ORGANIZATION', 'PERSON' do not fit options.scheme bio"),
+        (["o", "b-per", "i-per"], "labels: 'o', 'b-per', 'i-per' do not fit options.scheme bio"),
+        (["O", "B-", "I-PER"], "labels: 'B-' do not fit options.scheme bio"),
+        (["O", "B-PER", "I-PER", "I-LOC"], "labels: 'I-LOC' has no 'B-LOC' beside it"),
+    ],
+)
+def test_labels_fit_the_scheme(labels: list[str], sentence: str) -> None:
+    assert sentence in "\n".join(problems(with_tasks(panx={"labels": labels, "label_values": None})))
+
+
+def test_labels_of_the_scheme_may_hold_any_character() -> None:
+    load(with_tasks(panx={"labels": ["O", "B-Legal Entity", "I-Legal Entity"], "label_values": None}))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stiltgrid.config.card_checks import card_problems, hub_problems
 from stiltgrid.config.card_loading import card_from
-from stiltgrid.config.checks import card_problems, hub_problems
 from stiltgrid.config.overlays import merge
 from stiltgrid.config.schema import Schemas
 from stiltgrid.data import adapters

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configurations import PRETRAIN, ROOT, changed, load, only
+from configurations import PRETRAIN, ROOT, changed, load, only, problems
 
 pytestmark = pytest.mark.usefixtures("at_the_root")
 
@@ -48,6 +48,9 @@ def test_like_must_name_a_model_of_the_configuration() -> None:
     assert "config: models.b.like: 'a' is itself like 'tiny', name that one" in only(
         changed(models={"tiny": tiny, "a": {"like": "tiny"}, "b": {"like": "a"}})
     )
+    found = problems(changed(models={"a": {"like": "b"}, "b": {"like": "c"}, "c": {"like": "b"}, "d": {"like": "d"}}))
+    assert "config: models.a.like: goes in a circle: b -> c -> b" in found
+    assert "config: models.d.like: goes in a circle: d -> d" in found
 
 
 @pytest.mark.parametrize(

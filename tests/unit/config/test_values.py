@@ -98,7 +98,7 @@ def test_names_of_models_become_folders(name: str) -> None:
     assert "a name of at most 100 letters, digits" in found or "expected at most 100 characters, found 101" in found
 
 
-@pytest.mark.parametrize("name", ["mixed\n", "Mixed", "mi-xed", "none", "mixed+", "x" * 101])
+@pytest.mark.parametrize("name", ["mixed\n", "Mixed", "mi-xed", "none", "mixed+", "{row}", "x" * 101])
 def test_names_of_recipes_become_folders(name: str) -> None:
     found = problems(changed(recipes={name: {"tasks": ["mnli"]}}))
     assert "a name of small letters, digits, underscores" in str(found) or "at most 100 characters" in str(found)
@@ -124,3 +124,9 @@ def test_the_nearest_name_is_found_whatever_its_case() -> None:
     assert nearest("XNLI", ["xnli", "mnli"]) == "did you mean 'xnli'?"
     assert nearest("squad_V1", ["SQuAD_v1", "xnli"]) == "did you mean 'SQuAD_v1'?"
     assert "no such task 'XNLI', did you mean 'xnli'?" in only(changed(targets=["XNLI"]))
+
+
+def test_names_that_are_made_of_names_stay_within_what_file_systems_hold() -> None:
+    recipes = {f"{'x' * 90}{number}": {"tasks": ["mnli"]} for number in range(3)}
+    found = problems(changed(recipes={**recipes, "chain": {"sequence": [*recipes, "qqp"]}}, intermediates=["chain"]))
+    assert any("has 285 bytes; expected at most 200" in problem for problem in found), found

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.config.card_checks import name_problem
 from stiltgrid.config.data_checks import world_languages
 from stiltgrid.config.overlays import merge
 from stiltgrid.config.schema import Schemas
@@ -22,13 +23,16 @@ def read_cards(
     overlays = config.get("tasks", {})
     languages = world_languages(config.get("world", {})) if config.get("source") == "minilab" else None
     cards: dict[str, TaskCard] = {}
-    paths = sorted((root / "tasks").glob("*.yaml"))
+    paths = sorted(path for path in (root / "tasks").glob("*.y*ml") if not path.name.startswith("."))
     names = tuple(path.stem for path in paths)
     unknown = [name for name in overlays if name not in names]
     problems = [f"{CONFIG}: tasks.{name}: no such task, {nearest(name, names)}" for name in unknown]
     if not paths:
         problems.append(f"{root / 'tasks'}: expected a card for every task, found none")
     for path in paths:
+        if (wrong := _file_problem(path)) is not None:
+            problems.append(f"tasks/{path.name}: {wrong}")
+            continue
         shown = f"tasks/{path.name}"
         content, found = scan_yaml(path, shown)
         problems += found
@@ -45,6 +49,12 @@ def read_cards(
         if not errors:
             cards[path.stem] = card_from(path.stem, content)
     return cards, names, problems
+
+
+def _file_problem(path: Path) -> str | None:
+    if path.suffix != ".yaml":
+        return f"a card's file ends in .yaml; rename it to {path.stem}.yaml"
+    return name_problem(path.stem)
 
 
 def _foreign_languages(name: str, overlay: Mapping[str, Any], card: Mapping[str, Any], source: str | None) -> list[str]:

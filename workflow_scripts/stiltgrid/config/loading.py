@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.config.card_checks import card_problems, hub_problems
 from stiltgrid.config.card_loading import CONFIG, read_cards
-from stiltgrid.config.checks import card_problems, grid_problems, hub_problems, remarks, study_problems
+from stiltgrid.config.checks import grid_problems, remarks, study_problems
 from stiltgrid.config.data_checks import data_problems
 from stiltgrid.config.exclusions import exclude_tasks
 from stiltgrid.config.overlays import resolve_like, resolve_like_in_studies, standalone, without_null_entries

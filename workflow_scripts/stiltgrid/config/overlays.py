@@ -42,11 +42,25 @@ def resolve_like(models: Any) -> tuple[Any, list[str]]:
             found[name] = merge(base, own)
             continue
         del found[name]
+        circle = _like_circle(name, models)
+        if circle:
+            problems.append(f"models.{name}.like: goes in a circle: {' -> '.join(circle)}")
+            continue
         others = [key for key in models if key != name]
         wrong = f"is itself like '{base['like']}'" if isinstance(base, Mapping) else "is no model"
         near = "name that one" if isinstance(base, Mapping) else nearest(str(model["like"]), others)
         problems.append(f"models.{name}.like: '{model['like']}' {wrong}, {near}")
     return found, problems
+
+
+def _like_circle(name: str, models: Mapping[str, Any]) -> list[str]:
+    """The models that lead from a model by their `like` back to one of them; empty where that comes to an end."""
+    path = [name]
+    while isinstance(model := models.get(path[-1]), Mapping) and "like" in model:
+        path.append(str(model["like"]))
+        if path[-1] in path[:-1]:
+            return path[path.index(path[-1]) :]
+    return []
 
 
 def resolve_like_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[Any, dict[str, list[str]]]:

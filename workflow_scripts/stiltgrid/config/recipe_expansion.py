@@ -9,6 +9,8 @@ from stiltgrid.grid.grid import NONE, Recipe
 from stiltgrid.grid.recipes import PLACE, THEN
 from stiltgrid.utils.errors import nearest
 
+MOST_STEPS = 50  # recipes that refer to each other; a template that refers to a longer name would go on for ever
+
 
 def expand_recipes(
     section: Mapping[str, Mapping[str, Any]], asked: Iterable[str], tasks: Collection[str]
@@ -41,9 +43,9 @@ class _Expansion:
         if name in self.section:
             return self.section[name]
         for template, recipe in self.section.items():
-            match = PLACE in template and re.fullmatch(re.escape(template).replace(re.escape(PLACE), "(.+)"), name)
-            if match and (match[1] in self.tasks or self.declared(match[1]) is not None):
-                filled: Mapping[str, Any] = _filled(recipe, match[1])
+            match = _match(template, name)
+            if match and (match["row"] in self.tasks or self.declared(match["row"]) is not None):
+                filled: Mapping[str, Any] = _filled(recipe, match["row"])
                 return filled
         return None
 
@@ -61,6 +63,12 @@ class _Expansion:
         if name in self._open:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
             self.problems.append(f"recipes.{name}: goes in a circle: {circle}")
+            return None
+        if len(self._open) == MOST_STEPS:
+            self.problems.append(
+                f"recipes.{self._open[0]}: goes through more than {MOST_STEPS} recipes, the last {name}"
+            )
+            self._failed.add(name)
             return None
         self._open.append(name)
         made = self._chain(name, declared) if "sequence" in declared else self._plain(name, declared)
@@ -158,6 +166,14 @@ class _Expansion:
         if name not in self.found:
             self.found[name] = self._joined(name, steps)
         return name
+
+
+def _match(template: str, name: str) -> re.Match[str] | None:
+    """The row that a name has in place of every {row} of a template."""
+    if PLACE not in template:
+        return None
+    first, *rest = re.escape(template).split(re.escape(PLACE))
+    return re.fullmatch(first + "(?P<row>.+)" + "(?P=row)".join(rest), name)
 
 
 def _filled(value: Any, row: str) -> Any:
