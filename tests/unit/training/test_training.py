@@ -233,10 +233,33 @@ def test_a_mixture_trains_one_head_a_task_and_stops_on_the_mean(place, toy, tiny
     assert max(rates["other"]) <= 1e-3 < max(rates["toy"]) <= 3e-3
 
 
-def test_weights_trained_in_bf16_are_kept_in_bf16(train, toy):
-    weights, record = train(with_settings(toy, max_steps=2, precision="bf16"))
-    assert record["dtype"] == "bfloat16"
-    assert weights["backbone.embeddings.word_embeddings.weight"].dtype == torch.bfloat16
+def test_weights_trained_under_autocast_are_saved_unrounded_or_in_bf16_if_asked(train, toy):
+    task = with_settings(toy, max_steps=2, precision="bf16")
+    weights, record = train(task, name="trained")
+    assert (record["dtype"], record["saved_dtype"]) == ("bfloat16", "float32")
+    half, half_record = train(with_settings(toy, max_steps=2, precision="bf16", checkpoint_precision="bf16"))
+    assert (half_record["dtype"], half_record["saved_dtype"]) == ("bfloat16", "bfloat16")
+    changed = 0
+    for name, value in weights.items():
+        assert value.dtype == torch.float32
+        if name.startswith("backbone."):
+            assert half[name].dtype == torch.bfloat16 and torch.equal(half[name], value.to(torch.bfloat16))
+            changed += int((half[name].float() != value).sum())
+        else:
+            assert torch.equal(half[name], value), "heads are small and always in float32"
+    assert changed > 1000, "bf16 rounds"
+
+
+def test_the_target_stage_starts_from_the_weights_that_the_intermediate_stage_trained(
+    place, toy, tiny_tokenizer_folder, tmp_path
+):
+    job = TrainingJob(MODEL, [with_settings(toy, max_steps=2, precision="bf16")], seed=1)
+    recipe = as_params(Recipe("toy", ("toy",)))
+    train_intermediate(TrainingPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / "row"), job, recipe)
+    still = TrainingJob(MODEL, [with_settings(toy, max_steps=1, precision="bf16", learning_rate=1e-30)], seed=1)
+    train_target(TrainingPaths(tmp_path / "row", tiny_tokenizer_folder, tmp_path / "tuned"), still)
+    row, tuned = (load_file(tmp_path / name / "model.safetensors") for name in ("row", "tuned"))
+    assert all(torch.equal(tuned[f"backbone.{name}"], value) for name, value in row.items())
 
 
 def test_seeds_depend_on_every_word():

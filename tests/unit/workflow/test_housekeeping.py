@@ -14,6 +14,7 @@ from stiltgrid.workflow.estimate_disk import (
     PUBLISHED,
     Counts,
     Item,
+    WeightBytes,
     adapters,
     encoder_parameters,
     model_parameters,
@@ -51,10 +52,14 @@ def test_a_models_size_comes_from_its_file_its_shape_or_its_name(tmp_path):
 def test_the_peak_of_eleven_rows_and_nine_targets():
     """XLM-R Large: ten trained rows, six tuned models a row (XQuAD and MLQA share one, two targets have none)."""
     kept, gone = (
-        {item.name: item for item in peak(PUBLISHED["FacebookAI/xlm-roberta-large"], Counts(10, 66, 1), keep)}
+        {
+            item.name: item
+            for item in peak(PUBLISHED["FacebookAI/xlm-roberta-large"], Counts(10, 66, 1), keep, WeightBytes(4, 2))
+        }
         for keep in (True, False)
     )
     assert kept["tuned models"].count == 66 and 73e9 < kept["tuned models"].total < 74e9
+    assert kept["intermediate models"].total == 10 * 558_840_832 * 4
     assert gone["tuned models at once"].count == 2
     assert sum(item.total for item in kept.values()) - sum(item.total for item in gone.values()) == 64 * 558_840_832 * 2
 
@@ -79,7 +84,7 @@ LORA = {"rank": 16, "targets": "all-linear"}
 def test_states_of_adapters_are_small(tmp_path, training, state):
     grid = hub_grid("FacebookAI/xlm-roberta-large", training)
     assert adapters(grid, "FacebookAI/xlm-roberta-large", None, tmp_path) == state
-    items = {item.name: item for item in peak(558_840_832, Counts(1, 2, 1), True, 2, state)}
+    items = {item.name: item for item in peak(558_840_832, Counts(1, 2, 1), True, trained=state)}
     assert items["saved state of running jobs"].total == (state or 558_840_832) * 4 * 4 * 2
 
 

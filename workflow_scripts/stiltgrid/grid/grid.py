@@ -36,6 +36,7 @@ class TrainingSettings:
     optimizer: str = "adamw"
     lora: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
     freeze: str | None = field(default=None, metadata=QUIET)
+    checkpoint_precision: str = field(default="trained", metadata=QUIET)
 
     def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
         """These settings with some fields replaced."""

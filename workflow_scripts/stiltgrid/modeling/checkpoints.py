@@ -17,7 +17,7 @@ WEIGHTS = "model.safetensors"
 def save_backbone(backbone: Backbone, folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32) -> None:
     """Write `config.json` and `model.safetensors`, which `AutoModel.from_pretrained` loads.
 
-    Converts the backbone in place: `dtype` is the one that the weights were trained in.
+    Converts the backbone to `dtype` in place.
     """
     backbone.model.to(dtype)
     backbone.model.save_pretrained(str(folder), max_shard_size="1000GB")

@@ -47,7 +47,7 @@ def train_intermediate(
     if run.group.rank:  # all processes have the same weights; the first writes them
         return
     with atomic_path(paths.out) as folder:
-        save_backbone(run.backbone, folder, run.compute.dtype)
+        save_backbone(run.backbone, folder, run.saved_dtype)
         run.write_record(folder, {"intermediate": mix.name, "provenance": as_params(job.provenance)})
     run.saver.remove()
 
@@ -65,7 +65,7 @@ def train_target(paths: TrainingPaths, job: TrainingJob, saver: StateSaver | Non
     if run.group.rank:
         return
     with atomic_path(paths.out) as folder:
-        save_tuned(run.backbone, run.last_head, folder, run.compute.dtype)
+        save_tuned(run.backbone, run.last_head, folder, run.saved_dtype)
         stages = [stage["name"] for stage in run.stages]
         run.write_record(folder, {"tuned": stages, "provenance": as_params(job.provenance)})
     run.saver.remove()

@@ -60,14 +60,19 @@ class TrainingRun:
         self.compute = prepare_compute(self.settings.precision, job.threads)
         self.reader = Reader(read_special_tokens(paths.tokenizer), self.model)
         every = [self.settings, *(from_params(TrainingSettings, task["settings"]) for task in job.tasks)]
-        dtype = base_dtype(every, self.compute.dtype)
-        self.backbone = load_backbone(paths.checkpoint, dtype).to(self.compute.device)
+        self.dtype = base_dtype(every, self.compute.dtype)
+        self.backbone = load_backbone(paths.checkpoint, self.dtype).to(self.compute.device)
         self.stages: list[dict[str, Any]] = facts.get("stages", [])
         self.log: list[dict[str, Any]] = facts.get("log", [])
         self.resumed: list[dict[str, Any]] = facts.get("resumed", [])
         self._finished = len(self.stages)  # by an earlier attempt, and still to be skipped
         self._heads: dict[str, torch.nn.Module] = {}
         self._families: dict[str, str] = {}
+
+    @property
+    def saved_dtype(self) -> torch.dtype:
+        """The dtype that the backbone is written in: that of its weights in training, or bf16 for a smaller file."""
+        return torch.bfloat16 if self.settings.checkpoint_precision == "bf16" else self.dtype
 
     @property
     def last_head(self) -> torch.nn.Module:
@@ -150,7 +155,8 @@ class TrainingRun:
             "stages": self.stages,
             "seconds": round(time.monotonic() - self.started, 3),
             "versions": versions(),
-            "dtype": str(self.compute.dtype).removeprefix("torch."),
+            "dtype": _name(self.compute.dtype),
+            "saved_dtype": _name(self.saved_dtype),
             **describe_device(),
             **({"processes": self.group.size} if self.group.size > 1 else {}),
             **({"resumed": self.resumed} if self.resumed else {}),
@@ -158,6 +164,10 @@ class TrainingRun:
         write_json(record, folder / "training.json")
         lines = [json.dumps(line, ensure_ascii=False) for line in self.log]
         (folder / "log.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def stage_schedule(tasks: Sequence[StageTask], recipe: Recipe, max_steps: int | None, seed: int) -> np.ndarray:

@@ -227,9 +227,9 @@ def _disk(grid: Grid, results: Path, at_once: int) -> Iterable[str]:
         if weights is None:
             yield f"  {name}: its size is known once it is fetched"
             continue
-        width = estimate_disk.FLOAT if model.pretrain else estimate_disk.HALF
+        stored = estimate_disk.weight_bytes(grid)
         trained = estimate_disk.adapters(grid, model.hub, model.pretrain, file.parent)
-        items = estimate_disk.peak(weights, counted, grid.keep_tuned, width, trained)
+        items = estimate_disk.peak(weights, counted, grid.keep_tuned, stored, trained)
         yield f"  {name}: {estimate_disk.size(sum(item.total for item in items))}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid.grid.grid import NONE, Grid, TrainingSettings
-from stiltgrid.grid.recipes import task_settings
+from stiltgrid.grid.recipes import row_settings, task_settings
 from stiltgrid.utils.checksums import weights_header
 
 GIGABYTE = 10**9
@@ -18,7 +18,7 @@ SHAPES: Mapping[str, Mapping[str, int]] = {
     "FacebookAI/xlm-roberta-base": {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072},
     "FacebookAI/xlm-roberta-large": {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096},
 }
-FLOAT, HALF = 4, 2  # bytes a weight: as fetched and on CPUs; as trained and kept on GPUs
+FLOAT, HALF = 4, 2  # bytes a weight: as fetched and as trained; with `checkpoint_precision: bf16`
 # Float32 copies in a running job's saved state: weights, two moments, best weights; twice while one replaces another.
 STATE_COPIES, REPLACING = 4, 2
 
@@ -49,28 +49,47 @@ class Counts:
 
 def counts(grid: Grid, jobs: int) -> Counts:
     """Checkpoints of each model of a grid: rows that are trained, tuned models a row (shared ones once), seeds."""
-    trained = {step for name in grid.intermediates if name != NONE for step in grid.chain(name)}
     tuned = {name for target in grid.targets if (name := grid.cards[target].tuned)}
-    return Counts(len(trained), len(tuned) * len(grid.intermediates), len(grid.seeds), jobs)
+    return Counts(len(_trained_rows(grid)), len(tuned) * len(grid.intermediates), len(grid.seeds), jobs)
+
+
+@dataclass(frozen=True)
+class WeightBytes:
+    """Bytes of a weight in intermediate and in tuned checkpoints."""
+
+    intermediate: int = FLOAT
+    tuned: int = FLOAT
+
+
+def weight_bytes(grid: Grid) -> WeightBytes:
+    """The bytes of a weight at the most, from the settings `checkpoint_precision` of all stages."""
+    rows = [row_settings(grid, row) for row in _trained_rows(grid)]
+    last = [grid.cards[target].train[-1] for target in grid.targets if grid.cards[target].train]
+    tuned = [grid.training_for("target", task) for task in last]
+    return WeightBytes(*(_most(settings) for settings in (rows, tuned)))
+
+
+def _most(settings: Iterable[TrainingSettings]) -> int:
+    return HALF if all(item.checkpoint_precision == "bf16" for item in settings) else FLOAT
 
 
 def peak(
-    parameters: int, found: Counts, keep_tuned: bool, weight_bytes: int = HALF, trained: int | None = None
+    parameters: int, found: Counts, keep_tuned: bool, stored: WeightBytes | None = None, trained: int | None = None
 ) -> list[Item]:
     """What a model of so many parameters will need at the most, largest things first.
 
     `trained` of them are in a running job's state (default: all; few where low-rank adapters are trained).
     Without `keep_tuned` a tuned model goes when its targets are scored: one a job, and one a job that waits.
     """
-    checkpoint, tuned = parameters * weight_bytes, found.tuned * found.seeds
+    stored, tuned = stored or WeightBytes(), found.tuned * found.seeds
     state = parameters if trained is None else trained
     items = [
         Item(
             "tuned models" if keep_tuned else "tuned models at once",
             tuned if keep_tuned else min(tuned, 2 * found.jobs),
-            checkpoint,
+            parameters * stored.tuned,
         ),
-        Item("intermediate models", found.rows * found.seeds, checkpoint),
+        Item("intermediate models", found.rows * found.seeds, parameters * stored.intermediate),
         Item("backbone as fetched", 1, parameters * FLOAT),
         Item("saved state of running jobs", found.jobs, state * FLOAT * STATE_COPIES * REPLACING),
     ]
@@ -93,9 +112,13 @@ def adapters(grid: Grid, hub: str | None, pretrain: Mapping[str, Any] | None, fo
     return int(max(ranks) * shape["num_hidden_layers"] * (4 * 2 * hidden + 2 * (hidden + inner)))
 
 
+def _trained_rows(grid: Grid) -> set[str]:
+    return {step for name in grid.intermediates if name != NONE for step in grid.chain(name)}
+
+
 def _trainings(grid: Grid) -> Iterable[TrainingSettings]:
     """Settings of all that a grid fine-tunes; the plain ones for rows whose language model is trained whole."""
-    for row in {step for name in grid.intermediates if name != NONE for step in grid.chain(name)}:
+    for row in _trained_rows(grid):
         if grid.recipe(row).mlm is not None:
             yield TrainingSettings()
         yield from (task_settings(grid, row, task) for task in grid.recipe(row).tasks)
@@ -178,7 +201,7 @@ def size(count: int) -> str:
 def report(grid: Grid, results: Path, jobs: int) -> str:
     """Tables of what is used now and of each model's peak, with and without `keep_tuned`."""
     parts = [table(f"{results}/ now", used(results))]
-    found = counts(grid, jobs)
+    found, stored = counts(grid, jobs), weight_bytes(grid)
     for name, model in grid.models.items():
         parameters = model_parameters(
             model.hub, model.pretrain, results / "models" / name / "backbone/model.safetensors"
@@ -188,10 +211,9 @@ def report(grid: Grid, results: Path, jobs: int) -> str:
                 f"{name}: its size is known once it is fetched: snakemake results/models/{name}/backbone/config.json"
             )
             continue
-        weight_bytes = FLOAT if model.pretrain else HALF
         for keep in (True, False):
             model_size = f"{name}, {parameters / 1e6:.1f} million weights"
             title = f"{model_size}, {jobs} at once, keep_tuned: {str(keep).lower()}, at most"
             trained = adapters(grid, model.hub, model.pretrain, results / "models" / name / "backbone")
-            parts.append(table(title, peak(parameters, found, keep, weight_bytes, trained)))
+            parts.append(table(title, peak(parameters, found, keep, stored, trained)))
     return "\n\n".join(parts) + "\n"
