@@ -75,8 +75,13 @@ def test_the_planted_effect_is_in_the_table_and_in_words(tmp_path: Path) -> None
     text = " ".join(out.summary.read_text(encoding="utf-8").split())
     assert "tiny, zero-shot mean: more different tasks raise it, which is better." in text
     assert "tiny, zero-shot mean: more tasks do more good, or less harm." in text
-    assert "no effect of more examples is seen" in text
-    for said in ("36 rows (9 task sets, 2 seeds)", "95 % interval", "synthetic", "What this design cannot tell"):
+    assert "no effect of more examples is shown" in text
+    question, said = (
+        text.index("Does the number of different intermediate tasks matter"),
+        text.index("the number of tasks"),
+    )
+    assert question < said < text.index("## Findings") and "matters more for the zero-shot mean" in text
+    for said in ("9 task sets (36 rows, 2 seeds)", "95 % interval", "synthetic", "What this design cannot show"):
         assert said in text
     assert all(path.stat().st_size > 1000 for path in out.plots)
     assert "Synthetic data" in out.plots[0].read_text(encoding="utf-8")
@@ -111,7 +116,7 @@ def test_a_missing_cell_is_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_one_seed_and_scores_that_never_differ_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="expected two seeds at least, found 1"):
+    with pytest.raises(StudyError, match="expected at least 2 seeds, found 1"):
         study(tmp_path / "one", layout(seeds=(1,)))
     with pytest.raises(StudyError, match="the outcome is 50 in all 36 rows"):
         study(tmp_path / "flat", layout(), score=lambda *place: 50.0)

@@ -1,39 +1,40 @@
-"""Study 3, diversity against volume: outcomes of every row, mixed models of them, tables and a summary."""
+"""Study 3, diversity against volume: outcomes of every row, effects of tasks and examples, tables and a summary."""
 
 import json
-import logging
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.designs import diversity as design
 from stiltgrid.grid.layout import Layout
+from stiltgrid.studies.diversity_effects import DiversityEffects, fit_effects
 from stiltgrid.studies.diversity_plot import plot_outcomes
-from stiltgrid.studies.errors import StudyError
-from stiltgrid.studies.mixed import Effect, MixedFit, NoConvergence, fit_mixed, standardised
-from stiltgrid.studies.outcomes import OUTCOMES, Outcome, known_outcomes, row_outcomes
+from stiltgrid.studies.effects import Effect
+from stiltgrid.studies.outcomes import Outcome, known_outcomes, row_outcomes
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.summary import Finding, summary_text, write_summary
+from stiltgrid.studies.summary import Finding, Summary, signed, write_summary
 
-log = logging.getLogger(__name__)
-TASKS, EXAMPLES = "log tasks", "log examples"
 OUTCOME_COLUMNS = (
-    "model", "intermediate", "set", "tasks", "examples_asked", "examples", "seed",
-    *(outcome.name for outcome in OUTCOMES),
+    "model", "intermediate", "set", "tasks", "examples_asked", "examples", "seed", "zero_shot", "worst", "spread",
+    "gap",
 )  # fmt: skip
 EFFECT_COLUMNS = (
     "model", "outcome", "more_is_better", "effect", "points", "low", "high", "p", "df", "points_a_doubling",
-    "detectable", "between_sets_sd", "residual_sd", "rows", "sets", "remarks",
+    "detectable", "rows", "sets",
 )  # fmt: skip
 QUESTION = (
     "Does the number of different intermediate tasks matter more for cross-lingual robustness than the number of "
-    "training examples? Random sets of d tasks were trained on v examples in all; a linear mixed model explains each "
-    "outcome by standardised log d and log v, with task sets as random effects and seeds as fixed shifts."
+    "training examples?"
 )
+DESIGN = (
+    "Random sets of d tasks, each trained on v examples in all. The effect of d is a regression of the sets' mean "
+    "outcomes on log d; the effect of v is the mean of the sets' own slopes on log v. Sets are the units of both. "
+    "Effects are for one standard deviation of the logarithm."
+)
+UNIT = "points for one standard deviation of the logarithm"
+
+Effects = Mapping[Outcome, DiversityEffects]
 
 
 def write_study(
@@ -44,30 +45,24 @@ def write_study(
     drawn = examples_drawn(records)
     known = {row["intermediate"]: row for row in design.rows(section)}
     rows = [_with_design(row, known[row["intermediate"]], drawn) for row in row_outcomes(transfer)]
-    fits, failures = {}, []
+    effects: dict[str, Effects] = {}
     for model in layout.models:
-        fits[model], failed = fit_outcomes([row for row in rows if row["model"] == model])
-        failures += [f"{model}, {outcome.words}: {why}." for outcome, why in failed.items()]
+        own = [row for row in rows if row["model"] == model]
+        effects[model] = {outcome: fit_effects(own, outcome.name) for outcome in known_outcomes(own)}
     write_tsv(OUTCOME_COLUMNS, rows, out.outcomes)
-    lines = [
-        line
-        for model, by_outcome in fits.items()
-        for outcome, fit in by_outcome.items()
-        for line in _effect_lines(model, outcome, fit, [row for row in rows if row["model"] == model])
-    ]
-    write_tsv(EFFECT_COLUMNS, lines, out.effects)
+    write_tsv(EFFECT_COLUMNS, (line for model in effects for line in _lines(model, effects[model])), out.effects)
     plot_outcomes(rows, known_outcomes(rows), layout, out.plots)
-    findings = [item for model, found in fits.items() for item in _findings(model, found, rows)]
-    files = {"effects": out.effects, "outcomes of every row": out.outcomes, "plot": out.plots[0]}
-    text = summary_text(
+    summary = Summary(
         "Diversity against volume",
         QUESTION,
-        findings,
-        [*failures, *_limits(rows, layout, fits)],
-        files,
+        DESIGN,
+        tuple(answer(model, found) for model, found in effects.items()),
+        tuple(item for model, found in effects.items() for item in _findings(model, found, rows)),
+        tuple(_limits(rows, layout)),
+        {"effects": out.effects, "outcomes of every row": out.outcomes, "plot": out.plots[0]},
         layout.synthetic,
     )
-    write_summary(text, out.summary)
+    write_summary(summary, out.summary)
 
 
 def examples_drawn(records: Iterable[AnyPath]) -> dict[tuple[str, str, int], int]:
@@ -83,114 +78,89 @@ def examples_drawn(records: Iterable[AnyPath]) -> dict[tuple[str, str, int], int
 def _with_design(
     row: Mapping[str, Any], designed: Mapping[str, Any], drawn: Mapping[tuple[str, str, int], int]
 ) -> dict[str, Any]:
-    place = (row["model"], row["intermediate"], row["seed"])
     return {
         **row,
         "set": designed["set"],
         "tasks": designed["tasks"],
         "examples_asked": designed["examples"],
-        "examples": drawn[place],
+        "examples": drawn[row["model"], row["intermediate"], row["seed"]],
     }
 
 
-def fit_outcomes(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[Outcome, MixedFit], dict[Outcome, str]]:
-    """A mixed model of each outcome, and of those whose fit did not converge what was said.
-
-    `rows` have set, tasks (d), examples (v), seed and the outcomes. Raises StudyError for one seed and what
-    `fit_mixed` refuses.
-    """
-    seeds = [row["seed"] for row in rows]
-    if len(set(seeds)) < 2:
-        raise StudyError(f"diversity: expected two seeds at least, found {len(set(seeds))}; add seeds")
-    predictors = {
-        TASKS: standardised([math.log(row["tasks"]) for row in rows], "number of tasks"),
-        EXAMPLES: standardised([math.log(row["examples"]) for row in rows], "number of examples"),
-    }
-    sets = [row["set"] for row in rows]
-    fits, failed = {}, {}
-    for outcome in known_outcomes(rows):
-        try:
-            fits[outcome] = fit_mixed([row[outcome.name] for row in rows], predictors, sets, {"seed": seeds})
-        except NoConvergence as error:
-            failed[outcome] = str(error)
-            log.warning("%s: %s", outcome.words, error)
-    return fits, failed
+def _lines(model: str, effects: Effects) -> Iterator[dict[str, Any]]:
+    for outcome, found in effects.items():
+        for effect in (found.tasks, found.examples, found.difference):
+            doubling = found.doublings.get(effect.name)
+            yield {
+                "model": model, "outcome": outcome.name, "more_is_better": "yes" if outcome.more_is_better else "no",
+                "effect": effect.name, "points": effect.value, "low": effect.low, "high": effect.high,
+                "p": f"{effect.p:.3g}", "df": effect.df,
+                "points_a_doubling": None if doubling is None else effect.value * doubling,
+                "detectable": effect.detectable, "rows": found.rows, "sets": found.sets,
+            }  # fmt: skip
 
 
-def _effect_lines(
-    model: str, outcome: Outcome, fit: MixedFit, rows: Sequence[Mapping[str, Any]]
-) -> Iterable[dict[str, Any]]:
-    doubling = {
-        TASKS: math.log(2) / np.std([math.log(row["tasks"]) for row in rows]),
-        EXAMPLES: math.log(2) / np.std([math.log(row["examples"]) for row in rows]),
-    }
-    for effect in (fit.effects[TASKS], fit.effects[EXAMPLES], fit.difference(TASKS, EXAMPLES)):
-        yield {
-            "model": model, "outcome": outcome.name, "more_is_better": "yes" if outcome.more_is_better else "no",
-            "effect": effect.name, "points": effect.value, "low": effect.low, "high": effect.high, "p": effect.p,
-            "df": effect.df,
-            "points_a_doubling": float(effect.value * doubling[effect.name]) if effect.name in doubling else None,
-            "detectable": effect.detectable, "between_sets_sd": fit.group_sd, "residual_sd": fit.residual_sd,
-            "rows": fit.rows, "sets": fit.groups, "remarks": "; ".join(fit.remarks) or None,
-        }  # fmt: skip
+def answer(model: str, effects: Effects) -> str:
+    """The answer in one sentence, by the zero-shot mean."""
+    found = next(found for outcome, found in effects.items() if outcome.name == "zero_shot")
+    both = found.difference
+    if not both.clear:
+        return (
+            f"{model}: with these tasks, it is not shown that either matters more for the zero-shot mean (tasks less "
+            f"examples {signed(both.value)} points, 95 % interval {signed(both.low)} to {signed(both.high)}; a "
+            f"difference of {both.detectable:.2f} would have been found 9 times in 10)."
+        )
+    more, less = ("tasks", "examples") if both.value > 0 else ("examples", "tasks")
+    return (
+        f"{model}: with these tasks, the number of {more} matters more for the zero-shot mean than the number of "
+        f"{less} (tasks less examples {signed(both.value)} points, 95 % interval {signed(both.low)} to {signed(both.high)})."
+    )
 
 
-def _findings(model: str, fits: Mapping[Outcome, MixedFit], rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    own = [row for row in rows if row["model"] == model]
-    findings = []
-    for outcome, fit in fits.items():
-        count = f"{fit.rows} rows ({fit.groups} task sets, {len({row['seed'] for row in own})} seeds)"
-        tasks, examples, both = fit.effects[TASKS], fit.effects[EXAMPLES], fit.difference(TASKS, EXAMPLES)
-        unit = "points for one standard deviation of the logarithm"
-        findings += [
-            Finding(_sentence(model, outcome, "more different tasks", tasks), *_numbers(tasks), unit, count),
-            Finding(_sentence(model, outcome, "more examples", examples), *_numbers(examples), unit, count),
-            Finding(_comparison(model, outcome, both), *_numbers(both), "points, tasks less examples", count),
-        ]
-    return findings
+def _findings(model: str, effects: Effects, rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    seeds = len({row["seed"] for row in rows})
+    for outcome, found in effects.items():
+        place = f"{model}, {outcome.words}:"
+        n = f"{found.sets} task sets ({found.rows} rows, {seeds} seeds)"
+        for what, effect in (("more different tasks", found.tasks), ("more examples", found.examples)):
+            yield Finding(_sentence(place, outcome, what, effect), effect.value, effect.low, effect.high, UNIT, n)
+        both = found.difference
+        yield Finding(
+            _comparison(place, outcome, both), both.value, both.low, both.high, "points, tasks less examples", n
+        )
 
 
-def _numbers(effect: Effect) -> tuple[float, float, float]:
-    return effect.value, effect.low, effect.high
-
-
-def _sentence(model: str, outcome: Outcome, what: str, effect: Effect) -> str:
-    place = f"{model}, {outcome.words}:"
-    if effect.low <= 0 <= effect.high:
+def _sentence(place: str, outcome: Outcome, what: str, effect: Effect) -> str:
+    if not effect.clear:
         reach = f"an effect of {effect.detectable:.2f} points would have been found 9 times in 10"
-        return f"{place} no effect of {what} is seen; {reach}."
+        return f"{place} no effect of {what} is shown; {reach}."
     direction = "raise" if effect.value > 0 else "lower"
     good = (effect.value > 0) == outcome.more_is_better
     return f"{place} {what} {direction} it, which is {'better' if good else 'worse'}."
 
 
-def _comparison(model: str, outcome: Outcome, both: Effect) -> str:
-    place = f"{model}, {outcome.words}:"
-    if both.low <= 0 <= both.high:
-        return f"{place} whether tasks or examples do more cannot be told apart."
+def _comparison(place: str, outcome: Outcome, both: Effect) -> str:
+    if not both.clear:
+        reach = f"a difference of {both.detectable:.2f} points would have been found 9 times in 10"
+        return f"{place} it is not shown whether tasks or examples do more; {reach}."
     first = (both.value > 0) == outcome.more_is_better
-    return f"{place} {'more tasks do' if first else 'more examples do'} more good, or less harm."
+    return f"{place} {'more tasks' if first else 'more examples'} do more good, or less harm."
 
 
-def _limits(
-    rows: Sequence[Mapping[str, Any]], layout: Layout, fits: Mapping[str, Mapping[Outcome, MixedFit]]
-) -> list[str]:
+def _limits(rows: Sequence[Mapping[str, Any]], layout: Layout) -> Iterator[str]:
+    yield (
+        "Sets are drawn from one pool and share tasks, so all findings are about these tasks: other tasks may respond "
+        "to more examples, or combine, in another way."
+    )
+    yield (
+        "The comparison is of standardised logarithms: it depends on the ranges of d and v that were tried, and holds "
+        "only within them."
+    )
+    yield (
+        f"Outcomes are means over {', '.join(column.target for column in layout.columns)}: no single target is judged."
+    )
+    yield "The outcomes come from the same scores, and their tests are not corrected for being several."
+    yield "Early stopping may keep a checkpoint that has not seen all examples of its row."
     short = {row["intermediate"] for row in rows if row["examples"] < row["examples_asked"]}
-    remarks = {
-        f"{model}, {outcome.words}: {remark}."
-        for model, found in fits.items()
-        for outcome, fit in found.items()
-        for remark in fit.remarks
-    }
-    limits = [
-        "The comparison is of standardised logarithms: it depends on the ranges of d and v that were tried, and says "
-        "nothing outside them.",
-        "Sets of many tasks out of one pool share most of their tasks, so they differ less from one another than small "
-        "sets do; the model has one variance for both. What holds for these tasks need not hold for others.",
-        f"Outcomes are means over {', '.join(column.target for column in layout.columns)}: no single target is judged.",
-        "The four outcomes come from the same scores, and their tests are not corrected for being several.",
-        "Early stopping may keep a checkpoint that has not seen all examples of its row.",
-    ]
     if short:
-        limits.append(f"{len(short)} rows had fewer examples than asked for; the model was given what they had.")
-    return limits + sorted(remarks)
+        yield f"{len(short)} rows had fewer examples than asked for; their actual numbers were used."

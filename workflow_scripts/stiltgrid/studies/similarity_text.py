@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.association import PooledAssociation
 from stiltgrid.studies.similarity_results import SimilarityResults
-from stiltgrid.studies.summary import Finding, signed, summary_text
+from stiltgrid.studies.summary import Finding, Summary, signed, summary_text
 
 WORDS = {
     "text": "similarity of texts (TextEmb)",
@@ -96,6 +96,6 @@ def limits(layout: Layout, found: Sequence[SimilarityResults]) -> list[str]:
     return said + [f"{remark}." for item in found for remark in item.remarks]
 
 
-def summary(told: Iterable[Finding], cannot: Iterable[str], files: Mapping[str, str], synthetic: bool) -> str:
+def summary(told: Iterable[Finding], cannot: Iterable[str], files: Mapping[str, str], synthetic: bool) -> Summary:
     """The last page of the study."""
     return summary_text("Similarity", QUESTION, told, cannot, files, synthetic)

@@ -1,4 +1,4 @@
-"""A study's last page: findings in plain words with effect, interval and n, and what its design cannot tell."""
+"""The summary of a study: its question, a one-sentence answer, findings with their numbers, limits, files."""
 
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ SYNTHETIC = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence with its number: `effect` in `unit`, its 95 % interval (None where none can be had), `n` of what.
+    """One sentence with its number: `effect` in `unit`, its 95 % interval (None without one), and `n` as text.
 
-    `n` is text, such as "48 rows (12 task sets × 2 volumes × 2 seeds)".
+    `n` names the units, such as "48 rows (12 task sets × 2 volumes × 2 seeds)".
     """
 
     sentence: str
@@ -29,7 +29,7 @@ class Finding:
     n: str = ""
 
     def text(self) -> str:
-        """The finding as a line of prose: the sentence, then its numbers."""
+        """The finding as prose: the sentence, then its numbers."""
         parts = []
         if self.effect is not None:
             parts.append(f"Effect {signed(self.effect)} {self.unit}".rstrip())
@@ -42,9 +42,31 @@ class Finding:
         return self.sentence + (f" {'; '.join(parts)}." if parts else "")
 
 
-def signed(value: float) -> str:
-    """Two decimals with a sign, a true minus, and no negative zero."""
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\u2212")
+@dataclass(frozen=True)
+class Summary:
+    """A study's summary. `limits` are what the design cannot show, `files` maps what they hold to paths."""
+
+    title: str
+    question: str
+    design: str
+    answers: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    limits: tuple[str, ...]
+    files: Mapping[str, str]
+    synthetic: bool
+
+    def text(self) -> str:
+        """The summary as Markdown."""
+        lines = [f"# {self.title}", "", *_wrapped(f"**{self.question}**"), ""]
+        for answer in self.answers:
+            lines += [*_wrapped(answer), ""]
+        if self.synthetic:
+            lines += [*_wrapped(f"**{SYNTHETIC}**"), ""]
+        lines += ["## Design", "", *_wrapped(self.design), ""]
+        lines += ["## Findings", "", *(line for finding in self.findings for line in _item(finding.text())), ""]
+        lines += ["## What this design cannot show", "", *(line for limit in self.limits for line in _item(limit)), ""]
+        lines += ["## Files", "", *(f"- {what}: `{path}`" for what, path in self.files.items())]
+        return "\n".join(lines) + "\n"
 
 
 def summary_text(
@@ -54,21 +76,25 @@ def summary_text(
     limits: Iterable[str],
     files: Mapping[str, str],
     synthetic: bool,
-) -> str:
-    """The summary as Markdown; `limits` are what the design cannot tell, `files` what to open for more."""
-    lines = [f"# {title}", "", *_wrapped(question), ""]
-    if synthetic:
-        lines += [*_wrapped(f"**{SYNTHETIC}**"), ""]
-    lines += ["## What was found", "", *(line for finding in findings for line in _item(finding.text())), ""]
-    lines += ["## What this design cannot tell", "", *(line for limit in limits for line in _item(limit)), ""]
-    lines += ["## Where the numbers are", "", *(f"- {what}: `{path}`" for what, path in files.items())]
-    return "\n".join(lines) + "\n"
+) -> Summary:
+    return Summary(title, question, "", (), tuple(findings), tuple(limits), files, synthetic)
 
 
-def write_summary(text: str, out: AnyPath) -> None:
+def write_summary(summary: Summary, out: AnyPath) -> None:
     """Write a summary, atomically."""
     with atomic_path(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(summary.text(), encoding="utf-8")
+
+
+def signed(value: float) -> str:
+    """Two decimals with a sign, a true minus, and no negative zero."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\u2212")
+
+
+def joined(names: Iterable[str]) -> str:
+    """Names as English prose: `a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _wrapped(text: str) -> list[str]:
