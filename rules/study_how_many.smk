@@ -60,6 +60,7 @@ rule study_how_many:
             category="Studies",
             labels={"study": "how many tasks", "shows": "curves"},
         ),
+        languages="results/studies/how_many/languages.tsv",
         tests=report(
             "results/studies/how_many/tests.tsv",
             caption="../report/study_how_many.rst",

@@ -48,7 +48,8 @@ def test_the_ranking_decides_what_is_trained(lab: Repository) -> None:
     best = [f"mix_v6_{'__'.join(sorted(ranking(lab)[:size]))}" for size in (1, 2, 3)]
     assert {*TASKS, *best} <= trained and len(trained) <= 3 + 3 + 2
     files = sorted(path.name for path in (lab.folder / STUDY).iterdir())
-    wanted = ["curves.png", "curves.svg", "curves.tsv", "ranking.tsv", "scores.parquet", "summary.md", "tests.tsv"]
+    wanted = ["curves.png", "curves.svg", "curves.tsv", "languages.tsv", "ranking.tsv"]
+    wanted += ["scores.parquet", "summary.md", "tests.tsv"]
     assert files == wanted
 
 

@@ -16,9 +16,10 @@ from stiltgrid.analysis.typology import similarity
 from stiltgrid.grid.designs import how_many as design
 from stiltgrid.grid.grid import mixture
 from stiltgrid.grid.layout import Column, Layout
-from stiltgrid.studies.curves import against_random, fit_curve, interaction, places, trend
+from stiltgrid.studies.curves import against_random, fit_curve, order_trend, places, trend
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.how_many import write_study
+from stiltgrid.studies.language_slopes import similarity_effect
 from stiltgrid.studies.ranked_tasks import rank_tasks
 from stiltgrid.studies.ranking_table import read_ranking
 from study_scores import write_scores
@@ -78,18 +79,54 @@ def test_a_place_in_the_ranking_is_a_regression_over_tasks() -> None:
         places(np.ones((5, 2)))
 
 
-def test_the_interaction_is_the_regression_of_slopes_on_similarity() -> None:
-    similarities = {"a": 0.2, "b": 0.4, "c": 0.7, "d": 0.9, "e": 1.0}
+def test_random_orders_are_the_units_of_their_trend() -> None:
+    slopes = [0.5, 1.5, -0.2, 2.0]
+    orders = np.asarray([[[40 + slope * k, 42 + slope * k] for k in (0, 1, 2)] for slope in slopes])
+    effect, test = order_trend([1, 2, 4], orders), scipy.stats.ttest_1samp(slopes, 0)
+    assert (effect.value, effect.p, effect.df) == pytest.approx((np.mean(slopes), test.pvalue, 3))
+    with pytest.raises(StudyError, match="expected 3 units at least, found 2"):
+        order_trend([1, 2, 4], orders[:2])
+
+
+SIMILARITIES = {"a": 0.2, "b": 0.4, "c": 0.7, "d": 0.9, "e": 1.0}
+
+
+def lines_of(slopes: dict[str, float], target: str) -> dict[tuple[str, str], np.ndarray]:
+    return {(target, name): np.asarray([[40 + slope * k] * 2 for k in (0, 1, 2)]) for name, slope in slopes.items()}
+
+
+def test_similarity_is_a_regression_of_slopes_over_languages() -> None:
     slopes = {"a": 0.1, "b": 0.5, "c": 0.4, "d": 1.2, "e": 0.9}
-    curves = {name: np.asarray([[40 + slope * k] * 2 for k in (0, 1, 2)]) for name, slope in slopes.items()}
-    effect = interaction([1, 2, 4], curves, similarities)
-    x = scipy.stats.zscore([similarities[name] for name in "abcde"])
-    line = scipy.stats.linregress(x, [slopes[name] for name in "abcde"])
-    assert (effect.value, effect.se, effect.p) == pytest.approx((line.slope, line.stderr, line.pvalue))
+    effect = similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), SIMILARITIES, {})
+    x = scipy.stats.zscore([SIMILARITIES[name] for name in "abcde"])
+    assert effect.value == pytest.approx(scipy.stats.linregress(x, [slopes[name] for name in "abcde"]).slope)
     with pytest.raises(StudyError, match="equally similar"):
-        interaction([1, 2, 4], curves, dict.fromkeys("abcde", 0.5))
-    with pytest.raises(StudyError, match="four languages with features at least, found 2"):
-        interaction([1, 2, 4], curves, {"a": 0.1, "b": 0.5})
+        similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), dict.fromkeys("abcde", 0.5), {})
+    with pytest.raises(StudyError, match="four languages with observed features at least, found 2"):
+        similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), {"a": 0.1, "b": 0.5}, {})
+
+
+def test_languages_are_compared_within_targets() -> None:
+    """A target on which more tasks help more, and which only similar languages have, is no effect of similarity."""
+    rest = {"a": 0.1, "b": -0.1, "c": 0.05, "d": -0.05, "e": 0.0}
+    curves = lines_of(rest, "xnli") | lines_of({name: 3 + rest[name] for name in "cde"}, "panx")
+    assert abs(similarity_effect([1, 2, 4], curves, SIMILARITIES, {}).value) < 0.1
+
+
+def test_relatives_are_not_independent() -> None:
+    """Families that gain more widen the interval: their languages count together."""
+    draw = np.random.default_rng(2)
+    names = [f"l{n}" for n in range(16)]
+    similarities = {name: 0.4 + 0.1 * (n // 4) + 0.01 * n for n, name in enumerate(names)}
+    by_family = draw.standard_normal(4)
+    slopes = {name: by_family[n // 4] + 0.1 * float(draw.standard_normal()) for n, name in enumerate(names)}
+    families = {name: f"family{n // 4}" for n, name in enumerate(names)}
+    alone = similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), similarities, {})
+    together = similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), similarities, families)
+    assert together.se > 1.3 * alone.se
+    # Two related languages among six are too few for a variance within families: families are the units.
+    few = {name: similarities[name] for name in names[:2] + names[4:5] + names[8:9] + names[12:13]}
+    assert similarity_effect([1, 2, 4], lines_of(slopes, "xnli"), few, families).df == 2
 
 
 @pytest.mark.parametrize(
@@ -150,8 +187,9 @@ def study(folder: Path, score: Any = planted, seeds: tuple[int, ...] = (1, 2), d
     rows += design.alone_rows(SECTION).values()
     made = Layout(("tiny",), tuple(dict.fromkeys(rows))[drop:], COLUMNS, seeds, False)
     out = SimpleNamespace(
-        curves=folder / "curves.tsv", tests=folder / "tests.tsv", plots=[folder / "c.svg"], summary=folder / "s.md"
-    )
+        curves=folder / "curves.tsv", tests=folder / "tests.tsv", languages=folder / "languages.tsv",
+        plots=[folder / "c.svg"], summary=folder / "s.md",
+    )  # fmt: skip
     write_study(write_scores(folder, made, score), folder / "ranking.tsv", made, SECTION, out)
     return out
 
@@ -168,12 +206,20 @@ def test_planted_worth_comes_out(tmp_path: Path) -> None:
     assert float(curve[3]["best_tasks"]) > float(curve[3]["random"]) and curve[2]["random"] == ""
     tests = {(line["group"], line["test"]): line for line in lines(out.tests)}
     assert float(tests["all", "trend"]["low"]) > 0
-    assert float(tests["typology", "interaction"]["low"]) > 0
+    assert float(tests["typology", "similarity"]["low"]) > 0
+    assert float(tests["all", "trend over random orders"]["points"]) > 0
+    assert tests["morphology", "similarity"]["n"] == "4 languages of 4 families"
     assert float(tests["all", "ranked against random"]["points"]) > 0
     assert float(tests["all", "ranked alone"]["low"]) > 0
     text = " ".join(out.summary.read_text(encoding="utf-8").split())
-    assert "tiny, interaction (typology): being more like English raises what a doubling of the tasks gives." in text
-    assert "the smallest number within noise of that" in text and "All mixtures have 500 examples" in text
+    assert "Languages like these: similarity to English raises what a doubling of these tasks adds." in text
+    assert "the smallest number within noise of it" in text and "All mixtures have 500 examples" in text
+    assert text.index("How many intermediate tasks, from 1 to 10") < text.index("are enough (within noise")
+    known = {line["language"]: line for line in lines(out.languages)}
+    assert set(known) == {"de", "tr", "ja", "sw", "es", "fi"} and known["de"]["morphology"] == ""
+    assert float(known["fi"]["morphology"]) > float(known["sw"]["morphology"])
+    assert known["sw"]["morphology_group"] == "far"
+    assert "Not in Grambank, so without a morphological similarity: de, es." in text
     assert out.plots[0].stat().st_size > 1000
 
 

@@ -2,8 +2,9 @@
 
 Morphology of real languages is read from `grambank.csv`: the features of bound marking that make Grambank's fusion
 score (Skirgård et al. 2023, Shcherbakova et al. 2023), observed values only. Similarity is Gower's: the weighted share
-of features, observed in both languages, in which they agree. `fusion` is the amount of bound marking of a language. Syntax is read from `uriel.csv` (URIEL's features less those that name marking on words). Languages of the
-mini-lab are described by the parameters that they are made with.
+of features, observed in both languages, in which they agree. `fusion` is the amount of bound marking of a language.
+Syntax is read from `uriel.csv` (URIEL's features less those that name marking on words). Languages of the mini-lab are
+described by the parameters that they are made with.
 """
 
 import csv

@@ -1,18 +1,20 @@
-"""Curves over the number of tasks: intervals, the smallest number within noise of the best, tests. Pure.
+"""Curves of scores over the number of tasks, and the tests of study 4 on them. Pure.
 
-A curve is an array (sizes, seeds) of scores in points. Seeds shift all sizes alike (they share data order and heads),
-so what is left after sizes and seeds is the noise.
+A curve is an array (sizes, seeds) of scores in points. A seed shifts all sizes alike (data order, heads), so the
+residual after sizes and seeds is the noise of training. A trend of one order of the tasks is tested against this noise
+and holds for these tasks in this order (`trend`). That mixtures of more tasks score higher whatever the order is
+tested on one slope per random order (`order_trend`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stiltgrid.analysis.statistics import t_quantile
+from stiltgrid.studies.effects import CONFIDENCE, Effect, mean_effect
 from stiltgrid.studies.errors import StudyError
-from stiltgrid.studies.mixed import CONFIDENCE, Effect
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def fit_curve(sizes: Sequence[int], scores: np.ndarray) -> Curve:
 
 
 def trend(curve: Curve) -> Effect:
-    """Points a doubling of the number of tasks: a straight line through the curve over log2 of its sizes."""
+    """Points per doubling of the tasks in one order: a line through the curve over log2 of its sizes."""
     place = np.log2(np.asarray(curve.sizes, dtype=np.float64))
     place = place - place.mean()
     spread = float(place @ place)
@@ -70,12 +72,30 @@ def trend(curve: Curve) -> Effect:
     )
 
 
-def against_random(chosen: np.ndarray, orders: np.ndarray) -> Effect:
-    """The ranking's mean score over sizes less that of random orders, held against how much orders differ.
+def log2_slopes(sizes: Sequence[int], scores: np.ndarray) -> np.ndarray:
+    """Points per doubling of the tasks: slopes over log2 of the sizes, of scores (..., sizes, seeds)."""
+    place = np.log2(np.asarray(sizes, dtype=np.float64))
+    place = place - place.mean()
+    slopes: np.ndarray = np.einsum("...ks,k->...", scores, place) / scores.shape[-1] / float(place @ place)
+    return slopes
 
-    `chosen` is (sizes, seeds), `orders` (orders, sizes, seeds). An order that means nothing is one more random order,
-    which is what the interval is for: it is that of a single new draw, n - 1 degrees of freedom for n orders.
-    Raises StudyError for fewer than two orders.
+
+def order_trend(sizes: Sequence[int], orders: np.ndarray) -> Effect:
+    """Points per doubling of the tasks over random orders (orders, sizes, seeds); orders are the units.
+
+    Raises StudyError for fewer than three orders or two sizes.
+    """
+    if len(sizes) < 2:
+        raise StudyError(f"trend over random orders: expected two sizes at least, found {len(sizes)}")
+    return mean_effect("points a doubling", log2_slopes(sizes, orders).tolist())
+
+
+def against_random(chosen: np.ndarray, orders: np.ndarray) -> Effect:
+    """The ranking's mean score over sizes less that of random orders.
+
+    `chosen` is (sizes, seeds), `orders` (orders, sizes, seeds). A ranking without information is one more random
+    order, so the interval is that of a single new order, with n - 1 degrees of freedom for n orders. Raises StudyError
+    for fewer than two orders.
     """
     if len(orders) < 2:
         raise StudyError(f"random orders: expected two at least, found {len(orders)}; one shows no variance")
@@ -88,10 +108,10 @@ def against_random(chosen: np.ndarray, orders: np.ndarray) -> Effect:
 
 
 def places(alone: np.ndarray) -> Effect:
-    """Points that one place higher in the ranking is worth, of tasks alone: (tasks, seeds), best-ranked first.
+    """Points per place in the ranking, of tasks trained alone (tasks, seeds), best first.
 
-    A straight line through the tasks' means; tasks are the units, n - 2 degrees of freedom. Every task is looked at,
-    not just those that a few random orders happen to begin with. Raises StudyError for fewer than four tasks.
+    A line through the tasks' means; tasks are the units, n - 2 degrees of freedom. Raises StudyError for fewer than
+    four tasks.
     """
     means = np.asarray(alone, dtype=np.float64).mean(axis=1)
     count = len(means)
@@ -106,29 +126,6 @@ def places(alone: np.ndarray) -> Effect:
     return Effect("points a place", value, math.sqrt(float(rest @ rest) / (count - 2) / spread), float(count - 2))
 
 
-def interaction(sizes: Sequence[int], by_language: Mapping[str, np.ndarray], similarity: Mapping[str, float]) -> Effect:
-    """How much more a doubling of the tasks gives to a language one standard deviation more like English.
-
-    `by_language` are curves (sizes, seeds). Each language's slope over log2 of the sizes is regressed on its
-    similarity to English, standardised; languages are the units, n - 2 degrees of freedom. Raises StudyError for
-    fewer than four languages with a similarity, or where all are equally similar.
-    """
-    names = sorted(by_language.keys() & similarity.keys())
-    if len(names) < 4:
-        raise StudyError(f"interaction: expected four languages with features at least, found {len(names)}")
-    x = np.asarray([similarity[name] for name in names])
-    if np.ptp(x) == 0:
-        raise StudyError(f"interaction: all {len(names)} languages are equally similar to English")
-    x = (x - x.mean()) / x.std()
-    place = np.log2(np.asarray(sizes, dtype=np.float64))
-    place = place - place.mean()
-    slopes = np.asarray([place @ _checked(sizes, by_language[name]).mean(axis=1) for name in names]) / (place @ place)
-    value = float(x @ slopes) / len(names)
-    rest = slopes - slopes.mean() - value * x
-    se = math.sqrt(float(rest @ rest) / (len(names) - 2) / len(names))
-    return Effect("similarity × log2 tasks", value, se, float(len(names) - 2))
-
-
 def _checked(sizes: Sequence[int], scores: np.ndarray) -> np.ndarray:
     values = np.asarray(scores, dtype=np.float64)
     if values.shape[0] != len(sizes) or len(sizes) < 2:
@@ -140,5 +137,5 @@ def _checked(sizes: Sequence[int], scores: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise StudyError(f"curve: {int((~np.isfinite(values)).sum())} of {values.size} scores are missing")
     if np.ptp(values) == 0:
-        raise StudyError(f"curve: every score is {values.flat[0]:g}, so nothing can be told of the number of tasks")
+        raise StudyError(f"curve: every score is {values.flat[0]:g}, so the number of tasks changes nothing")
     return values

@@ -113,7 +113,8 @@ def answer(model: str, effects: Effects) -> str:
     more, less = ("tasks", "examples") if both.value > 0 else ("examples", "tasks")
     return (
         f"{model}: with these tasks, the number of {more} matters more for the zero-shot mean than the number of "
-        f"{less} (tasks less examples {signed(both.value)} points, 95 % interval {signed(both.low)} to {signed(both.high)})."
+        f"{less} (tasks less examples {signed(both.value)} points, 95 % interval {signed(both.low)} to "
+        f"{signed(both.high)})."
     )
 
 

@@ -60,8 +60,8 @@ def fit_effects(rows: Sequence[Mapping[str, Any]], outcome: str) -> DiversityEff
         sizes.append(float(log_d[mine][0]))
         # Sets that had fewer examples than asked for are compared at the mean volume.
         levels.append(float(values[mine].mean()) - slopes[-1] * float(log_v[mine].mean() - log_v.mean()))
-    tasks = slope_effect(TASKS, np.asarray(sizes) / spread_d, levels)
-    examples = mean_effect(EXAMPLES, np.asarray(slopes) * spread_v)
+    tasks = slope_effect(TASKS, [size / spread_d for size in sizes], levels)
+    examples = mean_effect(EXAMPLES, [slope * spread_v for slope in slopes])
     return DiversityEffects(
         tasks, examples, {TASKS: math.log(2) / spread_d, EXAMPLES: math.log(2) / spread_v}, len(sets), len(rows)
     )

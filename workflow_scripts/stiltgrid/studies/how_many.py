@@ -7,42 +7,62 @@ from typing import Any
 
 import numpy as np
 
+from stiltgrid.analysis.language_groups import group_of
 from stiltgrid.analysis.statistics import estimate, t_quantile
 from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
-from stiltgrid.analysis.typology import KINDS, similarity
+from stiltgrid.analysis.typology import (
+    KINDS,
+    MORPHOLOGY,
+    WELL_OBSERVED,
+    fusion,
+    observed,
+    similarity,
+    similarity_groups,
+)
+from stiltgrid.data.sources.minilab.languages import LANGUAGES
 from stiltgrid.grid.designs import how_many as design
 from stiltgrid.grid.layout import ENGLISH, Layout
-from stiltgrid.studies.curves import interaction, trend
+from stiltgrid.studies.effects import Effect
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.how_many_plot import plot_curves
-from stiltgrid.studies.how_many_results import ALL, TaskCurves
-from stiltgrid.studies.mixed import Effect
+from stiltgrid.studies.how_many_results import TaskCurves
+from stiltgrid.studies.how_many_text import (
+    AGAINST_RANDOM,
+    ALONE,
+    DESIGN,
+    QUESTION,
+    RANDOM_TREND,
+    SIMILARITY,
+    TREND,
+    WELL,
+    answer,
+    findings,
+    limits,
+)
+from stiltgrid.studies.language_slopes import similarity_effect
 from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.summary import Finding, summary_text, write_summary
+from stiltgrid.studies.summary import Summary, write_summary
 
 CURVE_COLUMNS = (
     "model", "group", "languages", "tasks", "added_task", "best_tasks", "low", "high", "random", "random_low",
     "random_high", "orders", "seeds",
 )  # fmt: skip
+LANGUAGE_COLUMNS = (
+    "language", "family", "observed", "fusion", *(name for kind in KINDS for name in (kind, f"{kind}_group")),
+)  # fmt: skip
 TEST_COLUMNS = ("model", "group", "test", "points", "low", "high", "p", "df", "detectable", "n", "remark")
-QUESTION = (
-    "How many intermediate tasks, best first, are enough? Tasks are ranked by their English development score between "
-    "chance and best; mixtures of the first k, all of the same number of examples where the configuration sets one, "
-    "are held against the first k of random orders, in languages near to English and far from it."
-)
 
 
-def read_model(
+def read_curves(
     scores: AnyPath, layout: Layout, section: Mapping[str, Any], model: str, ranking: Sequence[str]
 ) -> TaskCurves:
-    """One model's scores, each language the mean over the targets that have it; StudyError where cells are missing."""
+    """One model's scores; StudyError where cells are missing."""
     best, random = design.best_rows(section, ranking), design.random_rows(section)
     single = design.alone_rows(section)
     alone = [single[task] for task in ranking]
     rows = dict.fromkeys([*best.values(), *alone, *(row for order in random for row in order.values())])
-    part = replace(layout, models=(model,), intermediates=tuple(rows))
-    transfer = complete(scores, part, "how_many")
+    transfer = complete(scores, replace(layout, models=(model,), intermediates=tuple(rows)), "how_many")
     languages = sorted({code for column in layout.columns for code in column.languages} - {ENGLISH})
     by_row = {row: _by_language(transfer, model, row, languages) for row in rows}
     return TaskCurves(
@@ -53,11 +73,12 @@ def read_model(
         {code: np.asarray([by_row[row][code] for row in best.values()]) for code in languages},
         {code: np.asarray([[by_row[row][code] for row in order.values()] for order in random]) for code in languages},
         {code: np.asarray([by_row[row][code] for row in alone]) for code in languages},
+        _cells(transfer, model, list(best.values())),
     )
 
 
 def _by_language(transfer: Transfer, model: str, row: str, languages: Sequence[str]) -> dict[str, list[float]]:
-    """Language -> its score for each seed."""
+    """Language -> its score for each seed, the mean over the targets that have it."""
     found: dict[str, list[float]] = {}
     for code in languages:
         cells = [
@@ -69,17 +90,52 @@ def _by_language(transfer: Transfer, model: str, row: str, languages: Sequence[s
     return found
 
 
+def _cells(transfer: Transfer, model: str, rows: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+    """(target, language) -> scores (rows, seeds)."""
+    layout = transfer.layout
+    return {
+        (column.target, code): np.asarray([
+            [transfer.cells[model, row, column.target].values[seed][code] for seed in layout.seeds] for row in rows
+        ])
+        for column in layout.columns
+        for code in column.others
+    }  # fmt: skip
+
+
 def write_study(scores: AnyPath, ranking: AnyPath, layout: Layout, section: Mapping[str, Any], out: Any) -> None:
-    """Write curves, tests, plots and summary of the study (`out` names them); raises StudyError."""
-    models = [read_model(scores, layout, section, name, tasks) for name, tasks in read_ranking(ranking).items()]
+    """Write curves, tests, languages, plots and summary of the study (`out` names them); raises StudyError."""
+    models = [read_curves(scores, layout, section, name, tasks) for name, tasks in read_ranking(ranking).items()]
     write_tsv(CURVE_COLUMNS, [line for model in models for line in _curve_lines(model)], out.curves)
-    tests = [line for model in models for line in _test_lines(model)]
+    tests = [line for model in models for line in test_lines(model)]
     write_tsv(TEST_COLUMNS, tests, out.tests)
+    languages = sorted({code for model in models for code in model.best})
+    write_tsv(LANGUAGE_COLUMNS, (_language_line(code) for code in languages), out.languages)
     plot_curves(models, layout, out.plots)
-    files = {"curves": out.curves, "tests": out.tests, "ranking": str(ranking), "plot": out.plots[0]}
-    findings = [item for model in models for item in _findings(model, tests)]
-    limits = _limits(models, layout, section, tests)
-    write_summary(summary_text("How many tasks", QUESTION, findings, limits, files, layout.synthetic), out.summary)
+    summary = Summary(
+        "How many tasks",
+        QUESTION,
+        DESIGN,
+        tuple(answer(model, tests) for model in models),
+        tuple(item for model in models for item in findings(model, tests)),
+        tuple(limits(languages, layout, section, len(tests))),
+        {"curves": out.curves, "tests": out.tests, "languages": out.languages, "ranking": str(ranking),
+         "plot": out.plots[0]},
+        layout.synthetic,
+    )  # fmt: skip
+    write_summary(summary, out.summary)
+
+
+def _language_line(code: str) -> dict[str, Any]:
+    """Similarity of a language to English, and how much of its morphology is observed."""
+    line: dict[str, Any] = {
+        "language": code,
+        "family": family(code),
+        "observed": observed(code),
+        "fusion": fusion(code),
+    }
+    for kind in KINDS:
+        line |= {kind: similarity(code, kind), f"{kind}_group": similarity_groups([code], kind).get(code)}
+    return line
 
 
 def random_interval(orders: np.ndarray) -> list[tuple[float, float]]:
@@ -107,33 +163,44 @@ def _curve_lines(model: TaskCurves) -> list[dict[str, Any]]:
     return [{name: line.get(name) for name in CURVE_COLUMNS} for line in lines]
 
 
-def _test_lines(model: TaskCurves) -> list[dict[str, Any]]:
-    """Trend and ranking by group, then the interactions; a test that cannot be made says why."""
+def test_lines(model: TaskCurves) -> list[dict[str, Any]]:
+    """Trends and ranking by group of languages, then similarity to English; a test that is impossible says why."""
     lines = []
     for group, languages in model.groups().items():
         seeds = model.best[languages[0]].shape[1]
-        count = f"{len(model.sizes)} sizes, {seeds} seeds, {len(languages)} languages"
-        lines.append(_line(model, group, "trend", partial(_trend, model, languages), count))
-        count = f"{len(model.orders(languages))} random orders, {len(model.random_sizes)} sizes"
-        lines.append(
-            _line(model, group, "ranked against random", partial(model.ranked_against_random, languages), count)
-        )
-        count = f"{len(model.ranking)} tasks, {seeds} seeds"
-        lines.append(_line(model, group, "ranked alone", partial(model.ranked_alone, languages), count))
+        orders = len(model.orders(languages))
+        for test, effect_of, n in (
+            (TREND, model.trend, f"{len(model.sizes)} sizes, {seeds} seeds, {len(languages)} languages"),
+            (RANDOM_TREND, model.random_trend, f"{orders} random orders, {len(model.random_sizes)} sizes"),
+            (AGAINST_RANDOM, model.ranked_against_random, f"{orders} random orders, {len(model.random_sizes)} sizes"),
+            (ALONE, model.ranked_alone, f"{len(model.ranking)} tasks, {seeds} seeds"),
+        ):
+            lines.append(_line(model, group, test, partial(effect_of, languages), n))
     for kind in KINDS:
-        values = {code: value for code in model.best if (value := similarity(code, kind)) is not None}
-        test = partial(interaction, model.sizes, model.best, values)
-        lines.append(_line(model, kind, "interaction", test, f"{len(values)} languages"))
+        known = {code: value for code in model.best if (value := similarity(code, kind)) is not None}
+        lines.append(_similarity_line(model, kind, SIMILARITY, known))
+        if kind == MORPHOLOGY:
+            well = {code: value for code, value in known.items() if observed(code) >= WELL_OBSERVED}
+            if well.keys() != known.keys():
+                lines.append(_similarity_line(model, kind, WELL, well))
     return lines
 
 
-def _trend(model: TaskCurves, languages: Sequence[str]) -> Effect:
-    return trend(model.curve(languages))
+def _similarity_line(model: TaskCurves, kind: str, test: str, values: Mapping[str, float]) -> dict[str, Any]:
+    families = {code: family(code) for code in values}
+    n = f"{len(values)} languages of {len(set(families.values()))} families"
+    effect_of = partial(similarity_effect, model.sizes, model.cells, values, families)
+    return _line(model, kind, test, effect_of, n)
 
 
-def _line(model: TaskCurves, group: str, test: str, effect_of: Callable[[], Effect], count: str) -> dict[str, Any]:
+def family(code: str) -> str:
+    """The language family; every language of the mini-lab is one of its own, since they are made independently."""
+    return code if code in LANGUAGES else group_of(code, "family")
+
+
+def _line(model: TaskCurves, group: str, test: str, effect_of: Callable[[], Effect], n: str) -> dict[str, Any]:
     line: dict[str, Any] = {name: None for name in TEST_COLUMNS}
-    line.update({"model": model.name, "group": group, "test": test, "n": count})
+    line.update({"model": model.name, "group": group, "test": test, "n": n})
     try:
         effect = effect_of()
     except StudyError as error:
@@ -142,63 +209,3 @@ def _line(model: TaskCurves, group: str, test: str, effect_of: Callable[[], Effe
         **line, "points": effect.value, "low": effect.low, "high": effect.high, "p": effect.p, "df": float(effect.df),
         "detectable": effect.detectable,
     }  # fmt: skip
-
-
-def _findings(model: TaskCurves, tests: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    found = []
-    for group, languages in model.groups().items():
-        curve = model.curve(languages)
-        sentence = (
-            f"{model.name}, {group} ({len(languages)} languages): mixing {curve.best} scores highest; the smallest "
-            f"number within noise of that ({curve.margin:.2f} points) is {curve.enough}."
-        )
-        gain = float(curve.means.max() - curve.means[0])
-        half = t_quantile(0.95, curve.df) * curve.noise * np.sqrt(2 / curve.seeds)
-        count = f"{len(curve.sizes)} sizes × {curve.seeds} seeds"
-        found.append(Finding(sentence, gain, gain - half, gain + half, "points, best size less the smallest", count))
-    for line in tests:
-        if line["model"] == model.name and (line["group"] == ALL or line["test"] == "interaction"):
-            found.append(_test_finding(line))
-    return found
-
-
-WORDS = {
-    "trend": ("more tasks", "points a doubling of the tasks"),
-    "ranked against random": ("taking the best tasks instead of random ones", "points"),
-    "ranked alone": ("a better place of a task in the ranking, the task alone,", "points a place"),
-    "interaction": ("being more like English", "points a doubling, for one standard deviation of similarity"),
-}
-
-
-def _test_finding(line: Mapping[str, Any]) -> Finding:
-    words, unit = WORDS[line["test"]]
-    place = f"{line['model']}, {line['test']} ({line['group']}):"
-    if line["remark"]:
-        return Finding(f"{place} not tested: {line['remark']}.")
-    numbers = (line["points"], line["low"], line["high"], unit, line["n"])
-    if line["low"] <= 0 <= line["high"]:
-        reach = f"{line['detectable']:.2f} points would have been found 9 times in 10"
-        return Finding(f"{place} no effect of {words} is seen; {reach}.", *numbers)
-    more = "raises" if line["points"] > 0 else "lowers"
-    what = "what a doubling of the tasks gives" if line["test"] == "interaction" else "scores"
-    return Finding(f"{place} {words} {more} {what}.", *numbers)
-
-
-def _limits(
-    models: Sequence[TaskCurves], layout: Layout, section: Mapping[str, Any], tests: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    volume = section.get("examples")
-    return [
-        "There is one ranking a model: what is said of the best k holds for these very tasks in this order.",
-        f"All mixtures have {volume:,} examples in all, so more tasks mean fewer of each."
-        if volume
-        else "Mixtures of more tasks have more examples: the number of tasks and the volume cannot be told apart.",
-        f"With {section.get('draws', design.DRAWS)} random orders, only a ranking much better than chance shows.",
-        f"Scores are means over {', '.join(column.target for column in layout.columns)}, each language over those that "
-        "have it; languages count once, related ones too, so the interaction's interval is too short if relatives "
-        "behave alike.",
-        "Similarity is the share of equal features, one of many ways to say it; near and far are halves of these "
-        "languages. Script, shared words and amount of text go along with it and are not held constant.",
-        "The ranking rests on English development scores that also stop the training.",
-        f"{len(tests)} tests were made, not corrected for being several.",
-    ]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stiltgrid.analysis.typology import KINDS, similarity_groups
-from stiltgrid.studies.curves import Curve, against_random, fit_curve, places
-from stiltgrid.studies.mixed import Effect
+from stiltgrid.studies.curves import Curve, against_random, fit_curve, order_trend, places, trend
+from stiltgrid.studies.effects import Effect
 
 ALL = "all"
 
@@ -16,8 +16,9 @@ ALL = "all"
 class TaskCurves:
     """One model's scores, by language.
 
-    `best` are (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each task
-    alone in the ranking's order.
+    `best` are scores (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each
+    task alone in the ranking's order; each language is the mean over the targets that have it. `cells` are `best` by
+    (target, language).
     """
 
     name: str
@@ -27,9 +28,10 @@ class TaskCurves:
     best: Mapping[str, np.ndarray]
     random: Mapping[str, np.ndarray]
     alone: Mapping[str, np.ndarray]
+    cells: Mapping[tuple[str, str], np.ndarray]
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """Names of groups of languages: all, then near and far by each kind of similarity."""
+        """Groups of languages: all, then near and far from English by each kind of similarity."""
         found = {ALL: tuple(sorted(self.best))}
         for kind in KINDS:
             sides = similarity_groups(self.best, kind)
@@ -45,12 +47,20 @@ class TaskCurves:
         """(orders, sizes, seeds) of the random orders in some languages."""
         return np.mean([self.random[code] for code in languages], axis=0)
 
+    def trend(self, languages: Sequence[str]) -> Effect:
+        """Points per doubling of the best tasks, against the noise of training: these tasks in this order."""
+        return trend(self.curve(languages))
+
+    def random_trend(self, languages: Sequence[str]) -> Effect:
+        """Points per doubling of randomly ordered tasks, orders as units: mixtures of tasks from this pool."""
+        return order_trend(self.random_sizes, self.orders(languages))
+
     def ranked_against_random(self, languages: Sequence[str]) -> Effect:
-        """The ranking against random orders at the sizes that both have."""
+        """The ranking less random orders, at the sizes that both have."""
         both = [self.sizes.index(size) for size in self.random_sizes]
         chosen = np.mean([self.best[code] for code in languages], axis=0)[both]
         return against_random(chosen, self.orders(languages))
 
     def ranked_alone(self, languages: Sequence[str]) -> Effect:
-        """Whether tasks that stand higher in the ranking do more alone."""
+        """Points per place in the ranking, of tasks trained alone."""
         return places(np.mean([self.alone[code] for code in languages], axis=0))
