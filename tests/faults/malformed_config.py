@@ -1,0 +1,214 @@
+"""Malformed configurations and cards."""
+
+import yaml
+from malformed import CARDS, CONFIG, PRETRAIN, Case, card, configured
+
+NUMBERS, YAML, KEYS, CARD = "numbers of the configuration", "YAML", "keys and names", "cards"
+CIRCLES = "circles"
+
+
+def trained(kind: str, name: str, expected: str, *, open: bool = False, **settings: object) -> Case:
+    """A case of training settings."""
+    return configured(kind, name, expected, open=open, training={"all": settings})
+
+
+def pretrained(kind: str, name: str, expected: str, *, open: bool = False, **changes: object) -> Case:
+    """A case of a model that is pretrained here."""
+    return configured(kind, name, expected, open=open, models={"tiny": {"pretrain": {**PRETRAIN, **changes}}})
+
+
+def text(kind: str, name: str, expected: str, content: str, *, open: bool = False) -> Case:
+    """A case of a configuration file's text."""
+    return Case(kind, name, expected, config=content, open=open)
+
+
+BASE = yaml.safe_dump(dict(CONFIG))
+INVALID = "Config file is not valid JSON or YAML"  # Snakemake's own words: it reads the file first
+
+CASES = [
+    # ---- numbers
+    configured(NUMBERS, "a seed above 2^63", "seeds", open=True, seeds=[18446744073709551616]),
+    configured(NUMBERS, "a seed with a decimal point", "seeds", open=True, seeds=[1.0]),
+    configured(NUMBERS, "a negative seed", "seeds", seeds=[-1]),
+    configured(NUMBERS, "a seed that is text", "seeds", seeds=["one"]),
+    configured(NUMBERS, "a seed that is true", "seeds", seeds=[True]),
+    configured(NUMBERS, "no seed", "seeds", seeds=[]),
+    configured(NUMBERS, "a seed twice", "seeds", seeds=[1, 1]),
+    trained(NUMBERS, "a batch of 1e30 examples", "batch_size", open=True, batch_size=1e30),
+    trained(NUMBERS, "a batch of 10^30 examples", "batch_size", open=True, batch_size=10**30),
+    trained(NUMBERS, "a batch of no example", "batch_size", batch_size=0),
+    trained(NUMBERS, "half an example", "batch_size", batch_size=2.5),
+    trained(NUMBERS, "a whole number with a decimal point", "batch_size", open=True, batch_size=32.0),
+    trained(NUMBERS, "a learning rate that is not a number", "learning_rate", open=True, learning_rate=float("nan")),
+    trained(NUMBERS, "an infinite learning rate", "learning_rate", learning_rate=float("inf")),
+    trained(NUMBERS, "a learning rate of zero", "learning_rate", learning_rate=0),
+    trained(NUMBERS, "a negative learning rate", "learning_rate", learning_rate=-1e-5),
+    trained(NUMBERS, "infinitely many epochs", "epochs", open=True, epochs=float("inf")),
+    trained(NUMBERS, "epochs that are not a number", "epochs", open=True, epochs=float("nan")),
+    trained(NUMBERS, "a warm-up of two", "warmup_share", warmup_share=2),
+    trained(NUMBERS, "a negative weight decay", "weight_decay", weight_decay=-0.1),
+    trained(NUMBERS, "a share of development of more than all", "dev_share", dev_share=1.5),
+    trained(NUMBERS, "no step", "max_steps", max_steps=0),
+    trained(NUMBERS, "10^30 steps", "max_steps", open=True, max_steps=10**30),
+    trained(NUMBERS, "a length of no token", "max_length", max_length=0),
+    trained(NUMBERS, "a length of 10^12 tokens", "max_length", open=True, max_length=10**12),
+    trained(NUMBERS, "a number that is text", "batch_size", batch_size="many"),
+    configured(NUMBERS, "evaluation of no example", "examples", evaluation={"examples": 0}),
+    configured(NUMBERS, "evaluation in batches of no token", "batch_tokens", evaluation={"batch_tokens": 0}),
+    pretrained(NUMBERS, "pretraining for infinitely many steps", "steps", steps=float("inf")),
+    pretrained(NUMBERS, "a mask rate above one", "mask_rate", mask_rate=1.5),
+    pretrained(
+        NUMBERS,
+        "a vocabulary of no token",
+        "vocabulary",
+        tokenizer={"algorithm": "bpe", "vocabulary": 0, "pre_tokenizer": "metaspace"},
+    ),
+    pretrained(NUMBERS, "rows longer than the model's positions", "positions", sequence_length=4096),
+    # ---- keys and names
+    configured(KEYS, "an unknown key", "did you mean 'targets'?", targetts=["own"]),
+    configured(KEYS, "an unknown training key", "did you mean 'learning_rate'?", training={"all": {"learning_rat": 1}}),
+    configured(KEYS, "a target that does not exist", "did you mean 'own'?", targets=["owm"]),
+    configured(KEYS, "a target in capitals", "did you mean 'own'?", open=True, targets=["OWN"]),
+    configured(KEYS, "a row that does not exist", "did you mean 'own'?", intermediates=["none", "owns"]),
+    configured(KEYS, "no target", "targets", targets=[]),
+    configured(KEYS, "no model", "models", models={}),
+    configured(KEYS, "targets that are one word", "targets", open=True, targets="own"),
+    configured(KEYS, "a source that does not exist", "did you mean 'local'?", source="locale"),
+    configured(
+        KEYS,
+        "settings of a task that does not exist",
+        "did you mean 'own'?",
+        training={"tasks": {"owm": {"all": {"epochs": 1}}}},
+    ),
+    configured(KEYS, "a name that climbs out of the folder", "../up", models={"../up": {"pretrain": dict(PRETRAIN)}}),
+    configured(
+        KEYS, "a name that ends with a line feed", "a\\n", open=True, models={"a\n": {"pretrain": dict(PRETRAIN)}}
+    ),
+    configured(KEYS, "a name of 300 letters", "long", open=True, models={"m" * 300: {"pretrain": dict(PRETRAIN)}}),
+    configured(KEYS, "a model from two places", "tiny", models={"tiny": {"pretrain": dict(PRETRAIN), "path": "data"}}),
+    configured(
+        KEYS, "a study of a task that does not exist", "studies", studies={"similarity": {"intermediates": ["owm"]}}
+    ),
+    pretrained(
+        KEYS,
+        "a key of the architecture misspelt",
+        "did you mean 'hidden_size'?",
+        open=True,
+        architecture={**PRETRAIN["architecture"], "hiden_size": 64},
+    ),
+    pretrained(
+        KEYS,
+        "a type of model that does not exist",
+        "model_type",
+        open=True,
+        architecture={**PRETRAIN["architecture"], "model_type": "xlm-robert"},
+    ),
+    pretrained(
+        KEYS,
+        "heads that do not divide the width",
+        "num_attention_heads",
+        architecture={**PRETRAIN["architecture"], "num_attention_heads": 3},
+    ),
+    pretrained(KEYS, "raw text in a language that is not there", "no raw text of sw", languages=["en", "sw"]),
+    # ---- circles
+    configured(CIRCLES, "a model like itself", "like", models={"tiny": {"like": "tiny"}}),
+    configured(
+        CIRCLES,
+        "recipes like each other",
+        "a -> b -> a",
+        recipes={"a": {"like": "b"}, "b": {"like": "a"}},
+        intermediates=["none", "a"],
+    ),
+    configured(
+        CIRCLES,
+        "a chain through itself",
+        "a -> a",
+        recipes={"a": {"sequence": ["own", "a"]}},
+        intermediates=["none", "a"],
+    ),
+    Case(
+        CIRCLES,
+        "rows of two cards that name each other",
+        "rows",
+        open=True,
+        files={
+            "tasks/own.yaml": "rows: {train: [other], dev: [other]}\n" + yaml.safe_dump(CARDS["sequence"]),
+            "tasks/other.yaml": "rows: {train: [own], dev: [own]}\n" + yaml.safe_dump(CARDS["sequence"]),
+        },
+    ),
+    card(CIRCLES, "rows that name the card itself", "rows", open=True, rows={"train": ["own"]}),
+    card(CIRCLES, "a card trained on a card that does not exist", "did you mean 'own'?", train=["owm"]),
+    # ---- YAML
+    text(YAML, "a broken file", INVALID, BASE + "training: {all: {epochs: 1}\n"),
+    text(YAML, "a tab for indentation", INVALID, BASE + "training:\n\tall: {epochs: 1}\n"),
+    text(YAML, "a key twice", "targets", BASE + "targets: [own]\n"),
+    text(YAML, "a list at the top", "keys at top level", "- source: local\n"),
+    text(YAML, "an empty file", "keys at top level", ""),
+    text(YAML, "an exponent without a point", "1.0e-5", BASE + "training: {all: {learning_rate: 1e-5}}\n"),
+    text(YAML, "a language that is read as false", '"no"', BASE + "tasks: {own: {languages: [en, no]}}\n"),
+    text(YAML, "an alias of itself", "alias", open=True, content=BASE + "recipes: &a {x: *a}\n"),
+    text(
+        YAML,
+        "aliases that explode",
+        "alias",
+        open=True,
+        content=BASE
+        + "world: &a0 [x, x]\n"
+        + "".join(f"world{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 5)}]\n" for n in range(1, 14)),
+    ),
+    text(YAML, "a Python object", INVALID, BASE + "world: !!python/object/apply:os.system [true]\n"),
+    text(YAML, "a file of another encoding", INVALID, BASE + "world: {seed: 1} # \x00\n"),
+    # ---- cards
+    Case(
+        CARD,
+        "a family that does not exist",
+        "did you mean 'sequence'?",
+        files={"tasks/own.yaml": yaml.safe_dump({**CARDS["sequence"], "family": "sequences"})},
+    ),
+    card(CARD, "an unknown key", "did you mean 'labels'?", lables=["bad"]),
+    card(CARD, "no field for a text", "text_a", fields={"label": "label"}),
+    card(CARD, "a template with a format", "template", open=True, fields={"text_a": "{text:>9999}", "label": "label"}),
+    card(CARD, "a template with a conversion", "template", open=True, fields={"text_a": "{text!r}", "label": "label"}),
+    card(CARD, "a template that does not close", "template", open=True, fields={"text_a": "{text", "label": "label"}),
+    card(CARD, "a label twice", "labels", labels=["bad", "bad"]),
+    card(CARD, "one label", "labels", labels=["bad"]),
+    card(CARD, "more label values than labels", "label_values", label_values=[0, 1, 2]),
+    card(CARD, "a metric of another family", "metric", metric="exact_match_of_spans"),
+    card(
+        CARD,
+        "tags outside of the scheme",
+        "scheme",
+        open=True,
+        family="tagging",
+        labels=["ORGANIZATION", "PERSON", "OTHER"],
+    ),
+    card(CARD, "tags in small letters", "scheme", open=True, family="tagging", labels=["o", "b-per", "i-per"]),
+    card(
+        CARD,
+        "an inside tag without a beginning",
+        "B-LOC",
+        open=True,
+        family="tagging",
+        labels=["O", "B-PER", "I-PER", "I-LOC"],
+    ),
+    card(
+        CARD, "a folder outside of the mirror", "data folder", local={**CARDS["sequence"]["local"], "folder": "../up"}
+    ),
+    card(CARD, "a split that does not exist", "split", local={"folder": "own", "splits": {"training": "train"}}),
+    card(CARD, "no language", "languages", languages=[]),
+    card(CARD, "a length of no token", "max_length", max_length=0),
+    card(CARD, "a length with a decimal point", "max_length", open=True, max_length=64.0),
+    card(CARD, "an adapter that does not exist", "adapter", adapter="os"),
+    Case(
+        CARD, "a card of the name none", "none", open=True, files={"tasks/none.yaml": yaml.safe_dump(CARDS["sequence"])}
+    ),
+    Case(
+        CARD,
+        "a card whose name has a blank",
+        "my task",
+        open=True,
+        files={"tasks/my task.yaml": yaml.safe_dump(CARDS["sequence"])},
+    ),
+    Case(CARD, "a card that is a list", "mapping", files={"tasks/other.yaml": "- family: sequence\n"}),
+    Case(CARD, "an empty card", "other.yaml", files={"tasks/other.yaml": ""}),
+]

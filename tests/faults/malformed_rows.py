@@ -1,0 +1,116 @@
+"""Malformed rows of data, in files of the local source."""
+
+import gzip
+import json
+from typing import Any
+
+import yaml
+from malformed import CARDS, COMMON, CONFIG, ROWS, Case, row, rows_file
+
+TYPES, FILES, JSON, CARD = "fields of rows", "files of rows", "JSON", "rows against their card"
+SPAN = ROWS["span"]
+
+
+def answers(name: str, expected: str, *, open: bool = False, **changes: Any) -> Case:
+    """A case of a span row's answers."""
+    found = {**SPAN["answers"], **changes}
+    return row(TYPES, name, expected, family="span", answers=found, open=open)
+
+
+CASES = [
+    # ---- sequence
+    row(TYPES, "a text that is null", "text", text=None),
+    row(TYPES, "a text that is a number", "text", text=17),
+    row(TYPES, "a text that is not a number", "text", text=float("nan")),
+    row(TYPES, "a text that is a list", "text", text=["All", "of", "it"]),
+    row(TYPES, "an empty text", "text", text=""),
+    row(TYPES, "half an emoji", "train.en.jsonl", open=True, text="\ud83d"),
+    row(TYPES, "a label that is unknown", "did you mean 'good'?", label="goood"),
+    row(TYPES, "a label of another case", "label 'GOOD' is not in card", label="GOOD"),
+    row(TYPES, "a label that is null", "label", label=None),
+    row(TYPES, "a label that is a list", "label", label=["good"]),
+    row(TYPES, "a label that is true", "label", label=True),
+    row(TYPES, "a label number that is no label", "label", card={"label_values": [0, 1]}, label=7),
+    row(TYPES, "a label number with a fraction", "label", card={"label_values": [0, 1]}, label=0.5),
+    rows_file(TYPES, "a row without its text", "text", [ROWS["sequence"], {"label": "good"}]),
+    rows_file(TYPES, "a row without its label", "label", [ROWS["sequence"], {"text": "Fine."}]),
+    rows_file(TYPES, "no column of the card", "no column", [{"sentence": "Fine.", "sentiment": "good"}]),
+    # ---- span
+    answers("an answer's start with a fraction", "answer_start", open=True, answer_start=[3.5]),
+    answers("an answer's start that is text", "answer_start", open=True, answer_start=["sixteen"]),
+    answers("an answer's start that is null", "answer_start", open=True, answer_start=[None]),
+    answers("an answer's start that is true", "answer_start", open=True, answer_start=[True]),
+    answers("an answer's start that is negative", "-5", answer_start=[-5]),
+    answers("an answer's start behind the context", "4000", answer_start=[4000]),
+    answers("an answer that is not at its start", "1843", answer_start=[2]),
+    answers("more answers than starts", "answer", text=["1843", "Ada"]),
+    answers("answers that are one text", "answers", text="1843", answer_start=16),
+    answers("an answer that is null", "answer", text=[None]),
+    answers("no answer where the card wants one", "answer", text=[], answer_start=[]),
+    answers("an empty answer where the card wants one", "answer", text=[""], answer_start=[-1]),
+    row(TYPES, "answers that are null", "answers", family="span", answers=None),
+    row(TYPES, "answers that are a list of texts", "answers", family="span", answers=["1843"]),
+    row(TYPES, "an id that is there twice", "id", family="span", id="1"),
+    row(TYPES, "an id that is a list", "id", open=True, family="span", id=[1]),
+    row(TYPES, "a context that is null", "context", family="span", context=None),
+    row(TYPES, "a question that is a number", "question", family="span", question=5),
+    # ---- tagging
+    row(TYPES, "tags that are null", "tags", open=True, family="tagging", tags=None),
+    row(TYPES, "tags that are one text", "tags", family="tagging", tags="B-PER O O"),
+    row(TYPES, "fewer tags than tokens", "tags", family="tagging", tags=["B-PER", "O"]),
+    row(TYPES, "a tag that is null", "line 2", family="tagging", tags=["B-PER", None, "O"]),
+    row(TYPES, "tags within tags", "tags", open=True, family="tagging", tags=[["B-PER"], "O", "O"]),
+    row(TYPES, "an unknown tag", "did you mean 'B-PER'?", family="tagging", tags=["B-PERS", "O", "O"]),
+    row(TYPES, "a tag number that is no tag", "line 2", family="tagging", tags=[0, 9, 0]),
+    row(TYPES, "tokens that are one text", "tokens", family="tagging", tokens="Ada went home"),
+    row(TYPES, "a token that is null", "tokens", family="tagging", tokens=["Ada", None, "home"]),
+    row(TYPES, "an empty token", "tokens", open=True, family="tagging", tokens=["Ada", "", "home"]),
+    row(TYPES, "no token", "tokens", family="tagging", tokens=[], tags=[]),
+    # ---- choice
+    row(TYPES, "an option that is null", "two", family="choice", two=None),
+    row(TYPES, "an option that is a number", "two", family="choice", two=3),
+    row(TYPES, "a context that is a list", "context", family="choice", context=["It rained."]),
+    row(TYPES, "a label that is no option", "label", family="choice", label="third"),
+    # ---- JSON
+    rows_file(JSON, "a key twice", "train.en.jsonl", '{"text": "Fine.", "label": "bad", "label": "good"}\n'),
+    rows_file(JSON, "a line that is cut short", "line 2", json.dumps(ROWS["sequence"]) + '\n{"text": "Fi\n'),
+    rows_file(JSON, "a line that is a list", "line 1", '["Fine.", "good"]\n'),
+    rows_file(JSON, "a line that is a number", "line 1", "17\n"),
+    rows_file(
+        JSON, "lists 20,000 deep", "train.en.jsonl", '{"text": ' + "[" * 20_000 + "]" * 20_000 + ', "label": "good"}\n'
+    ),
+    rows_file(JSON, "a number of 5,000 digits", "train.en.jsonl", '{"text": "Fine.", "label": ' + "9" * 5_000 + "}\n"),
+    rows_file(JSON, "one list for the whole file", "line 1", json.dumps([ROWS["sequence"]])),
+    rows_file(JSON, "Latin-1", "UTF-8", '{"text": "Schön.", "label": "good"}\n'.encode("latin-1")),
+    rows_file(JSON, "UTF-16", "UTF-8", '{"text": "Fine.", "label": "good"}\n'.encode("utf-16")),
+    rows_file(JSON, "bytes of zero", "train.en.jsonl", b"\x00" * 64),
+    # ---- files
+    rows_file(FILES, "an empty file", "found an empty file", "\n"),
+    rows_file(FILES, "a parquet file that is none", "train.en.parquet", "PAR1", file="train.en.parquet"),
+    rows_file(FILES, "a gzip file that is none", "train.en.jsonl.gz", '{"text": "a"}\n', file="train.en.jsonl.gz"),
+    rows_file(
+        FILES,
+        "a gzip file that is cut short",
+        "train.en.jsonl.gz",
+        gzip.compress(b'{"text": "Fine.", "label": "good"}\n' * 500)[:40],
+        file="train.en.jsonl.gz",
+    ),
+    Case(
+        FILES,
+        "two files for one split",
+        "train.en.jsonl",
+        files={
+            "data/own/train.en.json.gz": b"",
+            "data/own/train.en.jsonl.gz": gzip.compress(json.dumps(ROWS["sequence"]).encode()),
+        },
+    ),
+    Case(
+        FILES,
+        "a folder that is not there",
+        "elsewhere",
+        files={
+            "tasks/own.yaml": yaml.safe_dump({**CARDS["sequence"], "local": {**COMMON["local"], "folder": "elsewhere"}})
+        },
+    ),
+    Case(FILES, "a mirror that is not there", "data_dir", config={**CONFIG, "data_dir": "nowhere"}),
+]
