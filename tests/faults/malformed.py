@@ -99,7 +99,7 @@ class Case:
     `config` is a mapping or the text of a file. `files` are written below the case's folder, where a run has `data/`
     (the mirror: rows in `data/own/`, raw text in `data/text/`) and `tasks/` (its only cards); rows may be given as a
     list, and become JSON Lines. `arrange` makes what is no plain file. `jobs` are run in their order once the
-    configuration is read. `open` marks an input that is not answered rightly yet: its test fails once it is.
+    configuration is read: scripts that prepare rows, or `study_{name}`, which is asked for and not run. `open` marks an input that is not answered rightly yet: its test fails once it is.
     """
 
     kind: str
@@ -121,9 +121,11 @@ class Answer:
     seconds: float
 
 
-def configured(kind: str, name: str, expected: str, *, open: bool = False, **changes: Any) -> Case:
+def configured(
+    kind: str, name: str, expected: str, *, jobs: Sequence[str] = (), open: bool = False, **changes: Any
+) -> Case:
     """A case of the configuration: top-level keys replaced."""
-    return Case(kind, name, expected, {**CONFIG, **changes}, open=open)
+    return Case(kind, name, expected, {**CONFIG, **changes}, jobs=jobs, open=open)
 
 
 def card(kind: str, name: str, expected: str, *, family: str = "sequence", open: bool = False, **changes: Any) -> Case:
@@ -207,7 +209,7 @@ def _refusal(case: Case, folder: Path) -> tuple[str, str]:
     except (StiltgridError, WorkflowError) as error:
         return REFUSED, str(error)
     for job in case.jobs:
-        what, said = run_script(job, grid, folder)
+        what, said = ask_for_study(job, grid, folder) if job.startswith("study_") else run_script(job, grid, folder)
         if what is not None:
             return what, said
     return ACCEPTED, ""
@@ -271,6 +273,18 @@ def run_script(name: str, grid: Any, folder: Path) -> tuple[str | None, str]:
     except SystemExit:
         said = log.read_text(encoding="utf-8")
         return (TRACEBACK if "Traceback" in said else REFUSED), said
+    return None, ""
+
+
+def ask_for_study(name: str, grid: Any, folder: Path) -> tuple[str | None, str]:
+    """Plan the cells of a study, as its first rule does; (None, "") where that succeeds."""
+    from stiltgrid.utils.errors import StiltgridError
+    from stiltgrid.workflow.study_jobs import StudyJobs
+
+    try:
+        StudyJobs(grid, folder).view(name.removeprefix("study_"))
+    except StiltgridError as error:
+        return REFUSED, str(error)
     return None, ""
 
 
