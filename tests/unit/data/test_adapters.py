@@ -1,7 +1,7 @@
 """Adapters: derivations, pools, sentences and mentions become the rows that families read."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,31 @@ def test_broken_derivations_are_refused_with_their_place(line: str, problem: str
         ccg.parse_derivation(line, "00/wsj_0001.auto line 2")
 
 
-def test_the_treebanks_sections_are_the_splits(tmp_path: Path) -> None:
-    for section in ("00", "01", "02", "21", "22", "23"):
-        folder = tmp_path / "ccg" / "data" / "AUTO" / section
+def treebank(root: Path, sections: Iterable[int]) -> None:
+    for section in (f"{number:02d}" for number in sections):
+        folder = root / "ccg" / "data" / "AUTO" / section
         folder.mkdir(parents=True)
         (folder / f"wsj_{section}01.auto").write_text(f"ID=wsj_{section}01.1 PARSER=GOLD NUMPARSE=1\n{DERIVATION}\n")
+
+
+def test_half_of_the_treebank_is_refused_with_the_sections_that_are_missing(tmp_path: Path) -> None:
+    treebank(tmp_path, (0, 2, 5))
     source = LocalSource(tmp_path)
-    for split, names in (("train", ["wsj_0201.1", "wsj_2101.1"]), ("dev", ["wsj_0001.1"])):
+    [problem] = missing_rows(CCG, "train", "en", source, True, {})
+    assert "has only part of the train sections: 03, 04, 06, 07," in problem and "21 missing, 02, 05 found" in problem
+    with pytest.raises(SourceError, match="task 'ccg': .*ccg has only part of the train sections: 03, 04"):
+        source_rows(CCG, "train", "en", source, True)
+    assert missing_rows(CCG, "dev", "en", source, True, {}) == []
+    fewer = replace(CCG, local={**(CCG.local or {}), "sections": {"train": ["02", "05"], "dev": ["00"]}})
+    assert missing_rows(fewer, "train", "en", source, True, {}) == []
+    assert len(list(source_rows(fewer, "train", "en", source, True))) == 2
+
+
+def test_the_treebanks_sections_are_the_splits(tmp_path: Path) -> None:
+    treebank(tmp_path, range(24))
+    source = LocalSource(tmp_path)
+    training = [f"wsj_{section:02d}01.1" for section in range(2, 22)]
+    for split, names in (("train", training), ("dev", ["wsj_0001.1"])):
         rows = list(source_rows(CCG, split, "en", source, True))
         assert [row.values["id"] for row in rows] == names
         assert has_rows(CCG, split, "en", source, True, {})

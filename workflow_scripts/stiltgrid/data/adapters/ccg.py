@@ -63,19 +63,19 @@ def parse_derivation(line: str, place: str = "derivation") -> tuple[list[str], l
     return tokens, tags
 
 
-def section_files(folder: Path, sections: Sequence[str]) -> list[Path]:
-    """The .auto files of some sections, in order; [] where the folder has none of them."""
+def section_files(folder: Path, sections: Sequence[str]) -> dict[str, list[Path]]:
+    """The .auto files of each section, in order; {} where the folder has none of any section."""
     for root in (folder / "data" / "AUTO", folder / "AUTO", folder):
-        files = [path for section in sections for path in sorted((root / section).glob("*.auto"))]
-        if files:
-            return files
-    return []
+        found = {section: sorted((root / section).glob("*.auto")) for section in sections}
+        if any(found.values()):
+            return found
+    return {}
 
 
-def _derivation_files(card: TaskCard, split: str, language: str, source: Source) -> list[Path]:
+def _derivation_files(card: TaskCard, split: str, language: str, source: Source) -> dict[str, list[Path]]:
     folder = source.folder(card)
     if folder is None or language != "en":
-        return []
+        return {}
     return section_files(folder, ((card.local or {}).get("sections") or SECTIONS).get(split, []))
 
 
@@ -86,16 +86,23 @@ def has(card: TaskCard, split: str, language: str, source: Source, training: boo
 
 def files(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
     """The rows' files, or the derivations'."""
-    return source.files(card, split, language) or [
-        str(path) for path in _derivation_files(card, split, language, source)
-    ]
+    sections = _derivation_files(card, split, language, source).values()
+    return source.files(card, split, language) or [str(path) for paths in sections for path in paths]
 
 
 def missing(card: TaskCard, split: str, language: str, source: Source, training: bool) -> list[str]:
-    """Where to get the corpus and where to put it, if there are neither rows nor derivations."""
-    if has(card, split, language, source, training):
-        return []
+    """Where to get the corpus and where to put it, or which sections of it are missing."""
+    if source.has(card, split, language):
+        return source.missing(card, split, language)
     folder = source.folder(card) or Path("{data_dir}") / (card.local or {}).get("folder", card.name)
+    sections = _derivation_files(card, split, language, source)
+    if sections:
+        absent = [section for section, paths in sections.items() if not paths]
+        there = ", ".join(section for section, paths in sections.items() if paths)
+        problem = f"{folder} has only part of the {split} sections: {', '.join(absent)} missing, {there} found"
+        return [f"{problem}; copy the whole corpus, or name the sections to use in the card's `local` section"] * bool(
+            absent
+        )
     names = split_names(card.local, split) or [split]
     looked = f"looked for {folder}/{names[0]}.{language}.jsonl and {folder}/data/AUTO/*/*.auto"
     return [f"{getattr(card, 'obtain', None) or HOW_TO_GET}; {looked}"]
@@ -108,7 +115,8 @@ def rows(card: TaskCard, split: str, language: str, source: Source, training: bo
     problems = missing(card, split, language, source, training)
     if problems:
         raise SourceError(f"task '{card.name}': {problems[0]}")
-    return _derivations(_derivation_files(card, split, language, source))
+    sections = _derivation_files(card, split, language, source).values()
+    return _derivations([path for paths in sections for path in paths])
 
 
 def _derivations(paths: list[Path]) -> Iterator[RawRow]:
