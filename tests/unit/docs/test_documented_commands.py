@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def write_model(folder: Path) -> None:
 def run(folder: Path, *words: str) -> str:
     """Output of a command in the copy; AssertionError with its last lines where it fails."""
     done = subprocess.run(
-        words, cwd=folder, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        words, cwd=folder, text=True, check=False, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-4000:]}"
@@ -250,26 +251,33 @@ def planner(sandbox: Path) -> Planner:
     return found
 
 
+def dry_runs(key: tuple[str, ...], asked: Sequence[tuple[Command, Any]]) -> set[tuple[str, ...]]:
+    """Arguments that plan a configuration: one dry run of all targets, and one of a small target for other options."""
+    files, config = key[: key.index("--config")], key[key.index("--config") + 1 :]
+    beside = [*(("--configfile", *files) if files else ()), *(("--config", *config) if config else ())]
+    targets = {str(target) for _, options in asked for target in options.targets or ("all",)}
+    found = {(*sorted(targets), "--quiet", "all", "--cores", "1", *beside)}
+    for command, options in asked:
+        words = [word for word in command.words[1:] if word not in {*map(str, options.targets), "-n", "--dry-run"}]
+        if {word for word in words if word.startswith("-")} - {"--cores", "--configfile", "--config"}:
+            found.add(("doctor", *words))
+    return found
+
+
 def test_every_configuration_is_planned_with_all_that_is_asked_of_it(planner: Planner, sandbox: Path) -> None:
-    """One dry run a configuration, of all targets; the other options of each command on a target of one job."""
-    small = ["doctor"]
-    problems = []
-    for key, asked in planner.snakemake.items():
-        files, config = key[: key.index("--config")], key[key.index("--config") + 1 :]
-        beside = [*(("--configfile", *files) if files else ()), *(("--config", *config) if config else ())]
-        targets = {str(target) for _, options in asked for target in options.targets or ("all",)}
-        calls = {(*sorted(targets), "--quiet", "all", "--cores", "1", *beside)}
-        for command, options in asked:
-            words = [word for word in command.words[1:] if word not in {*map(str, options.targets), "-n", "--dry-run"}]
-            if {word for word in words if word.startswith("-")} - {"--cores", "--configfile", "--config"}:
-                calls.add((*small, *words))
-        for call in sorted(calls):
-            dry = () if "--unlock" in call else ("--dry-run",)
-            try:
-                run(sandbox, sys.executable, "-m", "snakemake", "--nocolor", "--nolock", *dry, *call)
-            except AssertionError as error:
-                problems.append(f"{[str(command) for command, _ in asked]}\n{error}")
-    assert not problems, "\n\n".join(problems)
+    def problem(call: tuple[str, ...]) -> str | None:
+        dry = () if "--unlock" in call else ("--dry-run",)
+        try:
+            run(sandbox, sys.executable, "-m", "snakemake", "--nocolor", "--nolock", *dry, *call)
+        except AssertionError as error:
+            return str(error)
+        return None
+
+    calls = sorted(call for key, asked in planner.snakemake.items() for call in dry_runs(key, asked))
+    with ThreadPoolExecutor(2) as pool:
+        problems = [found for found in pool.map(problem, calls) if found]
+    places = {str(command) for asked in planner.snakemake.values() for command, _ in asked}
+    assert not problems, "\n\n".join([*problems, "asked for by", *sorted(places)])
 
 
 @pytest.mark.parametrize("block", every_overlay(), ids=lambda block: f"{block.page}:{block.line}")
