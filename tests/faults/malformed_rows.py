@@ -1,14 +1,30 @@
 """Malformed rows of data, in files of the local source."""
 
 import gzip
+import io
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 from malformed import CARDS, COMMON, CONFIG, ROWS, Case, row, rows_file
 
 TYPES, FILES, JSON, CARD = "fields of rows", "files of rows", "JSON", "rows against their card"
+TABLES, CONLL, LABELS = "CSV and TSV", "CoNLL", "tables with names of labels"
 SPAN = ROWS["span"]
+CSV, CSV_FILE = "text,label\n", "train.en.csv"
+TAGS: dict[str, Any] = {"file": "train.en.conll", "family": "tagging"}
+NAMED = {"local": {**COMMON["local"], "conll": {"tokens": 1, "tags": 2}}}
+
+
+def parquet(columns: dict[str, list[Any]], names: list[str]) -> bytes:
+    """A parquet file whose column `label` has names, as the library `datasets` writes it."""
+    features = {"label": {"names": names, "_type": "ClassLabel"}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), out)
+    return out.getvalue()
 
 
 def answers(name: str, expected: str, *, open: bool = False, **changes: Any) -> Case:
@@ -64,7 +80,6 @@ CASES = [
     row(TYPES, "a tag number that is no tag", "line 2", family="tagging", tags=[0, 9, 0]),
     row(TYPES, "tokens that are one text", "tokens", family="tagging", tokens="Ada went home"),
     row(TYPES, "a token that is null", "tokens", family="tagging", tokens=["Ada", None, "home"]),
-    row(TYPES, "an empty token", "tokens", open=True, family="tagging", tokens=["Ada", "", "home"]),
     row(TYPES, "no token", "tokens", family="tagging", tokens=[], tags=[]),
     # ---- choice
     row(TYPES, "an option that is null", "two", family="choice", two=None),
@@ -112,5 +127,89 @@ CASES = [
             "tasks/own.yaml": yaml.safe_dump({**CARDS["sequence"], "local": {**COMMON["local"], "folder": "elsewhere"}})
         },
     ),
+    Case(
+        FILES,
+        "a spreadsheet beside no file that is read",
+        "read are .jsonl.gz",
+        files={
+            "tasks/own.yaml": yaml.safe_dump({**CARDS["sequence"], "local": {**COMMON["local"], "folder": "mine"}}),
+            "data/mine/train.en.xlsx": b"PK",
+        },
+    ),
     Case(FILES, "a mirror that is not there", "data_dir", config={**CONFIG, "data_dir": "nowhere"}),
+    # ---- CSV and TSV
+    rows_file(
+        TABLES, "a record with a cell too many", "line 2: expected 2 cells", CSV + "Fine.,good,1\n", file=CSV_FILE
+    ),
+    rows_file(
+        TABLES, "a record with a cell too few", "line 3: expected 2 cells", CSV + "Fine.,good\nBad.\n", file=CSV_FILE
+    ),
+    rows_file(
+        TABLES, "a quote that is never closed", "line 2: expected cells", CSV + '"Fine.,good\nBad.,bad\n', file=CSV_FILE
+    ),
+    rows_file(
+        TABLES, "a quote in the middle of a cell", "line 2: expected cells", CSV + '"Fi"ne.,good\n', file=CSV_FILE
+    ),
+    rows_file(TABLES, "semicolons for commas", "`delimiter: ';'`", "text;label\nFine.;good\n", file=CSV_FILE),
+    rows_file(TABLES, "a header alone", "found an empty file", CSV, file=CSV_FILE),
+    rows_file(TABLES, "no header", "no column", "Fine.,good\nBad.,bad\n", file=CSV_FILE),
+    rows_file(TABLES, "two columns of one name", "found 'text' twice", "text,text\nFine.,good\n", file=CSV_FILE),
+    rows_file(TABLES, "an empty cell for a text", "text", CSV + ",good\n", file=CSV_FILE),
+    rows_file(TABLES, "an empty cell for a label", "label", CSV + "Fine.,\n", file=CSV_FILE),
+    rows_file(TABLES, "nan for a label", "label 'nan' is not in card", CSV + "Fine.,nan\n", file=CSV_FILE),
+    rows_file(TABLES, "CSV in UTF-16", "found UTF-16", (CSV + "Fine.,good\n").encode("utf-16"), file=CSV_FILE),
+    rows_file(TABLES, "CSV in Latin-1", "UTF-8", (CSV + "Schön.,good\n").encode("latin-1"), file=CSV_FILE),
+    rows_file(
+        TABLES,
+        "a quotation mark of which a TSV file does not say what it is",
+        "`quoting: false`",
+        'text\tlabel\n"Fine".\tgood\n',
+        file="train.en.tsv",
+    ),
+    rows_file(
+        TABLES,
+        "answers as Python writes a dictionary",
+        "expected JSON",
+        "id,context,question,answers\n1,Ada.,Who?,\"{'text': array(['Ada'])}\"\n",
+        file=CSV_FILE,
+        family="span",
+    ),
+    rows_file(
+        TABLES,
+        "one column where the card wants a list",
+        "expected a list of texts",
+        "tokens,tags\nAda went,B-PER O\n",
+        file=CSV_FILE,
+        family="tagging",
+    ),
+    # ---- CoNLL
+    rows_file(CONLL, "columns that the card does not name", "`conll: {tokens: 1, tags: 4}`", "Ada B-PER\n", **TAGS),
+    rows_file(
+        CONLL, "a line with a column too few", "line 2: expected 2 columns", "Ada B-PER\nwent\n", **TAGS, card=NAMED
+    ),
+    rows_file(
+        CONLL,
+        "a column that is not there",
+        "expected column 4 ('tags')",
+        "Ada B-PER\n",
+        **TAGS,
+        card={"local": {**COMMON["local"], "conll": {"tokens": 1, "tags": 4}}},
+    ),
+    rows_file(CONLL, "an unknown tag in a file", "did you mean 'B-PER'?", "Ada B-PERS\n", **TAGS, card=NAMED),
+    rows_file(CONLL, "blank lines alone", "found an empty file", "\n\n\n", **TAGS, card=NAMED),
+    # ---- parquet
+    rows_file(
+        LABELS,
+        "label names that are not the card's",
+        "label names no, yes",
+        parquet({"text": ["Fine."], "label": [0]}, ["no", "yes"]),
+        file="train.en.parquet",
+    ),
+    rows_file(
+        LABELS,
+        "a table without the card's column",
+        "reads column 'text'",
+        parquet({"sentence": ["Fine."], "label": [0]}, ["bad", "good"]),
+        file="train.en.parquet",
+    ),
 ]

@@ -131,7 +131,7 @@ class Labels:
 
 
 def _shown(spec: Any, field: str) -> str:
-    return f"field '{field}' ({spec})"
+    return f"field '{field}' ({spec if isinstance(spec, str) else ', '.join(map(str, spec))})"
 
 
 def _template(row: RawRow, spec: str, field: str) -> str:
