@@ -10,13 +10,14 @@ from stiltgrid.modeling.backbone import Backbone, load_backbone
 from stiltgrid.modeling.batching import make_batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded, to_table
-from stiltgrid.modeling.packing import AttentionOptions, grouped_attention, length_groups, pack
+from stiltgrid.modeling.packing import JAGGED, AttentionOptions, grouped_attention, length_groups, pack
+from stiltgrid.modeling.packing_trial import packing_fault
 from stiltgrid.modeling.planning import fill, plan_step
 from stiltgrid.training.job import TrainingJob, TrainingPaths
 from stiltgrid.training.training import train_target
 from tiny_models import MODEL, SHAPE, sequence_card, with_settings, write_task
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
-from transformers import AutoConfig, AutoModel
+from transformers import AttentionInterface, AutoConfig, AutoModel
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 LENGTHS = (5, 12, 5, 3, 12, 1, 9)
@@ -92,6 +93,45 @@ def test_recomputed_activations_are_packed_too():
     model(batch).square().sum().backward()
     again = [item.grad for item in model.parameters() if item.grad is not None]
     assert plain and all(torch.equal(*pair) for pair in zip(plain, again, strict=True))
+
+
+def test_an_attention_that_fails_in_training_is_refused_with_its_reason():
+    """Nested tensors, which GPUs try first, compute the states but raise when activations are recomputed."""
+    model = backbone("xlm-roberta", SHAPE).train()
+    assert model.enable_packing(CPU)
+    model.use_packed_attention(JAGGED)
+    with torch.no_grad():
+        assert packing_fault(model, model.vocabulary_size, CPU) == "", "its states are right"
+    model.checkpoint_gradients()
+    fault = packing_fault(model, model.vocabulary_size, CPU)
+    assert "Error: " in fault and "\n" not in fault
+    assert model.training
+
+
+def test_packing_is_tried_again_with_gradient_checkpointing_and_draws_nothing(caplog):
+    model = backbone("xlm-roberta", {**SHAPE, "hidden_dropout_prob": 0.1}).train()
+    states = torch.get_rng_state()
+    assert model.enable_packing(CPU)
+    model.use_packed_attention(None)
+    model.checkpoint_gradients()
+    assert model.enable_packing(CPU) and not caplog.records
+    assert torch.equal(torch.get_rng_state(), states)
+    assert all(value.grad is None for value in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_packed_attention_across_sequences_is_refused_in_every_precision(kind, dtype):
+    def across(module, query, key, value, attention_mask, packing=None, **others):
+        groups = query.shape[1] // key.shape[1]
+        key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
+        return scaled_dot_product_attention(query, key, value).transpose(1, 2), None
+
+    AttentionInterface.register("test_across", across)
+    model, compute = backbone(kind, PACKED[kind]).train(), Compute(torch.device("cpu"), dtype)
+    assert model.enable_packing(compute), "the right one is taken in this precision"
+    model.use_packed_attention("test_across")
+    assert "states differ from those of padded batches" in packing_fault(model, model.vocabulary_size, compute)
 
 
 def test_a_sequence_sees_nothing_of_its_neighbours():

@@ -4,11 +4,9 @@ import inspect
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -18,20 +16,17 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPI
 from transformers.utils import logging as transformers_logging
 
 from stiltgrid.grid.architectures import first_position, objective, position_limit
-from stiltgrid.modeling.batching import Batch, make_batch
+from stiltgrid.modeling.batching import Batch
 from stiltgrid.modeling.device import Compute
-from stiltgrid.modeling.encoded import Encoded, to_table
 from stiltgrid.modeling.optimizers import split_matrices
 from stiltgrid.modeling.packing import GROUPED, JAGGED, register_attention
+from stiltgrid.modeling.packing_trial import packing_fault
 from stiltgrid.utils.checksums import verify_weights
 from stiltgrid.utils.errors import SourceError
 
 transformers_logging.disable_progress_bar()
 
 LOG = logging.getLogger(__name__)
-TRIAL_LENGTHS = (7, 3, 5)  # tokens of the sequences on which packed and padded states are compared
-# Largest difference of their states, in standard deviations: in float32, and in the job's half precision.
-FULL_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.1
 
 
 class Backbone(torch.nn.Module):
@@ -61,6 +56,7 @@ class Backbone(torch.nn.Module):
         self._padded_attention: str = self.reader.config._attn_implementation
         # The attention of packed batches, once `enable_packing` has found one.
         self._packed_attention: str | None = None
+        self._packing_tried = False
         # Token types are passed only to models that were trained with more than one.
         self.uses_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
@@ -101,53 +97,42 @@ class Backbone(torch.nn.Module):
         return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
 
     def enable_packing(self, compute: Compute) -> bool:
-        """Select a packed attention whose states equal those of padded batches; returns whether there is one.
+        """Find an attention for packed batches under which the model computes what it computes with padding.
 
-        Support is verified on short sequences, because transformers has too many architectures to list.
+        Each candidate is tried on short sequences, with gradients and gradient checkpointing where the model uses
+        them. A warning says why there is none, and the result is False: micro-batches are padded.
         """
-        if self._packed_attention is None:
+        if not self._packing_tried:
             register_attention()
-            fault = "the model accepts no position ids"
+            self._packing_tried = True
+            self.use_packed_attention(None)
+            faults = {} if self._takes_positions else {"packing": "the model takes no position ids"}
             kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
             for attention in kernels if self._takes_positions else ():
-                fault = self._packing_fault(attention, compute)
-                if not fault:
-                    self._packed_attention = attention
+                self.use_packed_attention(attention)
+                faults[attention] = packing_fault(self, self.vocabulary_size, compute)
+                if not faults[attention]:
                     break
-            if fault:
-                LOG.info("packing is not available, micro-batches are padded: %s", fault)
+                self.use_packed_attention(None)
+            self._report(faults)
         return self._packed_attention is not None
 
-    @torch.no_grad()
-    def _packing_fault(self, attention: str, compute: Compute) -> str:
-        """Why packed states differ from padded ones with this attention; empty where they do not."""
-        random = np.random.default_rng(0)
-        ids = [random.integers(self.vocabulary_size // 2, self.vocabulary_size, size) for size in TRIAL_LENGTHS]
-        data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
-        batches = [
-            make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device) for packed in (True, False)
-        ]
-        half = compute.dtype != torch.float32
-        tries = [(nullcontext, FULL_TOLERANCE), *([(compute.autocast, HALF_TOLERANCE)] if half else [])]
-        was_training, self._packed_attention = self.training, attention
-        self.eval()
-        try:
-            for precision, tolerance in tries:
-                with precision():
-                    packed, padded = (batch.flat(self(batch)).float() for batch in batches)
-                apart = ((packed - padded).abs().max() / padded.std()).item()
-                if not apart <= tolerance:
-                    return f"{attention}: states differ from padded ones by {apart:.1g} standard deviations"
-        except Exception as error:  # an architecture may raise anything for unknown arguments
-            return f"{attention}: {type(error).__name__}: {error}"
-        finally:
-            self._packed_attention = None
-            self.train(was_training)
-        return ""
+    def use_packed_attention(self, name: str | None) -> None:
+        """Read packed batches with the attention of this name in transformers' registry, untried; None for none."""
+        self._packed_attention = name
+
+    def _report(self, faults: Mapping[str, str]) -> None:
+        """Warn of the attentions that failed, in one line, and say what is used instead."""
+        failed = "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)
+        if self._packed_attention is None:
+            LOG.warning("packing is not available, micro-batches are padded: %s", failed)
+        elif failed:
+            LOG.warning("packed batches use %s: %s", self._packed_attention, failed)
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass, which saves memory and takes about a third more time."""
         self.model.activation_checkpointing_enable({"use_reentrant": False})
+        self._packing_tried = False  # an attention that works without recomputation may not work with it
 
 
 def auto_class(config: Any) -> Any:
