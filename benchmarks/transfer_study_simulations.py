@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
 from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.studies.association import pooled
-from stiltgrid.studies.matrices import likeness
+from stiltgrid.studies.interaction import interaction
+from stiltgrid.studies.matrices import Names, likeness
 from stiltgrid.studies.paired import combined, contrast
 
 ROWS, TARGETS = 9, 12
@@ -59,18 +60,59 @@ def similarity(
     return found.slope, found.p_apart if apart else found.p
 
 
-def architecture(
-    generator: np.random.Generator, shared: float, reading: str, size: tuple[int, int] = (ROWS, TARGETS)
+def heavy(generator: np.random.Generator, *shape: int) -> np.ndarray:
+    """Noise of variance 1 with heavy tails: Student's t with three degrees of freedom."""
+    return generator.standard_t(3, shape) / np.sqrt(3)
+
+
+def divergence(
+    generator: np.random.Generator, own: float, size: tuple[int, int, int], tails: bool = True
 ) -> tuple[float, float]:
-    """Two models' gains: row and target effects of each model's own, a pattern of which `shared` is common."""
-    common = generator.normal(size=size)
+    """Two models with a common pattern, a row that dominates, and patterns of their own of SD `own` (noise 1).
+
+    `size` is (rows, targets, seeds). With `tails`, noise has heavy tails and differs by target.
+    """
+    rows, targets, seeds = size
+    common = 2 * heavy(generator, rows, targets)
+    common[0] += 4 * heavy(generator, targets)
+    scale = np.exp(0.5 * generator.normal(size=targets)) if tails else np.ones(targets)
 
     def gains() -> np.ndarray:
-        own = generator.normal(size=size) + generator.normal(size=(1, size[1]))
-        return (shared * common + own + generator.normal(size=(size[0], 1)))[None]
+        pattern = common + own * generator.normal(size=(rows, targets))
+        pattern = pattern + 2 * heavy(generator, targets) + 2 * heavy(generator, rows)[:, None]
+        noise = heavy(generator, seeds, rows, targets) if tails else generator.normal(size=(seeds, rows, targets))
+        return (
+            pattern + noise * scale + 0.7 * heavy(generator, seeds, rows, 1) + 0.7 * heavy(generator, seeds, 1, targets)
+        )
 
-    rows, targets = [f"row{n}" for n in range(size[0])], [f"target{n}" for n in range(size[1])]
-    found = {item.reading: item for item in likeness(gains(), gains(), rows, targets, generator, 499)}[reading]
+    found = interaction(gains(), gains(), [f"row{n}" for n in range(rows)], [f"target{n}" for n in range(targets)])
+    return found.sd, found.p
+
+
+FAMILIES = {5: ("aabcd", "aabce"), 9: ("aaabbcccd", "aabbcccddeff")}
+
+
+def architecture(
+    generator: np.random.Generator, shared: float, reading: str, rows: int = ROWS, blocks: float = 0.0
+) -> tuple[float, float]:
+    """Two models' gains: row and target effects of each model's own, a pattern of which `shared` is common.
+
+    With `blocks` each model has effects of its own of row families on target families.
+    """
+    row_families, target_families = FAMILIES[rows]
+    kinds = [np.unique(list(names), return_inverse=True)[1] for names in (row_families, target_families)]
+    size = rows, len(target_families)
+    common = heavy(generator, *size)
+
+    def gains() -> np.ndarray:
+        block = heavy(generator, kinds[0].max() + 1, kinds[1].max() + 1)[kinds[0]][:, kinds[1]]
+        own = heavy(generator, *size) + heavy(generator, 1, size[1]) + blocks * block
+        return (shared * common + own + heavy(generator, size[0], 1))[None]
+
+    names = Names(
+        [f"row{n}" for n in range(size[0])], [f"target{n}" for n in range(size[1])], row_families, target_families
+    )
+    found = {item.reading: item for item in likeness(gains(), gains(), names, generator, 299)}[reading]
     return found.correlation, found.p
 
 
@@ -92,8 +134,8 @@ def retrieval(generator: np.random.Generator, effect: float, by_language: float,
             found.append(LanguageCounts(str(language), clusters, counts))
         weights = {0: 0.5, 1: 0.5, 2: -1 / 3, 3: -1 / 3, 4: -1 / 3}
         parts.append(contrast(replicate(found, kind.value, generator, 200), weights, drawn_languages=True))
-    told = combined(parts)
-    return told.value, told.p if told.p is not None else 1.0
+    mean = combined(parts)
+    return mean.value, mean.p if mean.p is not None else 1.0
 
 
 CASES = (
@@ -109,29 +151,60 @@ CASES = (
         False,
         partial(similarity, effect=0.0, row_effects=1.0, apart=True),
     ),
-    Case("architecture", "half of the pattern in common", True, partial(architecture, shared=1.0, reading="pattern")),
-    Case("architecture", "a fifth in common", True, partial(architecture, shared=0.5, reading="pattern")),
-    Case("architecture", "no pattern in common", False, partial(architecture, shared=0.0, reading="pattern")),
-    Case(
-        "architecture", "none in common, gains as they are", False, partial(architecture, shared=0.0, reading="within")
-    ),
     Case(
         "architecture",
-        "half in common, 5 × 5 as by default",
+        "own patterns of SD 1, noise 1, 5 × 5 × 3 seeds",
         True,
-        partial(architecture, shared=1.0, reading="pattern", size=(5, 5)),
+        partial(divergence, own=1.0, size=(5, 5, 3), tails=False),
     ),
     Case(
         "architecture",
-        "four fifths in common, 5 × 5",
+        "own patterns of SD 1.5, heavy tails, 5 × 5 × 2 seeds",
         True,
-        partial(architecture, shared=2.0, reading="pattern", size=(5, 5)),
+        partial(divergence, own=1.5, size=(5, 5, 2)),
     ),
     Case(
         "architecture",
-        "none in common, 5 × 5",
+        "own patterns of SD 1.5, heavy tails, 5 × 5 × 3 seeds",
+        True,
+        partial(divergence, own=1.5, size=(5, 5, 3)),
+    ),
+    Case(
+        "architecture",
+        "no own patterns, heavy tails, 5 × 5 × 2 seeds",
         False,
-        partial(architecture, shared=0.0, reading="pattern", size=(5, 5)),
+        partial(divergence, own=0.0, size=(5, 5, 2)),
+    ),
+    Case(
+        "architecture",
+        "no own patterns, heavy tails, 9 × 12 × 2 seeds",
+        False,
+        partial(divergence, own=0.0, size=(9, 12, 2)),
+    ),
+    Case(
+        "architecture",
+        "likeness: half of the pattern, 9 × 12",
+        True,
+        partial(architecture, shared=1.0, reading="pattern"),
+    ),
+    Case(
+        "architecture",
+        "likeness: four fifths of the pattern, 5 × 5",
+        True,
+        partial(architecture, shared=2.0, reading="pattern", rows=5),
+    ),
+    Case("architecture", "likeness: none, 9 × 12", False, partial(architecture, shared=0.0, reading="pattern")),
+    Case(
+        "architecture",
+        "likeness: none but families move together, 9 × 12",
+        False,
+        partial(architecture, shared=0.0, reading="pattern", blocks=2.0),
+    ),
+    Case(
+        "architecture",
+        "likeness: none but families move together, 5 × 5",
+        False,
+        partial(architecture, shared=0.0, reading="pattern", rows=5, blocks=2.0),
     ),
     Case("retrieval", "some 4 points", True, partial(retrieval, effect=0.25, by_language=0.1, parallel=True)),
     Case("retrieval", "some 2 points", True, partial(retrieval, effect=0.12, by_language=0.05, parallel=True)),
@@ -166,11 +239,11 @@ def main() -> None:
     write = sys.stdout.write
     write("| study | case | effect planted | right sign | p ≤ 5 % |\n| --- | --- | --- | ---: | ---: |\n")
     for case in CASES:
-        told = simulate(case, options.simulations)
-        sign = f"{100 * told.positive:.0f} %" if case.planted else ""
+        outcome = simulate(case, options.simulations)
+        sign = f"{100 * outcome.positive:.0f} %" if case.planted else ""
         write(
             f"| {case.study} | {case.name} | {'yes' if case.planted else 'no'} | {sign} | "
-            f"{100 * told.significant:.1f} % |\n"
+            f"{100 * outcome.significant:.1f} % |\n"
         )
         sys.stdout.flush()
 

@@ -12,6 +12,12 @@ rule study_architecture:
             STUDIES.view("architecture")
         ),
     output:
+        divergence=report(
+            "results/studies/architecture/divergence.tsv",
+            caption="../report/study_architecture.rst",
+            category="Studies",
+            labels={"study": "architecture", "shows": "divergence"},
+        ),
         likeness=report(
             "results/studies/architecture/likeness.tsv",
             caption="../report/study_architecture.rst",

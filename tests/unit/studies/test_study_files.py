@@ -182,12 +182,14 @@ def twins(folder: Path, alike: float, seeds: tuple[int, ...] = (1, 2), models: t
                     predictions[model, row, column.target, seed] = path
     scores = write_scores(folder, made, lambda *place: float(100 * right[place].mean()))
     out = SimpleNamespace(
-        likeness=folder / "likeness.tsv", differences=folder / "differences.tsv", plots=[folder / "gains.svg"],
+        divergence=folder / "divergence.tsv", likeness=folder / "likeness.tsv",
+        differences=folder / "differences.tsv", plots=[folder / "gains.svg"],
         summary=folder / "summary.md",
     )  # fmt: skip
     families = {name: {"family": "sequence", "options": {}} for name in targets}
     kinds = {**dict.fromkeys(PATTERN, "sequence"), **dict.fromkeys(targets, "sequence"), "squad_v1": "span"}
-    architecture.write_study(scores, made, families, kinds, predictions, {"permutations": 499}, out)
+    facts = architecture.GridFacts(families, kinds, predictions)
+    architecture.write_study(scores, made, facts, {"permutations": 499}, out)
     return out
 
 
@@ -195,17 +197,28 @@ def test_models_that_gain_alike_and_models_that_do_not(tmp_path: Path) -> None:
     (tmp_path / "same").mkdir()
     out = twins(tmp_path / "same", 1.0)
     pattern = next(line for line in lines(out.likeness) if line["reading"] == "pattern")
-    assert float(pattern["correlation"]) > 0.8 and float(pattern["p"]) <= 0.05
+    assert float(pattern["correlation"]) > 0.8
     assert float(pattern["ceiling"]) > 0.5 and 0 < float(pattern["needed"]) < 1
     text = said(out.summary)
-    assert "a and b, rows' and targets' means taken away: alike beyond chance" in text and "was needed for 0.05" in text
+    assert "a and b, which row suits which target:" in text and "was needed for 0.05" in text
+    assert text.index("Do encoder-only and decoder-only models") < text.index(
+        "a and b: no different patterns are shown"
+    )
+    overall = next(line for line in lines(out.divergence) if line["by"] == "all")
+    assert float(overall["p"]) > 0.05
+    (tmp_path / "differs").mkdir()
+    out = twins(tmp_path / "differs", 0.0)
+    overall = next(line for line in lines(out.divergence) if line["by"] == "all")
+    assert float(overall["p"]) <= 0.05 and float(overall["low"]) > 0
+    assert {line["by"] for line in lines(out.divergence)} == {"all", "target", "family", "language"}
+    assert "a and b: yes, their patterns differ beyond the noise of training" in said(out.summary)
     (tmp_path / "other").mkdir()
     out = twins(tmp_path / "other", 0.0, seeds=(1,))
     cells = [line for line in lines(out.differences) if line["by"] == "cell"]
     clear = [line for line in cells if float(line["p_holm"]) <= 0.05]
     assert len(cells) == 15 and clear and all(float(line["gain_first_less_second"]) > 0 for line in clear)
     assert {line["by"] for line in lines(out.differences)} == {"cell", "target", "language", "family"}
-    assert "One seed: how alike two runs of one model would be is unknown" in said(out.summary)
+    assert "One seed: divergence and the ceiling of likeness are unknown" in said(out.summary)
 
 
 def test_one_model_cannot_be_compared(tmp_path: Path) -> None:

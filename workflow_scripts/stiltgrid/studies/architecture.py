@@ -1,4 +1,4 @@
-"""Study 2, architecture: two models' gain matrices, their likeness, and their differences cell by cell."""
+"""Study 2, architecture: do two models' patterns of gains diverge, how alike are they, and where do they differ?"""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,27 @@ from stiltgrid.analysis.tables import AnyPath, Transfer, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.studies.architecture_plot import plot_matrices
+from stiltgrid.studies.architecture_text import (
+    DESIGN,
+    QUESTION,
+    Difference,
+    Divergence,
+    PairResults,
+    answer,
+    findings,
+    limits,
+)
 from stiltgrid.studies.errors import StudyError
-from stiltgrid.studies.matrices import PERMUTATIONS, Likeness, likeness
+from stiltgrid.studies.interaction import interaction
+from stiltgrid.studies.matrices import PERMUTATIONS, Names, likeness
 from stiltgrid.studies.paired import Contrast, combined, contrast
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
+from stiltgrid.studies.summary import Summary, digits, write_summary
 
+DIVERGENCE_COLUMNS = (
+    "first", "second", "by", "name", "f", "df1", "df2", "p", "p_holm", "sd", "low", "high", "detectable", "noise",
+    "remark",
+)  # fmt: skip
 LIKENESS_COLUMNS = (
     "first", "second", "reading", "correlation", "p", "needed", "rows", "targets", "ceiling", "corrected",
 )  # fmt: skip
@@ -30,41 +45,25 @@ DIFFERENCE_COLUMNS = (
     "p_holm",
 )  # fmt: skip
 DRAWS = 1000
-QUESTION = (
-    "Do models of two architectures show different patterns of zero-shot transfer after English intermediate training? "
-    "The same grid on both; gains over each model's own `none`."
-)
-READINGS = {
-    "within": "each target standardised",
-    "pattern": "rows' and targets' means taken away",
-    "ranks": "ranks within targets",
-}
 
 
 @dataclass(frozen=True)
-class Differing:
-    """A difference of gains (first model's less second's): of a cell, or a mean `by` what; empty names mean all."""
+class GridFacts:
+    """What the study reads beside the scores.
 
-    by: str
-    intermediate: str
-    target: str
-    language: str
-    told: Contrast
+    `counted` describes how each target's examples are counted, `kinds` maps every row and target to its task family,
+    `predictions` maps (model, intermediate, target, seed) to files.
+    """
+
+    counted: Mapping[str, Mapping[str, Any]]
+    kinds: Mapping[str, str]
+    predictions: Mapping[tuple[str, str, str, int], AnyPath]
 
 
-def write_study(
-    scores: AnyPath,
-    layout: Layout,
-    families: Mapping[str, Mapping[str, Any]],
-    kinds: Mapping[str, str],
-    predictions: Mapping[tuple[str, str, str, int], AnyPath],
-    section: Mapping[str, Any],
-    out: Any,
-) -> None:
-    """Write likeness, differences, plot and summary (`out` names them) for every pair of models.
+def write_study(scores: AnyPath, layout: Layout, facts: GridFacts, section: Mapping[str, Any], out: Any) -> None:
+    """Write divergence, likeness, differences, plot and summary (`out` names them) for every pair of models.
 
-    `families` says how targets' examples are counted, `kinds` the family of every row and target. Raises StudyError
-    for one model and missing cells.
+    Raises StudyError for one model and missing cells.
     """
     if len(layout.models) < 2:
         raise StudyError(
@@ -72,32 +71,79 @@ def write_study(
             "presets/architectures.yaml adds a decoder to the mini-lab's encoder"
         )
     transfer = complete(scores, layout, "architecture")
-    alike: list[dict[str, Any]] = []
-    differing: list[dict[str, Any]] = []
-    told: list[Finding] = []
-    for pair in combinations(layout.models, 2):
-        generator = np.random.default_rng(_seed(*pair))
-        first, second = (gain_matrix(transfer, model) for model in pair)
-        targets = [column.target for column in layout.columns]
-        permutations = int(section.get("permutations") or PERMUTATIONS)
-        found = likeness(first, second, layout.rows, targets, generator, permutations)
-        parts = list(differences(transfer, pair, families, kinds, predictions, generator))
-        alike += [{"first": pair[0], "second": pair[1], **vars(item), "p": f"{item.p:.3g}"} for item in found]
-        differing += _lines(pair, parts)
-        told += findings(pair, found, parts)
-    write_tsv(LIKENESS_COLUMNS, alike, out.likeness)
-    write_tsv(DIFFERENCE_COLUMNS, differing, out.differences)
+    pairs = [
+        compare_pair(transfer, pair, facts, int(section.get("permutations") or PERMUTATIONS))
+        for pair in combinations(layout.models, 2)
+    ]
+    write_tsv(DIVERGENCE_COLUMNS, (line for pair in pairs for line in _divergence_lines(pair)), out.divergence)
+    write_tsv(LIKENESS_COLUMNS, (line for pair in pairs for line in _likeness_lines(pair)), out.likeness)
+    write_tsv(DIFFERENCE_COLUMNS, (line for pair in pairs for line in _difference_lines(pair)), out.differences)
     plot_matrices(transfer, out.plots)
-    files = {"likeness": out.likeness, "differences": out.differences, "plot": out.plots[0]}
-    write_summary(summary_text("Architecture", QUESTION, told, _limits(layout), files, layout.synthetic), out.summary)
+    summary = Summary(
+        "Architecture", QUESTION, DESIGN, tuple(answer(pair) for pair in pairs),
+        tuple(item for pair in pairs for item in findings(pair)), tuple(limits(layout)),
+        {"divergence": out.divergence, "likeness": out.likeness, "differences": out.differences, "plot": out.plots[0]},
+        layout.synthetic,
+    )  # fmt: skip
+    write_summary(summary, out.summary)
 
 
-def gain_matrix(transfer: Transfer, model: str) -> np.ndarray:
-    """(seeds, rows, targets): zero-shot gains over `none` of the same seed (all languages where none is zero-shot)."""
+def compare_pair(transfer: Transfer, names: tuple[str, str], facts: GridFacts, permutations: int) -> PairResults:
+    """Divergence, likeness and differences of two models."""
     layout = transfer.layout
-    found = np.full((len(layout.seeds), len(layout.rows), len(layout.columns)), np.nan)
-    for j, column in enumerate(layout.columns):
-        codes = column.others or column.languages
+    generator = np.random.default_rng(_seed(*names))
+    targets = [column.target for column in layout.columns]
+    labels = Names(
+        layout.rows, targets, [facts.kinds[row] for row in layout.rows], [facts.kinds[name] for name in targets]
+    )
+    first, second = (gain_matrix(transfer, model) for model in names)
+    return PairResults(
+        names,
+        tuple(divergences(transfer, names, facts.kinds)),
+        tuple(likeness(first, second, labels, generator, permutations)),
+        tuple(differences(transfer, names, facts, generator)),
+    )
+
+
+def divergences(transfer: Transfer, names: Sequence[str], kinds: Mapping[str, str]) -> Iterator[Divergence]:
+    """The interaction of model, row and target over all targets, then by target, task family and language."""
+    layout = transfer.layout
+    targets = [column.target for column in layout.columns]
+    pair = [gain_matrix(transfer, model) for model in names]
+    yield _divergence("all", "", pair, layout.rows, targets)
+    for place, target in enumerate(targets):
+        yield _divergence("target", target, pair, layout.rows, targets, [place])
+    for kind in dict.fromkeys(kinds[target] for target in targets):
+        places = [place for place, target in enumerate(targets) if kinds[target] == kind]
+        yield _divergence("family", kind, pair, layout.rows, targets, places)
+    for code in sorted({code for column in layout.columns for code in column.others}):
+        mine = [column.target for column in layout.columns if code in column.languages]
+        if len(mine) > 1:
+            yield _divergence(
+                "language", code, [gain_matrix(transfer, model, code) for model in names], layout.rows, mine
+            )
+
+
+def _divergence(
+    by: str, name: str, pair: Sequence[np.ndarray], rows: Sequence[str], targets: Sequence[str],
+    columns: Sequence[int] = (),
+) -> Divergence:  # fmt: skip
+    try:
+        return Divergence(by, name, interaction(pair[0], pair[1], rows, targets, columns))
+    except StudyError as error:
+        return Divergence(by, name, None, str(error))
+
+
+def gain_matrix(transfer: Transfer, model: str, language: str | None = None) -> np.ndarray:
+    """(seeds, rows, targets): gains over `none` of the same seed, zero-shot means or those in one language.
+
+    Targets without the language are left out; a target without zero-shot languages counts with all it has.
+    """
+    layout = transfer.layout
+    columns = [column for column in layout.columns if language is None or language in column.languages]
+    found = np.full((len(layout.seeds), len(layout.rows), len(columns)), np.nan)
+    for j, column in enumerate(columns):
+        codes = [language] if language else column.others or column.languages
         base = transfer.cell(model, NONE, column.target)
         for i, row in enumerate(layout.rows):
             cell = transfer.cell(model, row, column.target)
@@ -110,33 +156,32 @@ def gain_matrix(transfer: Transfer, model: str) -> np.ndarray:
 def differences(
     transfer: Transfer,
     pair: Sequence[str],
-    families: Mapping[str, Mapping[str, Any]],
-    kinds: Mapping[str, str],
-    predictions: Mapping[tuple[str, str, str, int], AnyPath],
+    facts: GridFacts,
     generator: np.random.Generator,
-) -> Iterator[Differing]:
+) -> Iterator[Difference]:
     """Differences by cell, target, language and family of row and target; both models answer the same examples."""
     layout = transfer.layout
     by_language: dict[str, list[Contrast]] = {}
     by_family: dict[tuple[str, str], list[Contrast]] = {}
     for column in layout.columns:
-        found = _replicates(transfer, pair, column, families[column.target], predictions, generator)
+        found = _replicates(transfer, pair, column, facts, generator)
         rows = range(1, len(layout.rows) + 1)
         for row, name in zip(rows, layout.rows, strict=True):
-            yield Differing("cell", name, column.target, "", contrast(found, _weights([row], len(rows))))
-        yield Differing("target", "", column.target, "", contrast(found, _weights(rows, len(rows))))
+            yield Difference("cell", name, column.target, "", contrast(found, _weights([row], len(rows))))
+        yield Difference("target", "", column.target, "", contrast(found, _weights(rows, len(rows))))
         for place, code in enumerate(column.languages):
-            told = contrast(found, _weights(rows, len(rows)), [place])
-            by_language.setdefault(code, []).append(told)
+            by_language.setdefault(code, []).append(contrast(found, _weights(rows, len(rows)), [place]))
         members: dict[str, list[int]] = {}
         for row, name in zip(rows, layout.rows, strict=True):
-            members.setdefault(kinds[name], []).append(row)
+            members.setdefault(facts.kinds[name], []).append(row)
         for kind, some in members.items():
-            by_family.setdefault((kind, kinds[column.target]), []).append(contrast(found, _weights(some, len(rows))))
+            by_family.setdefault((kind, facts.kinds[column.target]), []).append(
+                contrast(found, _weights(some, len(rows)))
+            )
     for code, parts in sorted(by_language.items()):
-        yield Differing("language", "", "", code, combined(parts))
+        yield Difference("language", "", "", code, combined(parts))
     for (kind, family), parts in sorted(by_family.items()):
-        yield Differing("family", kind, family, "", combined(parts))
+        yield Difference("family", kind, family, "", combined(parts))
 
 
 def _weights(rows: Sequence[int], count: int) -> dict[int, float]:
@@ -152,83 +197,51 @@ def _replicates(
     transfer: Transfer,
     pair: Sequence[str],
     column: Column,
-    family: Mapping[str, Any],
-    predictions: Mapping[tuple[str, str, str, int], AnyPath],
+    facts: GridFacts,
     generator: np.random.Generator,
 ) -> Replicates:
-    layout = transfer.layout
+    layout, family = transfer.layout, facts.counted[column.target]
     kind = counted_metric(family["family"], column.metric, family.get("options"))
     cells = [transfer.cells[model, row, column.target] for model in pair for row in (NONE, *layout.rows)]
-    paths = [[predictions[cell.model, cell.intermediate, column.target, seed] for seed in layout.seeds]
+    paths = [[facts.predictions[cell.model, cell.intermediate, column.target, seed] for seed in layout.seeds]
              for cell in cells]  # fmt: skip
     values = [[cell.values[seed] for seed in layout.seeds] for cell in cells]
     return replicate(read_examples(paths, column, kind, values), kind.value, generator, DRAWS)
 
 
-def findings(pair: Sequence[str], found: Sequence[Likeness], parts: Sequence[Differing]) -> Iterator[Finding]:
-    """Likeness by reading, then how many cells differ and where most."""
-    name = " and ".join(pair)
-    for item in found:
-        sure = (
-            "alike beyond chance" if item.p <= 0.05 and item.correlation > 0 else "no likeness beyond chance was shown"
-        )
-        ceiling = "" if item.ceiling is None else f", noise allows {item.ceiling:.2f}"
-        yield Finding(
-            f"{name}, {READINGS[item.reading]}: {sure}; correlation {signed(item.correlation)} of gain matrices "
-            f"(p = {item.p:.3g} by permuting rows and columns; {item.needed:.2f} was needed for 0.05{ceiling}).",
-            n=f"{item.rows} rows × {item.targets} targets",
-        )
-    cells = [item.told.p for item in parts if item.by == "cell" and item.told.p is not None]
-    clear = sum(p <= 0.05 for p in adjusted_p_values(cells, "holm"))
-    yield Finding(f"{name}: the gain differs in {clear} of {len(cells)} cells (Holm, 5 %).")
-    for by in ("target", "language", "family"):
-        known = [item for item in parts if item.by == by and item.told.p is not None]
-        if known:
-            most = min(known, key=lambda item: item.told.p or 0.0)
-            lowest = min(adjusted_p_values([item.told.p or 0.0 for item in known], "holm"))
-            where = " on ".join(part for part in (most.intermediate, most.target, most.language) if part)
-            yield Finding(
-                f"{name}: by {by}, the clearest difference is {where} (p = {lowest:.3g}, Holm over {len(known)}).",
-                most.told.value, most.told.low, most.told.high, f"points more for {pair[0]}",
-                f"{len(layout_rows(parts))} rows",
-            )  # fmt: skip
-
-
-def layout_rows(parts: Sequence[Differing]) -> set[str]:
-    """The rows among the cells."""
-    return {item.intermediate for item in parts if item.by == "cell"}
-
-
-def _lines(pair: Sequence[str], parts: Sequence[Differing]) -> Iterator[dict[str, Any]]:
-    by: dict[str, list[Differing]] = {}
-    for item in parts:
+def _divergence_lines(pair: PairResults) -> Iterator[dict[str, Any]]:
+    by: dict[str, list[Divergence]] = {}
+    for item in pair.divergences:
         by.setdefault(item.by, []).append(item)
     for items in by.values():
-        corrected = iter(adjusted_p_values([item.told.p for item in items if item.told.p is not None], "holm"))
+        adjusted = iter(adjusted_p_values([item.test.p for item in items if item.test], "holm"))
         for item in items:
-            told = item.told
-            p_holm = next(corrected) if told.p is not None else None
+            line = {**vars(item.test), "p": digits(item.test.p), "p_holm": digits(next(adjusted))} if item.test else {}
             yield {
-                "first": pair[0], "second": pair[1], "by": item.by, "intermediate": item.intermediate,
-                "target": item.target, "language": item.language, "gain_first_less_second": told.value,
-                "se": told.se, "low": told.low, "high": told.high,
-                "p": None if told.p is None else f"{told.p:.3g}", "p_holm": None if p_holm is None else f"{p_holm:.3g}",
+                **dict.fromkeys(DIVERGENCE_COLUMNS), "first": pair.names[0], "second": pair.names[1], "by": item.by,
+                "name": item.name, **line, "remark": item.remark,
             }  # fmt: skip
 
 
-def _limits(layout: Layout) -> list[str]:
-    said = [
-        "Two models differ in more than their architecture unless parameters, text and steps are the same; two models "
-        "are two draws, whatever their architecture.",
-        "Where no likeness was shown, none is not shown either: few rows or much noise would look the same.",
-        "A target on which one model stands at chance has no room for a pattern.",
-    ]
-    if len(layout.seeds) == 1:
-        said.append(
-            "One seed: how alike two runs of one model would be is unknown (no ceiling), and intervals see examples "
-            "alone; differences of single cells may be differences of training runs."
-        )
-    return said
+def _likeness_lines(pair: PairResults) -> Iterator[dict[str, Any]]:
+    for item in pair.likeness:
+        yield {"first": pair.names[0], "second": pair.names[1], **vars(item), "p": digits(item.p)}
+
+
+def _difference_lines(pair: PairResults) -> Iterator[dict[str, Any]]:
+    by: dict[str, list[Difference]] = {}
+    for item in pair.differences:
+        by.setdefault(item.by, []).append(item)
+    for items in by.values():
+        adjusted = iter(adjusted_p_values([item.contrast.p for item in items if item.contrast.p is not None], "holm"))
+        for item in items:
+            found = item.contrast
+            yield {
+                "first": pair.names[0], "second": pair.names[1], "by": item.by, "intermediate": item.intermediate,
+                "target": item.target, "language": item.language, "gain_first_less_second": found.value,
+                "se": found.se, "low": found.low, "high": found.high, "p": digits(found.p),
+                "p_holm": None if found.p is None else digits(next(adjusted)),
+            }  # fmt: skip
 
 
 def _seed(*names: str) -> int:

@@ -1,9 +1,11 @@
-"""Two models' gain matrices side by side: how alike they are, beyond chance and as far as noise allows. Pure numpy.
+"""How alike two models' gain matrices are, beyond chance and relative to noise. Pure numpy.
 
-Matrices are (rows, targets). Three readings of "alike": of the gains as they are, each target standardised
-(`within`); of what is left when each row's mean is taken away as well (`pattern`: which row suits which target); and
-ranks within targets (`ranks`). The p-value permutes rows and columns of one matrix, each with one order, so that
-what rows or targets have in common is not taken for so many independent cells (quadratic assignment, Mantel 1967).
+Matrices are (rows, targets). Three readings of "alike": the gains with each target standardised (`within`); these less
+each row's mean (`pattern`: which row suits which target); and ranks within targets (`ranks`). Two permutation tests are
+made, and the larger p-value counts. One permutes rows and columns of one matrix freely, each with one order, so that a
+common effect of a row or a target does not count as many independent cells (quadratic assignment, Mantel 1967). The
+other permutes whole task families of rows and of targets, because tasks of a family move together: a family is replaced
+by members of another, repeated where it has fewer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +36,9 @@ READINGS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 class Likeness:
     """Correlation of two matrices under one reading.
 
-    `p` permutes rows and columns, and the absolute correlation would have had to reach `needed` for p = 0.05.
-    `ceiling` is what two runs of the same model would correlate by their seeds (the geometric mean of both models'
-    reliabilities), None with one seed; `corrected` is the correlation over it.
+    `p` is the larger of both permutation tests; the absolute correlation would have had to reach `needed` for p = 0.05.
+    `ceiling` is the correlation that noise over seeds allows (the geometric mean of both models' reliabilities), None
+    with one seed; `corrected` is the correlation over it.
     """
 
     reading: str
@@ -49,11 +51,20 @@ class Likeness:
     needed: float
 
 
+@dataclass(frozen=True)
+class Names:
+    """Names of the rows and targets of a matrix, and the task family of each."""
+
+    rows: Sequence[str]
+    targets: Sequence[str]
+    row_families: Sequence[str]
+    target_families: Sequence[str]
+
+
 def likeness(
     first: np.ndarray,
     second: np.ndarray,
-    rows: Sequence[str],
-    targets: Sequence[str],
+    names: Names,
     generator: np.random.Generator,
     permutations: int = PERMUTATIONS,
 ) -> list[Likeness]:
@@ -64,28 +75,52 @@ def likeness(
     """
     means = [item.mean(axis=0) for item in (first, second)]
     for item in means:
-        refuse_gaps("gains", item, rows, targets)
-    refuse_few("likeness of gain matrices", len(rows), 4, "rows", "fewer can be permuted in too few ways")
-    refuse_few("likeness of gain matrices", len(targets), 3, "targets", "two columns show no pattern")
-    orders = [_orders(len(names), permutations, generator) for names in (rows, targets)]
+        refuse_gaps("gains", item, names.rows, names.targets)
+    refuse_few("likeness of gain matrices", len(names.rows), 4, "rows", "fewer have too few permutations")
+    refuse_few("likeness of gain matrices", len(names.targets), 3, "targets", "two columns show no pattern")
+    free = [_orders(len(each), permutations, generator) for each in (names.rows, names.targets)]
+    blocks = [family_orders(each, permutations, generator) for each in (names.row_families, names.target_families)]
     found = []
     for reading, read in READINGS.items():
         a, b = (_unit(read(item)) for item in means)
         correlation = float((a * b).sum())
-        moved = np.asarray([(a * b[i][:, j]).sum() for i, j in zip(*orders, strict=True)])
-        p = float((1 + (np.abs(moved) >= abs(correlation) - ROUNDING).sum()) / (1 + permutations))
-        needed = float(np.quantile(np.abs(moved), 0.95))
+        moved = [np.abs(_moved(a, b, orders)) for orders in (free, blocks)]
+        p = max((1 + int((each >= abs(correlation) - ROUNDING).sum())) / (1 + permutations) for each in moved)
+        needed = max(float(np.quantile(each, 0.95)) for each in moved)
         ceiling = _ceiling(reliability(first, reading), reliability(second, reading))
         corrected = correlation / ceiling if ceiling else None
-        found.append(Likeness(reading, correlation, p, len(rows), len(targets), ceiling, corrected, needed))
+        count = len(names.rows), len(names.targets)
+        found.append(Likeness(reading, correlation, p, *count, ceiling, corrected, needed))
     return found
 
 
-def reliability(gains: np.ndarray, reading: str) -> float | None:
-    """How the mean over seeds would correlate with that of as many new seeds, from (seeds, rows, targets).
+def _moved(first: np.ndarray, second: np.ndarray, orders: Sequence[np.ndarray]) -> np.ndarray:
+    """Correlations of a unit matrix with the other, its rows and columns in other orders; 0 where it is constant."""
+    found = []
+    for rows, columns in zip(*orders, strict=True):
+        moved = second[rows][:, columns]
+        moved = moved - moved.mean()
+        length = float(np.sqrt((moved**2).sum()))
+        found.append(float((first * moved).sum()) / length if length > ROUNDING else 0.0)
+    return np.asarray(found)
 
-    The mean correlation of two seeds, stepped up by Spearman and Brown's formula; None with one seed. All seeds share
-    the test set, and a row's and its baseline's seed are one, so this sees training and not the drawing of examples.
+
+def family_orders(families: Sequence[str], permutations: int, generator: np.random.Generator) -> np.ndarray:
+    """(permutations, items): each family's places filled by the members of another family, in random order."""
+    members = {name: np.flatnonzero(np.asarray(families) == name) for name in sorted(set(families))}
+    order = np.empty((permutations, len(families)), dtype=np.int64)
+    for line in order:
+        for places, source in zip(members.values(), generator.permutation(len(members)), strict=True):
+            drawn = generator.permutation(list(members.values())[source])
+            line[places] = np.resize(drawn, len(places))
+    return order
+
+
+def reliability(gains: np.ndarray, reading: str) -> float | None:
+    """Expected correlation of the mean over seeds with that of as many new seeds, from (seeds, rows, targets).
+
+    The mean correlation of two seeds, extended by the Spearman-Brown formula; None with one seed. All seeds share the
+    test set, so this covers the noise of training and not the choice of examples.
     """
     seeds = len(gains)
     if seeds < 2:

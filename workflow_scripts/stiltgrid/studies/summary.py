@@ -91,10 +91,9 @@ def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\u2212")
 
 
-def joined(names: Iterable[str]) -> str:
-    """Names as English prose: `a`, `a and b`, `a, b and c`."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+def digits(number: float | None) -> str | None:
+    """Three significant digits: four decimals would hide how small a p-value is."""
+    return None if number is None else f"{number:.3g}"
 
 
 def _wrapped(text: str) -> list[str]:
