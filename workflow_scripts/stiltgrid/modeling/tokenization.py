@@ -4,14 +4,19 @@ A model folder's tokenizer, fetched or trained here, is a `tokenizer.json` besid
 {"pad": id, "mask": id or null, "prefix": [ids], "middle": [ids], "suffix": [ids]}, the ids around one segment
 (prefix A suffix) or two (prefix A middle B suffix). Three optional keys describe models that differ from XLM-R:
 "segments" (trained with token types), "causal" (a causal model) and "pooling" (the default pooling).
+
+User text never yields a special token: `</s>` in a text is four characters, not the end of a segment.
 """
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import read_json
@@ -70,8 +75,8 @@ class SubwordTokenizer:
             self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         except Exception as error:  # tokenizers raises a bare Exception for unreadable files
             raise SourceError(f"{path}: no readable tokenizer ({error})") from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._file = path / "tokenizer.json"
+        _set_defaults(self._tokenizer)
         self.special = read_special_tokens(path)
         self.pad: int = self.special.pad
         self.mask: int | None = self.special.mask
@@ -79,6 +84,7 @@ class SubwordTokenizer:
         self.middle: list[int] = self.special.middle
         self.suffix: list[int] = self.special.suffix
         self.causal: bool = self.special.causal
+        self._special_names = self._names_of_special_tokens()
         self._blanks = self._needs_blanks()
 
     @property
@@ -99,15 +105,14 @@ class SubwordTokenizer:
 
     def pieces(self, texts: list[str]) -> list[Pieces]:
         """Tokenise texts, without special tokens, with character spans."""
-        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         return [
             Pieces(item.ids, [start for start, _ in item.offsets], [end for _, end in item.offsets])
-            for item in encodings
+            for item in self._encode(texts)
         ]
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Tokenise texts, ids only, without special tokens."""
-        return [item.ids for item in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        return [item.ids for item in self._encode(texts, fast=True)]
 
     def word_ids(self, sentences: list[list[str]]) -> list[tuple[list[int], list[int]]]:
         """Tokenise pre-split sentences: (ids, index of each id's word). A word may yield no id.
@@ -116,9 +121,38 @@ class SubwordTokenizer:
         """
         if self._blanks:
             sentences = [[*words[:1], *(f" {word}" for word in words[1:])] for words in sentences]
-        encodings = self._tokenizer.encode_batch(sentences, is_pretokenized=True, add_special_tokens=False)
         # Without special tokens every id belongs to a word: none is None.
-        return [(item.ids, cast(list[int], item.word_ids)) for item in encodings]
+        return [(item.ids, cast(list[int], item.word_ids)) for item in self._encode(sentences, words=True)]
+
+    def _encode(self, inputs: Sequence[Any], words: bool = False, fast: bool = False) -> list[Encoding]:
+        """Encode without special tokens, neither added nor read from the text; `fast` leaves out offsets."""
+
+        def encode(tokenizer: Tokenizer, some: Sequence[Any]) -> list[Encoding]:
+            batch = tokenizer.encode_batch_fast if fast else tokenizer.encode_batch
+            return list(batch(list(some), is_pretokenized=words, add_special_tokens=False))
+
+        found = encode(self._tokenizer, inputs)
+        # `encode_special_tokens` does not reach the vocabulary: a unigram model, for example, still reads `<s>` as one.
+        spelled = [place for place, item in enumerate(found) if not self._special_names.keys().isdisjoint(item.ids)]
+        if spelled:
+            for place, item in zip(spelled, encode(self._plain, [inputs[place] for place in spelled]), strict=True):
+                found[place] = item
+        return found
+
+    def _names_of_special_tokens(self) -> dict[int, str]:
+        """Id -> name of all special tokens: those that the file marks, those of the layout, and the unknown token."""
+        marked = {number for number, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        layout = {self.special.pad, *self.special.around, self.unknown} | {self.mask} - {None}
+        names = ((number, self._tokenizer.id_to_token(number)) for number in sorted(marked | cast(set[int], layout)))
+        return {number: name for number, name in names if name is not None}
+
+    @cached_property
+    def _plain(self) -> Tokenizer:
+        """The tokenizer with special tokens renamed to what no text contains: same ids for all other text."""
+        settings = json.loads(self._file.read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(json.dumps(_rename_tokens(settings, {*self._special_names.values()})))
+        _set_defaults(tokenizer)
+        return tokenizer
 
     def _needs_blanks(self) -> bool:
         """Whether words must be given with their leading blank, as byte-level tokenizers (GPT-2, Llama 3) expect."""
@@ -148,3 +182,34 @@ class SubwordTokenizer:
         keep_first = len(first) - cut_first - both // 2
         keep_second = len(second) - cut_second - (both - both // 2)
         return self.join(first[:keep_first], second[:keep_second])
+
+
+def _set_defaults(tokenizer: Tokenizer) -> None:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+
+
+# Put before a special token's name, it makes a name that is longer than the words that WordPiece looks up.
+UNMATCHABLE = "\uffff" * 128
+
+
+def _rename_tokens(settings: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """The content of a `tokenizer.json` with some tokens renamed, at their ids."""
+
+    def renamed(name: str) -> str:
+        return UNMATCHABLE + name if name in names else name
+
+    model = dict(settings["model"])
+    vocabulary = model.get("vocab") or {}
+    if isinstance(vocabulary, Mapping):
+        model["vocab"] = {renamed(name): number for name, number in vocabulary.items()}
+    else:  # of a unigram model
+        model["vocab"] = [[renamed(name), score] for name, score in vocabulary]
+    if isinstance(model.get("unk_token"), str):
+        model["unk_token"] = renamed(model["unk_token"])
+    if "merges" in model:
+        pairs = (pair if isinstance(pair, list) else pair.split(" ") for pair in model["merges"])
+        model["merges"] = [pair for pair in pairs if "".join(pair) not in names]
+    added = [{**token, "content": renamed(token["content"])} for token in settings.get("added_tokens") or ()]
+    return {**settings, "model": model, "added_tokens": added}
