@@ -21,29 +21,32 @@ def test_means_are_means() -> None:
     assert total(counted_metric("span", "exact_match"), exact_match=[0.0, 1.0, 0.0]) == pytest.approx(100 / 3)
 
 
-def test_chunk_f1_and_word_accuracy_are_the_familys() -> None:
-    card = TaskCard("panx", "tagging", "", "", ("en",), "f1", 64, options={"scheme": "bio"})
-    gold = ["B-PER I-PER O O", "B-LOC O", "O O B-ORG", "O"]
-    guess = ["B-PER I-PER O B-LOC", "B-ORG O", "O O B-ORG", "O"]
+@pytest.mark.parametrize("rule", ["default", "strict", "seqeval-0.0.12"])
+def test_chunk_f1_and_word_accuracy_are_the_familys(rule: str) -> None:
+    options = {"scheme": "bio", "chunks": rule}
+    card = TaskCard("panx", "tagging", "", "", ("en",), "f1", 64, options=options)
+    gold = [["B-PER", "I-PER", "O", "O"], ["B-LOC", "O"], ["O", "O", "B-ORG"], ["O"], ["B-PER", "O"]]
+    guess = [["B-PER", "I-PER", "O", "B-LOC"], ["B-ORG", "O"], ["O", "O", "B-ORG"], ["O"], ["I-PER", "O"]]
     table = pa.table(
         {
-            "id": list("abcd"),
-            "language": ["en"] * 4,
-            "split": ["test"] * 4,
+            "id": list("abcde"),
+            "language": ["en"] * 5,
+            "split": ["test"] * 5,
             "prediction": guess,
             "gold": gold,
         }
     )
     measured = {item.metric: item.value for item in family("tagging").measure(card, table, table)}
     for metric in ("f1", "accuracy"):
-        assert total(counted_metric("tagging", metric), prediction=guess, gold=gold) == pytest.approx(measured[metric])
+        counted = counted_metric("tagging", metric, options)
+        assert total(counted, prediction=guess, gold=gold) == pytest.approx(measured[metric])
 
 
 def test_macro_f1_needs_the_labels_and_is_the_metric() -> None:
     labels = ["NOUN", "VERB", "X", "SYM"]
-    gold, guess = ["NOUN VERB NOUN", "VERB X"], ["NOUN NOUN NOUN", "VERB VERB"]
+    gold, guess = [["NOUN", "VERB", "NOUN"], ["VERB", "X"]], [["NOUN", "NOUN", "NOUN"], ["VERB", "VERB"]]
     counted = counted_metric("tagging", "macro_f1", {"labels": labels})
-    expected = macro_f1(" ".join(gold).split(), " ".join(guess).split())
+    expected = macro_f1(sum(gold, []), sum(guess, []))
     assert total(counted, prediction=guess, gold=gold) == pytest.approx(expected)
     with pytest.raises(StiltgridError, match="'macro_f1' of family 'tagging'"):
         counted_metric("tagging", "macro_f1")
@@ -57,10 +60,10 @@ def test_f1_of_a_label() -> None:
 
 def test_retrieval() -> None:
     nearest = counted_metric("embedding", "accuracy")
-    assert total(nearest, prediction=["c1", "c2", "c9"], gold=["c1", "c1", "c8 c9"]) == pytest.approx(200 / 3)
+    assert total(nearest, prediction=["c1", "c2", "c9"], gold=[["c1"], ["c1"], ["c8", "c9"]]) == pytest.approx(200 / 3)
     mined = counted_metric("embedding", "f1")
     # 3 pairs given, 2 of them right, 4 wanted: F1 = 2 * 2 / 7
-    pairs = {"prediction": ["a", "b", "c", ""], "gold": ["a", "b d", "", "e"]}
+    pairs = {"prediction": ["a", "b", "c", None], "gold": [["a"], ["b", "d"], [], ["e"]]}
     assert total(mined, **pairs) == pytest.approx(400 / 7)
     assert mined.absent_is_zero and not nearest.absent_is_zero
 

@@ -141,7 +141,7 @@ def test_a_language_without_rows_is_refused(grid: Grid) -> None:
         grid.write()
 
 
-def mined(path: Path, pairs: Mapping[str, tuple[str, str]]) -> Path:
+def mined(path: Path, pairs: Mapping[str, tuple[str | None, list[str]]]) -> Path:
     rows = [
         {"id": name, "language": "de", "split": "test", "prediction": found, "gold": gold}
         for name, (found, gold) in pairs.items()
@@ -151,8 +151,8 @@ def mined(path: Path, pairs: Mapping[str, tuple[str, str]]) -> Path:
 
 
 def test_mined_pairs_that_a_row_lacks_add_nothing(tmp_path: Path) -> None:
-    one = mined(tmp_path / "one.parquet", {"q1": ("a", "a"), "q2": ("", "b")})
-    two = mined(tmp_path / "two.parquet", {"q3": ("x", ""), "q1": ("", "a"), "q2": ("b", "b")})
+    one = mined(tmp_path / "one.parquet", {"q1": ("a", ["a"]), "q2": (None, ["b"])})
+    two = mined(tmp_path / "two.parquet", {"q3": ("x", []), "q1": (None, ["a"]), "q2": ("b", ["b"])})
     scores = [[{"de": 200 / 3}], [{"de": 50.0}]]
     found = read_examples([[one], [two]], MINED, counted_metric("embedding", "f1"), scores)[0]
     assert found.clusters.tolist() == [0, 1, 2]

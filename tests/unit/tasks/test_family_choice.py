@@ -53,10 +53,10 @@ def test_an_example_drawn_twice_in_a_row_counts_twice(bench, tools):
 
 def test_decode_takes_the_best_option_of_each_example(bench):
     predictions = bench.decode(hidden)
-    assert predictions.column("prediction").to_pylist() == ["0", "2"]
+    assert predictions.column("prediction").to_pylist() == [0, 2]
     assert bench.measured(predictions) == {"accuracy": 100}
     wrong = bench.decode(lambda batch: -hidden(batch))
-    assert wrong.column("prediction").to_pylist() == ["1", "1"]
+    assert wrong.column("prediction").to_pylist() == [1, 1]
     assert bench.measured(wrong) == {"accuracy": 0}
 
 

@@ -53,7 +53,9 @@ def keys(languages, examples):
 
 
 def test_predictions_carry_the_keys_of_their_rows():
-    table = predictions_table(keys(["de"], 3), [2, 4], {"prediction": ["x", "y"], "gold": ["x", "z"], "score": [1, 0]})
+    table = predictions_table(
+        keys(["de"], 3), [2, 4], {"prediction": ["x", "y"], "gold": ["x", "z"], "score": [1, 0]}, pa.string()
+    )
     assert table.select(["id", "split", "gold"]).to_pylist() == [
         {"id": "2", "split": "dev", "gold": "x"},
         {"id": "1", "split": "test", "gold": "z"},

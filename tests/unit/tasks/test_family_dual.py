@@ -66,8 +66,8 @@ def test_parallel_questions_share_the_relevant_sentences_of_all_languages():
     # Cosines of either query: de-0 .96, en-1 .8, en-0 .6, de-1 0. Relevant: en-0 and de-0, at ranks 1 and 3.
     predictions, scores = scores_of(CARD, make_table(ENGLISH, GERMAN), VECTORS)
     assert predictions.column("id").to_pylist() == ["q1_en", "q1_de"]
-    assert predictions.column("prediction").to_pylist() == ["de-0 en-1 en-0 de-1"] * 2
-    assert predictions.column("gold").to_pylist() == ["de-0 en-0"] * 2
+    assert predictions.column("prediction").to_pylist() == [["de-0", "en-1", "en-0", "de-1"]] * 2
+    assert predictions.column("gold").to_pylist() == [["de-0", "en-0"]] * 2
     assert predictions.column("ranks").to_pylist() == [[1, 3]] * 2
     assert predictions.column("score").to_pylist() == pytest.approx([0.96, 0.96])
     for language in ("en", "de"):
@@ -89,7 +89,7 @@ def test_the_relevant_set_is_the_union_over_the_languages_at_hand():
 def test_per_language_pools_rank_own_candidates_only():
     card = make_card(pool="per_language")
     predictions, scores = scores_of(card, make_table(ENGLISH, GERMAN, card=card), VECTORS)
-    assert predictions.column("prediction").to_pylist() == ["en-1 en-0", "de-0 de-1"]
+    assert predictions.column("prediction").to_pylist() == [["en-1", "en-0"], ["de-0", "de-1"]]
     assert (scores["en", "map@20"], scores["de", "map@20"]) == (50, 100)
 
 
@@ -110,7 +110,7 @@ def test_one_pool_serves_queries_of_other_languages_and_repeats_count_once():
     german = ("de", [query("m2", ["Q2"]), candidate("Q1")])
     vectors = [[0.8, 0.6], [1, 0], [0, 1], [0, 1], [1, 0]]
     predictions, scores = scores_of(CARD, make_table(english, german), vectors)
-    assert predictions.column("prediction").to_pylist() == ["Q1 Q2", "Q2 Q1"]
+    assert predictions.column("prediction").to_pylist() == [["Q1", "Q2"], ["Q2", "Q1"]]
     assert (scores["en", "mrr"], scores["de", "mrr"]) == (50, 100)
 
 
@@ -126,8 +126,8 @@ def test_a_development_set_of_pairs_ranks_every_query_among_all_candidates():
     columns = {"example": np.array([0, 0, 1, 1, 2, 2]), "side": np.array([0, 1, 0, 1, 0, 1])}
     vectors = [[1, 0], [1, 0], [0.8, 0.6], [0, 1], [0.9, 0.1], [1, 0]]
     predictions, scores = scores_of(CARD, rows, vectors, columns)
-    assert predictions.column("prediction").to_pylist() == ["p0 p1", "p0 p1", "p0 p1"]
-    assert predictions.column("gold").to_pylist() == ["p0", "p1", "p0"]
+    assert predictions.column("prediction").to_pylist() == [["p0", "p1"]] * 3
+    assert predictions.column("gold").to_pylist() == [["p0"], ["p1"], ["p0"]]
     assert scores["en", "recall@1"] == pytest.approx(200 / 3)
     assert scores["en", "map@20"] == pytest.approx(100 * (1 + 0.5 + 1) / 3)
 

@@ -51,7 +51,7 @@ def test_splitting_changes_no_words_tag(tools, tiny_tokenizer, max_length):
     marked = bench.encoded.tokens["tag"][bench.encoded.tokens["tag"] != CONTINUED]
     assert marked.tolist() == [tag for tags in bench.rows.column("tags").to_pylist() for tag in tags]
     predictions = bench.decode(gold_states)
-    assert predictions.column("prediction").to_pylist() == [" ".join(row["tags"]) for row in [*ROWS, LONG]]
+    assert predictions.column("prediction").to_pylist() == [row["tags"] for row in [*ROWS, LONG]]
     assert bench.measured(predictions)["accuracy"] == 100
 
 
@@ -69,7 +69,7 @@ def test_words_without_sub_tokens_and_words_too_long_still_get_a_tag(tools, tiny
     bench = make(tools, tiny_tokenizer, [row], max_length=12)
     assert bench.encoded.lengths.max() <= 12
     assert bench.ids(0)[1] == tiny_tokenizer.unknown == 3
-    assert bench.decode(gold_states).column("prediction").to_pylist() == ["PUNCT NOUN NOUN VERB"]
+    assert bench.decode(gold_states).column("prediction").to_pylist() == [["PUNCT", "NOUN", "NOUN", "VERB"]]
 
 
 def test_predictions_are_matched_to_sequences_in_any_batch(tools, tiny_tokenizer):
@@ -112,11 +112,38 @@ def test_entities_are_measured_by_chunk(tools, tiny_tokenizer):
 def test_parts_of_speech_have_chunk_f1_accuracy_and_macro_f1(tools, tiny_tokenizer):
     labels = ("CCONJ", "SCONJ", "NOUN")
     rows = [{"tokens": ["a", "b", "c", "d"], "tags": ["NOUN", "NOUN", "CCONJ", "SCONJ"]}]
-    found = measure(tools, tiny_tokenizer, labels, rows, [["NOUN", "NOUN", "CCONJ", "CCONJ"]], scheme="plain")
+    guesses = [["NOUN", "NOUN", "CCONJ", "CCONJ"]]
+    found = measure(tools, tiny_tokenizer, labels, rows, guesses, scheme="plain", chunks="seqeval-0.0.12")
     # Chunks: gold NOUN(0-1) CCONJ SCONJ; predicted NOUN(0-1) CCONJ(2-3): one of two right, of three wanted
     assert found["f1"] == pytest.approx(100 * 2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3))
     assert found["accuracy"] == 75
     assert found["macro_f1"] == pytest.approx(100 * (1 + 2 / 3 + 0) / 3)
+
+
+def test_tags_of_words_have_chunks_by_xtremes_rule_only(tools, tiny_tokenizer):
+    rows = [{"tokens": ["a"], "tags": ["NOUN"]}]
+    assert set(measure(tools, tiny_tokenizer, ("NOUN",), rows, [["NOUN"]])) == {"accuracy", "macro_f1"}
+
+
+def test_a_type_may_be_any_text(tools, tiny_tokenizer):
+    """O and S begin its name, and it holds a blank: nothing is read into a type, and lists stay lists."""
+    labels = ("O", "B-Legal Entity", "I-Legal Entity", "B-ORG-x", "B-O", "I-O")
+    rows = [{"tokens": ["a", "b", "c", "d"], "tags": ["B-Legal Entity", "I-Legal Entity", "B-O", "I-O"]}]
+    right = measure(tools, tiny_tokenizer, labels, rows, [rows[0]["tags"]], scheme="bio")
+    assert right == {"f1": 100, "precision": 100, "recall": 100, "accuracy": 100}
+    half = measure(
+        tools, tiny_tokenizer, labels, rows, [["B-Legal Entity", "I-Legal Entity", "O", "B-O"]], scheme="bio"
+    )
+    assert half["f1"] == pytest.approx(50)
+
+
+@pytest.mark.parametrize(("rule", "f1"), [("default", 100.0), ("strict", 0.0)])
+def test_the_card_chooses_how_strictly_chunks_are_read(tools, tiny_tokenizer, rule, f1):
+    """A chunk that opens with I counts in seqeval's default mode and not in its strict mode."""
+    labels = ("O", "B-PER", "I-PER")
+    rows = [{"tokens": ["a", "b", "c"], "tags": ["B-PER", "I-PER", "O"]}]
+    found = measure(tools, tiny_tokenizer, labels, rows, [["I-PER", "I-PER", "O"]], scheme="bio", chunks=rule)
+    assert found["f1"] == f1
 
 
 def test_open_tag_sets_have_no_chunks(tools, tiny_tokenizer):

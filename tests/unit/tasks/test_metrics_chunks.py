@@ -1,7 +1,8 @@
-"""Chunk F1 is seqeval 0.0.12's: its chunks by hand, its numbers as that version printed them."""
+"""XTREME's chunk F1 is seqeval 0.0.12's: its chunks by hand, its numbers as that version printed them."""
 
 import pytest
 from stiltgrid.tasks.metrics.chunks import chunk_scores, chunks
+from stiltgrid.tasks.tag_schemes import XTREME
 
 
 @pytest.mark.parametrize(
@@ -20,22 +21,22 @@ from stiltgrid.tasks.metrics.chunks import chunk_scores, chunks
     ],
 )
 def test_chunks(tags, found):
-    assert chunks(tags) == found
+    assert chunks(tags, XTREME) == found
 
 
 def test_coordinating_and_subordinating_conjunctions_are_two_types():
     # seqeval 1.2.2 would call this right: it cuts both down to "CONJ"
-    assert chunk_scores([["CCONJ"]], [["SCONJ"]]) == {"f1": 0, "precision": 0, "recall": 0}
+    assert chunk_scores([["CCONJ"]], [["SCONJ"]], XTREME) == {"f1": 0, "precision": 0, "recall": 0}
 
 
 def test_merging_makes_it_differ_from_token_accuracy():
     # Three of four words are right, but gold has chunks 0-2 and 3, the prediction 0-1 and 2-3
-    scores = chunk_scores([["NOUN", "NOUN", "NOUN", "VERB"]], [["NOUN", "NOUN", "VERB", "VERB"]])
+    scores = chunk_scores([["NOUN", "NOUN", "NOUN", "VERB"]], [["NOUN", "NOUN", "VERB", "VERB"]], XTREME)
     assert scores["f1"] == 0
 
 
 def test_chunks_do_not_merge_over_sentences():
-    apart = chunk_scores([["NOUN"], ["NOUN"]], [["NOUN"], ["VERB"]])
+    apart = chunk_scores([["NOUN"], ["NOUN"]], [["NOUN"], ["VERB"]], XTREME)
     assert apart == {"f1": pytest.approx(50), "precision": pytest.approx(50), "recall": pytest.approx(50)}
 
 
@@ -59,7 +60,7 @@ GUESSED_WORDS = [
     ],
 )
 def test_numbers_that_seqeval_0_0_12_printed(gold, guess, f1, precision, recall):
-    assert chunk_scores(gold, guess) == {
+    assert chunk_scores(gold, guess, XTREME) == {
         "f1": pytest.approx(f1),
         "precision": pytest.approx(precision),
         "recall": pytest.approx(recall),

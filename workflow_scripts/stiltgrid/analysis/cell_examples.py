@@ -77,16 +77,16 @@ def _read(path: AnyPath, column: Column, metric: CountedMetric, split: str) -> _
             raise SourceError(f"{path}: expected {split} rows in {code}, found none")
         if len(set(each)) < len(each):
             raise SourceError(f"{path}: expected each id once in {code}, found {len(each) - len(set(each))} twice")
-    groups = {code: _groups(part, code, bool(group)) for code, part in parts.items()}
+    groups = {code: _groups(part, f"{code}-{split}-", bool(group)) for code, part in parts.items()}
     return _Cell(path, ids, groups, {code: metric.counts_of(part) for code, part in parts.items()})
 
 
-def _groups(part: "pa.Table", language: str, named: bool) -> list[str]:
-    """What is resampled together: parallel questions, whose ids differ in their language prefix only."""
+def _groups(part: "pa.Table", prefix: str, named: bool) -> list[str]:
+    """What is resampled together: parallel examples, whose ids are the same after `prefix` (language and split)."""
     if named:
         found: list[str] = part.column("group").to_pylist()
         return found
-    return [name.removeprefix(f"{language}-") for name in part.column("id").to_pylist()]
+    return [name.removeprefix(prefix) for name in part.column("id").to_pylist()]
 
 
 def _check_scores(cell: _Cell, metric: CountedMetric, scores: Mapping[str, float]) -> None:

@@ -13,10 +13,13 @@ import numpy as np
 
 from stiltgrid.tasks.metrics.chunks import chunks
 from stiltgrid.tasks.metrics.retrieval import average_precision, recall, reciprocal_rank
+from stiltgrid.tasks.tag_schemes import chunk_rule, scheme_of
 from stiltgrid.utils.errors import StiltgridError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Labels = Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ def counted_metric(family: str, metric: str, options: Mapping[str, Any] | None =
     if family == "sequence" and "positive" in options:
         positive = partial(_label_f1_counts, label=options["positive"])
         known["f1"] = CountedMetric("F1 of a label", ("prediction", "gold"), positive, _f1)
+    if family == "tagging":
+        chunked = partial(_chunk_counts, rule=chunk_rule(options), scheme=scheme_of(options))
+        known["f1"] = CountedMetric("chunk F1 of resampled sentences", _TAGS, chunked, _f1)
     if family == "tagging" and options.get("labels"):
         tags = partial(_tag_counts, labels=tuple(options["labels"]))
         known["macro_f1"] = CountedMetric("macro F1 of the words of resampled sentences", _TAGS, tags, _macro_f1)
@@ -90,27 +96,26 @@ def _label_f1_counts(predictions: Sequence[str], golds: Sequence[str], label: st
     return np.stack([given * wanted, given, wanted], axis=1)
 
 
-def _chunk_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+def _chunk_counts(predictions: Sequence[Labels], golds: Sequence[Labels], rule: str, scheme: str) -> np.ndarray:
     counts = np.empty((len(golds), 3))
     for row, (prediction, gold) in enumerate(zip(predictions, golds, strict=True)):
-        wanted = set(chunks(gold.split(" ")))
-        given = wanted if prediction == gold else set(chunks(prediction.split(" ")))
+        wanted = set(chunks(gold, rule, scheme))
+        given = wanted if prediction == gold else set(chunks(prediction, rule, scheme))
         counts[row] = len(given & wanted), len(given), len(wanted)
     return counts
 
 
-def _word_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
-    pairs = [(given.split(" "), wanted.split(" ")) for given, wanted in zip(predictions, golds, strict=True)]
+def _word_counts(predictions: Sequence[Labels], golds: Sequence[Labels]) -> np.ndarray:
     return np.asarray([
-        (sum(a == b for a, b in zip(given, wanted, strict=True)), len(wanted)) for given, wanted in pairs
+        (sum(a == b for a, b in zip(given, wanted, strict=True)), len(wanted))
+        for given, wanted in zip(predictions, golds, strict=True)
     ], dtype=np.float64).reshape(-1, 2)  # fmt: skip
 
 
-def _tag_counts(predictions: Sequence[str], golds: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-    pairs = [(given.split(" "), wanted.split(" ")) for given, wanted in zip(predictions, golds, strict=True)]
+def _tag_counts(predictions: Sequence[Labels], golds: Sequence[Labels], labels: Sequence[str]) -> np.ndarray:
     place = {label: 2 * number for number, label in enumerate(labels)}
-    counts = np.zeros((len(pairs), 2 * len(labels)))
-    for row, (given, wanted) in zip(counts, pairs, strict=True):
+    counts = np.zeros((len(golds), 2 * len(labels)))
+    for row, given, wanted in zip(counts, predictions, golds, strict=True):
         for a, b in zip(given, wanted, strict=True):
             row[place[a]] += a == b
             row[place[a] + 1] += 1
@@ -118,13 +123,13 @@ def _tag_counts(predictions: Sequence[str], golds: Sequence[str], labels: Sequen
     return counts
 
 
-def _hit_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
-    return _mean_counts([prediction in gold.split() for prediction, gold in zip(predictions, golds, strict=True)])
+def _hit_counts(predictions: Sequence[str | None], golds: Sequence[Labels]) -> np.ndarray:
+    return _mean_counts([prediction in gold for prediction, gold in zip(predictions, golds, strict=True)])
 
 
-def _pair_counts(predictions: Sequence[str], golds: Sequence[str]) -> np.ndarray:
+def _pair_counts(predictions: Sequence[str | None], golds: Sequence[Labels]) -> np.ndarray:
     return np.asarray([
-        (prediction in gold.split(), bool(prediction), len(gold.split()))
+        (prediction in gold, prediction is not None, len(gold))
         for prediction, gold in zip(predictions, golds, strict=True)
     ], dtype=np.float64).reshape(-1, 3)  # fmt: skip
 
@@ -150,7 +155,6 @@ _COUNTED: Mapping[str, Mapping[str, CountedMetric]] = {
         "exact_match": _mean("exact_match", "mean over questions"),
     },
     "tagging": {
-        "f1": CountedMetric("chunk F1 of resampled sentences", _TAGS, _chunk_counts, _f1),
         "accuracy": CountedMetric("word accuracy of resampled sentences", _TAGS, _word_counts, _ratio),
     },
     "embedding": {

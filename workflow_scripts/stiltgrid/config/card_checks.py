@@ -9,6 +9,7 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import MIXTURE, NONE
+from stiltgrid.tasks.tag_schemes import tagging_problems
 from stiltgrid.utils.errors import nearest
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -83,8 +84,8 @@ def _circle(start: str, name: str, split: str, cards: Mapping[str, TaskCard]) ->
 def _label_problems(card: TaskCard) -> Iterator[str]:
     if card.label_values and len(card.label_values) != len(card.labels):
         yield f"label_values: expected one for each of the {len(card.labels)} labels, found {len(card.label_values)}"
-    if card.family == "tagging" and not card.labels and not card.options.get("labels_from_data"):
-        yield "labels: must not be empty unless options.labels_from_data collects them"
+    if card.family == "tagging":
+        yield from tagging_problems(card.labels, card.options, card.metric)
     positive = card.options.get("positive")
     if positive is not None and positive not in card.labels:
         yield f"options.positive: no such label '{positive}', {nearest(positive, card.labels)}"

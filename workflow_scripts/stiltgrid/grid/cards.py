@@ -13,7 +13,7 @@ SPLITS = ("train", "dev", "test")
 # Options that only decoding and measuring read. They are left out of the views of `prepare` and `encode`, so that
 # changing one does not prepare or encode the rows again.
 SCORING_OPTIONS = frozenset({
-    "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "null_threshold", "positive",
+    "chunks", "max_answer_length", "mining", "n_best", "neighbours", "normalisation", "null_threshold", "positive",
 })  # fmt: skip
 # Fields of a card by the stage that reads them.
 READS: Mapping[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ LAReQA is left out: XTREME-R's program has no languages for it and fails if its 
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ class Writer:
     text: Callable[[Part, str, Sequence[Row], Mapping[str, Row]], str]
 
 
-def _predicted(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> Iterator[tuple[Row, str]]:
+def _predicted(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> Iterator[tuple[Row, Any]]:
     """Rows with their predictions, in the rows' order (the official file's)."""
     for row in rows:
         if row["id"] not in given:
@@ -185,8 +185,7 @@ def _label_numbers(part: Part, language: str, rows: Sequence[Row], given: Mappin
 
 
 def _tags(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
-    sentences = (prediction.split(" ") for _, prediction in _predicted(part, language, rows, given))
-    return "".join(_lines(sentence) + "\n" for sentence in sentences)
+    return "".join(_lines(prediction) + "\n" for _, prediction in _predicted(part, language, rows, given))
 
 
 def _answers(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
@@ -194,7 +193,7 @@ def _answers(part: Part, language: str, rows: Sequence[Row], given: Mapping[str,
 
 
 def _choices(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
-    return _lines(json.dumps({"label": int(prediction)}) for _, prediction in _predicted(part, language, rows, given))
+    return _lines(json.dumps({"label": prediction}) for _, prediction in _predicted(part, language, rows, given))
 
 
 def _nearest(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
@@ -212,21 +211,25 @@ def _nearest(part: Part, language: str, rows: Sequence[Row], given: Mapping[str,
 
 def _pairs(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
     prefix = f"{language}-{SPLIT}-"
-    return _lines(
-        f"{row['id'].removeprefix(prefix)}\t{row['prediction'].removeprefix(prefix)}"
-        for row in given.values()
-        if row["prediction"]
-    )
+    pairs = ((row["id"], row["prediction"]) for row in given.values() if row["prediction"] is not None)
+    return _lines("\t".join(_cell(name.removeprefix(prefix)) for name in pair) for pair in pairs)
 
 
 def _entities(part: Part, language: str, rows: Sequence[Row], given: Mapping[str, Row]) -> str:
     queries = [row for row in rows if row["role"] == "query"]
     found = _predicted(part, language, queries, given)
-    return _json({row["id"].removesuffix(f"_{language}"): prediction.split() for row, prediction in found})
+    return _json({row["id"].removesuffix(f"_{language}"): prediction for row, prediction in found})
 
 
-def _lines(items: Iterator[str] | Sequence[str]) -> str:
-    return "".join(f"{item}\n" for item in items)
+def _lines(items: Iterable[str]) -> str:
+    return "".join(f"{_cell(item, tabs=True)}\n" for item in items)
+
+
+def _cell(text: str, tabs: bool = False) -> str:
+    """A text that stands in a line, or with `tabs` false in a cell of one, which the format cannot quote."""
+    if not text.strip() or len(text.splitlines()) > 1 or (not tabs and "\t" in text):
+        raise StiltgridError(f"{text!r} cannot be exported: expected text without line breaks and tabs, not empty")
+    return text
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -24,14 +24,11 @@ if TYPE_CHECKING:
     from stiltgrid.modeling.batching import Batch
 
 KEYS = [("id", pa.string()), ("language", pa.string()), ("split", pa.string())]
-PREDICTIONS = pa.schema(
-    [
-        *KEYS,
-        ("prediction", pa.string()),
-        ("gold", pa.string()),
-        ("score", pa.float64()),
-    ]
-)
+
+
+def predictions_schema(prediction: pa.DataType, gold: pa.DataType | None = None) -> pa.Schema:
+    """The first columns of a family's predictions; `gold` has the type of `prediction` if not given."""
+    return pa.schema([*KEYS, ("prediction", prediction), ("gold", gold or prediction), ("score", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ class Family(ABC):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """Predictions (schema PREDICTIONS, more columns allowed) from one output per sequence.
+        """Predictions (`predictions_schema`, more columns allowed) from one output per sequence.
 
         `columns` are the encoded scalar columns; `options` holds model settings (retrieval_layer, …).
         """

@@ -111,10 +111,10 @@ class MultipleChoice(Family):
         indices, golds, predicted = [], [], []
         for example, sequences in example_groups(columns["example"]):
             indices.append(example)
-            golds.append(str(labels[example]))
-            predicted.append(str(int(np.argmax(scores[sequences]))))
+            golds.append(labels[example])
+            predicted.append(int(np.argmax(scores[sequences])))
         right = [float(gold == prediction) for gold, prediction in zip(golds, predicted, strict=True)]
-        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": right})
+        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": right}, pa.int32())
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
         """`accuracy`."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
-from stiltgrid.tasks.families.base import PREDICTIONS
+from stiltgrid.tasks.families.base import predictions_schema
 from stiltgrid.utils.errors import RowError
 
 CHUNK = 10_000  # texts per call: enough to use all of the tokenizer's threads, few enough to save memory
@@ -82,10 +82,15 @@ def example_groups(examples: Sequence[int] | np.ndarray) -> Iterator[tuple[int, 
         yield int(numbers[start]), slice(int(start), int(stop))
 
 
-def predictions_table(rows: pa.Table, indices: Sequence[int], columns: Mapping[str, list[Any]]) -> pa.Table:
-    """Predictions of the rows at `indices`: id, language and split, then the given columns."""
+def predictions_table(
+    rows: pa.Table, indices: Sequence[int], columns: Mapping[str, list[Any]], answer: pa.DataType
+) -> pa.Table:
+    """Predictions of the rows at `indices`: id, language and split, then the given columns.
+
+    `answer` is the type of `prediction` and `gold`.
+    """
     keys = rows.select(["id", "language", "split"]).take(pa.array(indices, type=pa.int64()))
-    known = {field.name: field.type for field in PREDICTIONS}
+    known = {field.name: field.type for field in predictions_schema(answer)}
     table = keys
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values, type=known.get(name)))

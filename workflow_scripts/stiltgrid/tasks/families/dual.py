@@ -19,7 +19,7 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.tasks import fields
 from stiltgrid.tasks.families import retrieval
-from stiltgrid.tasks.families.base import PREDICTIONS, Family, Measurement
+from stiltgrid.tasks.families.base import Family, Measurement, predictions_schema
 from stiltgrid.tasks.families.common import distinct, in_chunks
 from stiltgrid.tasks.families.pools import KEPT_RANKS, Pool, pair_pools, row_pools
 from stiltgrid.tasks.families.retrieval import CANDIDATE, PAIR, QUERY, RETRIEVAL, by_language_and_split, draw
@@ -38,7 +38,7 @@ RECALLS = (1, 5, 10, 20)
 QUERY_SIDE, CANDIDATE_SIDE = 0, 1
 DUAL_PREDICTIONS = pa.schema(
     [
-        *PREDICTIONS,
+        *predictions_schema(pa.list_(pa.string())),
         ("group", pa.string()),
         ("ranks", pa.list_(pa.int32())),
         ("relevant", pa.int32()),
@@ -59,9 +59,9 @@ class _Sequence:
 class DualFamily(Family):
     """Queries and candidates in one space. Predictions have one row per query.
 
-    `prediction` holds the 20 best candidate ids, best first, `gold` the relevant ones (both joined by blanks),
-    `score` the best cosine, `ranks` the relevant candidates' ranks within the first 100, `relevant` their
-    number in all, `group` what parallel queries share (their id at the source).
+    `prediction` lists the ids of the 20 best candidates, best first, and `gold` those of the relevant ones; `score` is
+    the best cosine, `ranks` the relevant candidates' ranks within the first 100, `relevant` their number in all, and
+    `group` what parallel queries share (their id at the source).
     """
 
     name = "dual"
@@ -283,8 +283,8 @@ def _ranked(pool: Pool, vectors: np.ndarray) -> pa.Table:
     return pa.table(
         {
             **{name: getattr(pool, name) for name in ("id", "language", "split", "group")},
-            "prediction": [" ".join(line[:PUBLISHED_RANKS]) for line in ranked],
-            "gold": [" ".join(sorted(gold)) for gold in pool.gold],
+            "prediction": [line[:PUBLISHED_RANKS] for line in ranked],
+            "gold": [sorted(gold) for gold in pool.gold],
             "score": found.scores[:, 0].astype(np.float64) if found.scores.shape[1] else [None] * len(ranked),
             "ranks": ranks,
             "relevant": [len(gold) for gold in pool.gold],

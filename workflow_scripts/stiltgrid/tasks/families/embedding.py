@@ -18,7 +18,7 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.tasks import fields, nearest_neighbours
 from stiltgrid.tasks.families import retrieval
-from stiltgrid.tasks.families.base import PREDICTIONS, Family, Measurement
+from stiltgrid.tasks.families.base import Family, Measurement, predictions_schema
 from stiltgrid.tasks.families.common import in_chunks
 from stiltgrid.tasks.families.mined import Decoded, Side, centred, mined_rows, nearest_rows
 from stiltgrid.tasks.families.retrieval import CANDIDATE, QUERY, RETRIEVAL, by_language_and_split, draw
@@ -35,7 +35,7 @@ GOLD_SHARE = 4  # a subsampled pool holds at most one query with gold in four
 
 EMBEDDING_PREDICTIONS = pa.schema(
     [
-        *PREDICTIONS,
+        *predictions_schema(pa.string(), pa.list_(pa.string())),
         ("layer", pa.int32()),
         ("headline", pa.bool_()),
         ("threshold", pa.float64()),
@@ -64,9 +64,9 @@ def retrieval_layer(options: Mapping[str, Any], hidden_layers: int) -> int:
 class EmbeddingFamily(Family):
     """Tatoeba and BUCC. Predictions have the columns `layer`, `headline` and, with mining, `threshold`.
 
-    Nearest: one row per query; `prediction` and `gold` are candidate ids. Mining: one row per mined pair of at least
-    the threshold, and one with an empty prediction for every other query that has gold. The pairs (`id`,
-    `prediction`) are the official output, and F1 is computed from these rows alone.
+    `prediction` is a candidate's id, `gold` a list of ids. Nearest: one row per query. Mining: one row per mined pair
+    of at least the threshold, and one without a prediction (null) for every other query that has gold. The pairs
+    (`id`, `prediction`) are the official output, and F1 is computed from these rows alone.
     """
 
     name = "embedding"
@@ -251,11 +251,10 @@ def _counts(predictions: pa.Table) -> dict[tuple[str, str, int, bool], list[int]
         *(predictions.column(name).to_pylist() for name in names), strict=True
     ):
         count = counts.setdefault((language, split, layer, headline), [0, 0, 0, 0])
-        relevant = gold.split()
         count[0] += 1
-        count[1] += bool(prediction)
-        count[2] += len(relevant)
-        count[3] += prediction in relevant
+        count[1] += prediction is not None
+        count[2] += len(gold)
+        count[3] += prediction in gold
     return counts
 
 

@@ -49,20 +49,26 @@ class Decoded:
     id: list[str] = field(default_factory=list)
     language: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
-    prediction: list[str] = field(default_factory=list)
-    gold: list[str] = field(default_factory=list)
+    prediction: list[str | None] = field(default_factory=list)
+    gold: list[list[str]] = field(default_factory=list)
     score: list[float | None] = field(default_factory=list)
     threshold: list[float | None] = field(default_factory=list)
 
     def add(
-        self, key: Key, name: str, prediction: str, gold: list[str], score: float | None, threshold: float | None = None
+        self,
+        key: Key,
+        name: str,
+        prediction: str | None,
+        gold: list[str],
+        score: float | None,
+        threshold: float | None = None,
     ) -> None:
-        """One row; several gold ids are joined by blanks."""
+        """Append one row; `prediction` is None for a query without a mined pair."""
         self.id.append(name)
         self.language.append(key[0])
         self.split.append(key[1])
         self.prediction.append(prediction)
-        self.gold.append(" ".join(gold))
+        self.gold.append(gold)
         self.score.append(score)
         self.threshold.append(threshold)
 
@@ -156,4 +162,4 @@ def _add_pairs(decoded: Decoded, key: Key, side: Side, pairs: list[tuple[int, in
             candidate, score = kept[query]
             decoded.add(key, side.names[query], side.names[candidate], side.gold[query], score, threshold)
         elif side.gold[query]:
-            decoded.add(key, side.names[query], "", side.gold[query], None, threshold)
+            decoded.add(key, side.names[query], None, side.gold[query], None, threshold)

@@ -39,8 +39,8 @@ class PoolRow:
 def pool_row(row: RawRow, language: str) -> PoolRow:
     """Read the columns id, role, text, text_pair, gold (and language, where a row has its own).
 
-    Raises RowError for a missing column, another role, an id with white space (predictions join ids by
-    blanks), an empty text, or gold on a candidate.
+    Raises:
+        RowError: for a missing column, another role, an empty id or text, or gold on a candidate.
     """
     role = row.text("role")
     if role not in (QUERY, CANDIDATE):
@@ -49,9 +49,6 @@ def pool_row(row: RawRow, language: str) -> PoolRow:
     if gold and role == CANDIDATE:
         raise RowError(row.place, "a candidate has no gold; only a query names its candidates")
     name = row.identifier("id")
-    for item in (name, *gold):
-        if not item or len(item.split()) != 1:
-            raise RowError(row.place, f"id '{item}': expected one word, because predictions join ids by blanks")
     pair, own_language = row.optional_text("text_pair"), row.optional_text("language")
     text = filled(row, "text", row.text("text"))
     return PoolRow(name, role, text, (pair or "").strip() or None, gold, own_language or language)

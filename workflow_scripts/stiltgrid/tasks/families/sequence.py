@@ -84,7 +84,7 @@ class SequenceClassification(Family):
         golds = [card.labels[labels[index]] for index in indices]
         predicted = [card.labels[int(output)] for output in outputs]
         scores = [float(gold == prediction) for gold, prediction in zip(golds, predicted, strict=True)]
-        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores})
+        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores}, pa.string())
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
         """`accuracy`, and with `options.positive` the `f1` of that label and `accuracy_and_f1`, their mean."""

@@ -155,7 +155,7 @@ class Span(Family):
             answers.append(answer)
             margins.append(float(table[:, 0, 0].min()) - score)
         taken = rows.take(pa.array(indices, type=pa.int64()))
-        return predictions_table(rows, indices, span_scores.columns(card, taken, answers, margins))
+        return predictions_table(rows, indices, span_scores.columns(card, taken, answers, margins), pa.string())
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
         """`f1` and `exact_match`; with null answers also at the best threshold and by kind of question."""

@@ -16,6 +16,7 @@ from stiltgrid.tasks.families.base import KEYS, Family, Measurement
 from stiltgrid.tasks.families.common import by_language_and_split, example_groups, in_chunks, predictions_table
 from stiltgrid.tasks.metrics.accuracy import accuracy, macro_f1
 from stiltgrid.tasks.metrics.chunks import chunk_scores
+from stiltgrid.tasks.tag_schemes import chunk_rule, metrics_of, scheme_of
 from stiltgrid.utils.errors import RowError
 
 if TYPE_CHECKING:
@@ -25,20 +26,14 @@ if TYPE_CHECKING:
 
 CONTINUED = -100  # in the encoded column `tag`: special tokens, and all but one token of a word
 DROPOUT = 0.1
-METRICS = {
-    "bio": ("f1", "precision", "recall", "accuracy"),
-    "plain": ("f1", "accuracy", "macro_f1"),
-    "open": ("accuracy", "macro_f1"),
-}
+LABELS = pa.list_(pa.string())
 
 
 class Tagging(Family):
-    """Fields: tokens, tags. Options: scheme, labels_from_data.
+    """Fields: tokens, tags. Options: scheme, chunks, labels_from_data; see `tag_schemes` and `metrics.chunks`.
 
-    `scheme` says which metrics are meant (METRICS): `bio` for named entities, `plain` (the default) for tags
-    of single words, with XTREME's chunk F1 over bare tags beside accuracy; it means nothing where
-    `labels_from_data` gathers an open set of tags. Words whose tag is among the card's `drop_labels` are left
-    out of their sentence.
+    Words whose tag is among the card's `drop_labels` are left out of their sentence. In predictions, `prediction` and
+    `gold` are lists of labels, one per word.
     """
 
     name = "tagging"
@@ -114,7 +109,7 @@ class Tagging(Family):
         rows: pa.Table,
         options: Mapping[str, Any],
     ) -> pa.Table:
-        """Tags joined by blanks; the score is the share of words that are right."""
+        """Lists of labels; the score is the share of words that are right."""
         tags = rows.column("tags").to_pylist()
         indices, golds, predicted, scores = [], [], [], []
         for example, pieces in example_groups(columns["example"]):
@@ -122,21 +117,22 @@ class Tagging(Family):
             if len(gold) != len(guess):
                 raise AssertionError(f"{len(guess)} predictions for the {len(gold)} words of example {example}")
             indices.append(example)
-            golds.append(" ".join(card.labels[tag] for tag in gold))
-            predicted.append(" ".join(card.labels[tag] for tag in guess))
+            golds.append([card.labels[tag] for tag in gold])
+            predicted.append([card.labels[tag] for tag in guess])
             scores.append(float((gold == guess).mean()))
-        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores})
+        return predictions_table(rows, indices, {"prediction": predicted, "gold": golds, "score": scores}, LABELS)
 
     def measure(self, card: TaskCard, predictions: pa.Table, rows: pa.Table) -> list[Measurement]:
-        """The metrics of the card's scheme (METRICS); `n` counts sentences. See metrics.chunks for chunk F1."""
+        """The metrics of the card's scheme; `n` counts sentences."""
         found = []
-        names = METRICS["open" if card.options.get("labels_from_data") else card.options.get("scheme", "plain")]
+        names = metrics_of(card.options)
         for language, split, table in by_language_and_split(predictions):
-            golds = [text.split(" ") for text in table.column("gold").to_pylist()]
-            predicted = [text.split(" ") for text in table.column("prediction").to_pylist()]
+            golds, predicted = table.column("gold").to_pylist(), table.column("prediction").to_pylist()
             gold_words = [tag for tags in golds for tag in tags]
             predicted_words = [tag for tags in predicted for tag in tags]
-            values = chunk_scores(golds, predicted) if "f1" in names else {}
+            values = {}
+            if "f1" in names:
+                values = chunk_scores(golds, predicted, chunk_rule(card.options), scheme_of(card.options))
             values["accuracy"] = accuracy(gold_words, predicted_words)
             values["macro_f1"] = macro_f1(gold_words, predicted_words)
             found += [Measurement(language, split, name, values[name], len(golds)) for name in names]
