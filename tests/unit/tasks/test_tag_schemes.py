@@ -13,7 +13,7 @@ BIO = ("O", "B-PER", "I-PER")
     [
         (BIO, {"scheme": "bio"}, "f1"),
         (BIO, {"scheme": "bio", "chunks": "seqeval-0.0.12"}, "precision"),
-        ((*BIO, "B-Legal Entity", "I-a-b-", "B-o"), {"scheme": "bio", "chunks": "strict"}, "accuracy"),
+        ((*BIO, "B-Legal Entity", "B-a-b-", "I-a-b-", "B-o"), {"scheme": "bio", "chunks": "strict"}, "accuracy"),
         (("O", "B-X", "I-X", "E-X", "S-X"), {"scheme": "bioes"}, "recall"),
         (("NOUN", "o", "b-per"), {"scheme": "plain"}, "macro_f1"),
         (("NOUN",), {"chunks": "seqeval-0.0.12"}, "f1"),
@@ -35,6 +35,14 @@ def test_what_fits_is_accepted(labels: tuple[str, ...], options: dict[str, Any],
 def test_a_label_outside_the_scheme_is_refused_with_the_nearest_form(label: str, near: str) -> None:
     (problem,) = tagging_problems((*BIO, label), {"scheme": "bio"}, "f1")
     assert problem == (f"labels: '{label}' does not fit scheme bio, expected O, B-TYPE, I-TYPE; did you mean '{near}'?")
+
+
+def test_a_type_that_no_chunk_can_begin_is_refused() -> None:
+    assert tagging_problems((*BIO, "I-LOC"), {"scheme": "bio"}, "f1") == [
+        "labels: 'I-LOC' is listed without 'B-LOC', with which its chunks begin"
+    ]
+    closed = ("O", "B-A", "E-A", "E-B", "I-B", "S-C")
+    assert len(tagging_problems(closed, {"scheme": "bioes"}, "f1")) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Tag schemes of tagging cards: the labels that are valid in each, the metrics that each has, and checks of a card."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DEFAULT, STRICT, XTREME = "default", "strict", "seqeval-0.0.12"  # values of the option `chunks`
@@ -49,17 +49,28 @@ def tagging_problems(labels: Sequence[str], options: Mapping[str, Any], metric: 
     return problems + label_problems(labels, scheme)
 
 
-def label_problems(labels: Iterable[str], scheme: str) -> list[str]:
+def label_problems(labels: Sequence[str], scheme: str) -> list[str]:
     """The labels that do not fit the scheme, each with what was expected."""
     prefixes = SCHEMES.get(scheme)
     if prefixes is None:
         return []
     expected = ", ".join(["O", *(f"{prefix}-TYPE" for prefix in prefixes)])
-    return [
+    fit = [label for label in labels if label == "O" or _has_prefix(label, prefixes)]
+    problems = [
         f"labels: '{label}' does not fit scheme {scheme}, expected {expected}; did you mean '{_near(label, prefixes)}'?"
         for label in labels
-        if label != "O" and not (label[:1] in prefixes and label[1:2] == "-" and len(label) > 2)
+        if label not in fit
     ]
+    begun = {label[2:] for label in fit if label[0] == "B"}
+    orphans = {label[2:]: label for label in fit if label[0] in "IE" and label[2:] not in begun}
+    return problems + [
+        f"labels: '{label}' is listed without 'B-{type_}', with which its chunks begin"
+        for type_, label in orphans.items()
+    ]
+
+
+def _has_prefix(label: str, prefixes: str) -> bool:
+    return len(label) > 2 and label[0] in prefixes and label[1] == "-"
 
 
 def _near(label: str, prefixes: str) -> str:
