@@ -16,6 +16,7 @@ from stiltgrid.modeling.batching import Batch, make_batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded
 from stiltgrid.modeling.planning import length_sorted
+from stiltgrid.modeling.precision import ModelPrecision
 from stiltgrid.modeling.tokenization import SpecialTokens
 from stiltgrid.tasks.families.base import Family
 from stiltgrid.utils.errors import StiltgridError
@@ -36,6 +37,11 @@ class EvaluationPaths:
     tokenizer: AnyPath
     encoded: AnyPath
     rows: AnyPath = ""
+
+    @property
+    def precision(self) -> ModelPrecision:
+        """The choice of `precision: auto` for the model that these paths belong to."""
+        return ModelPrecision.of_tokenizer(self.checkpoint, self.tokenizer)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def rank_queries(paths: EvaluationPaths, settings: RankingSettings, out: AnyPath
     Raises:
         SourceError: for damaged files, or sequences longer than the model reads.
     """
-    compute = prepare_compute(settings.precision, settings.threads)
+    compute = prepare_compute(settings.precision, settings.threads, paths.precision)
     encoded = read_encoded(paths.encoded)
     rows = read_parquet(paths.rows)
     vectors = _vectors(paths, settings, encoded, compute)

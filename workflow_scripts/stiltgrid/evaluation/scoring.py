@@ -61,7 +61,7 @@ def score_target(
         SourceError: for damaged files, sequences longer than the model reads, or a head that does not fit its card.
     """
     started = time.monotonic()
-    compute = prepare_compute(settings.precision, settings.threads)
+    compute = prepare_compute(settings.precision, settings.threads, paths.precision)
     encoded = read_encoded(paths.encoded)
     rows = read_parquet(paths.rows)
     card = with_labels(settings.card, rows.schema)
@@ -91,6 +91,7 @@ def score_target(
                 "tokens": count.real,
                 "computed_tokens": count.computed,
                 "seconds": round(seconds, 3),
+                "dtype": str(compute.dtype).removeprefix("torch."),
                 "versions": versions(),
                 **describe_device(),
             },

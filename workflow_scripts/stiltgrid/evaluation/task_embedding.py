@@ -74,7 +74,7 @@ def embed_task(paths: EvaluationPaths, settings: EmbeddingSettings, out: AnyPath
     Raises:
         SourceError: for damaged files, or a task without sequences.
     """
-    compute = prepare_compute(settings.precision, settings.threads)
+    compute = prepare_compute(settings.precision, settings.threads, paths.precision)
     encoded = _english_part(read_encoded(paths.encoded), paths.rows, settings.examples)
     reader = Reader(read_special_tokens(paths.tokenizer), settings.model)
     if settings.measure == "words":
@@ -113,7 +113,7 @@ def embed_fisher(paths: EvaluationPaths, settings: FisherSettings, out: AnyPath)
     Raises:
         SourceError: for damaged files, or a task without training sequences.
     """
-    compute = prepare_compute(settings.precision, settings.threads)
+    compute = prepare_compute(settings.precision, settings.threads, paths.precision)
     seed = settings.seed
     torch.manual_seed(derive_seed(seed, "fisher", settings.card.name))
     encoded = read_encoded(paths.encoded)

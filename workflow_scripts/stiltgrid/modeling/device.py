@@ -8,6 +8,7 @@ import torch
 
 from stiltgrid.modeling.gpu_lease import lease_gpu, visible_gpus
 from stiltgrid.modeling.gpu_slots import lease_share, slots_per_gpu
+from stiltgrid.modeling.precision import AUTO, BF16, FP32, ModelPrecision
 from stiltgrid.utils.processes import process_count
 
 
@@ -25,25 +26,34 @@ class Compute:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
-def prepare_compute(precision: str = "auto", threads: int | None = None) -> Compute:
+def prepare_compute(precision: str = AUTO, threads: int | None = None, model: ModelPrecision | None = None) -> Compute:
     """Set threads and deterministic kernels, and choose the device.
 
-    `precision` is auto, bf16 or fp32; auto is bf16 on GPUs that support it.
+    `precision` is auto, bf16 or fp32. With a `model`, auto is what the first of its jobs has chosen (see `precision`);
+    without one it is bf16 on GPUs that support it and fp32 on CPUs.
     """
     if threads:
         torch.set_num_threads(threads)
     # Moments of rarely seen tokens decay to denormal numbers, which processors handle very slowly.
     torch.set_flush_denormal(True)
     if not torch.cuda.is_available():
-        return Compute(torch.device("cpu"), torch.bfloat16 if precision == "bf16" else torch.float32)
+        if precision == AUTO:
+            precision = FP32 if model is None else model.on_cpu()
+        return Compute(torch.device("cpu"), _dtype(precision))
     # A member of a process group was assigned its GPU when it joined.
     if "SLURM_JOB_ID" not in os.environ and process_count() == 1:
         _choose_gpu(visible_gpus(torch.cuda.device_count()))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cuda.matmul.allow_tf32 = True
-    half = precision == "bf16" or (precision == "auto" and torch.cuda.is_bf16_supported())
-    return Compute(torch.device("cuda"), torch.bfloat16 if half else torch.float32)
+    if precision == AUTO:
+        has_bf16 = torch.cuda.is_bf16_supported()
+        precision = (BF16 if has_bf16 else FP32) if model is None else model.on_gpu(has_bf16)
+    return Compute(torch.device("cuda"), _dtype(precision))
+
+
+def _dtype(precision: str) -> torch.dtype:
+    return torch.bfloat16 if precision == BF16 else torch.float32
 
 
 def _choose_gpu(names: list[str]) -> None:

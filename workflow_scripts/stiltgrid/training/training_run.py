@@ -15,6 +15,7 @@ from stiltgrid.grid.grid import Model, Recipe, TrainingSettings
 from stiltgrid.grid.params import as_params, from_params
 from stiltgrid.modeling.backbone import load_backbone
 from stiltgrid.modeling.device import prepare_compute
+from stiltgrid.modeling.precision import ModelPrecision
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.training.dev_evaluation import schedule_record
 from stiltgrid.training.job import TrainingJob, TrainingPaths
@@ -57,7 +58,8 @@ class TrainingRun:
         self.seed = job.seed
         self.model: Model = from_params(Model, job.model)
         self.settings: TrainingSettings = from_params(TrainingSettings, settings or job.tasks[0]["settings"])
-        self.compute = prepare_compute(self.settings.precision, job.threads)
+        precision = ModelPrecision.of_tokenizer(paths.checkpoint, paths.tokenizer)
+        self.compute = prepare_compute(self.settings.precision, job.threads, precision)
         self.reader = Reader(read_special_tokens(paths.tokenizer), self.model)
         every = [self.settings, *(from_params(TrainingSettings, task["settings"]) for task in job.tasks)]
         self.dtype = base_dtype(every, self.compute.dtype)
