@@ -117,7 +117,8 @@ def _as_on_hub(card: TaskCard, section: Mapping[str, Any], row: dict[str, Any], 
         row["id"] = f"{section['prefix']['values'][language]}-{language}-{row['id']}"
     for column in _label_columns(card, section):
         order = _names(card)
-        raw = {str(value): order.index(name) for name, value in _raw_values(card).items()}
+        raw = {name: order.index(name) for name in card.labels}
+        raw |= {str(value): order.index(name) for name, value in _raw_values(card).items()}
         value = row[column]
         row[column] = [raw[str(item)] for item in value] if isinstance(value, list) else raw.get(str(value), -1)
     return row
