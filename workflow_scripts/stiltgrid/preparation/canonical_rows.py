@@ -1,11 +1,15 @@
 """Canonical rows of a task: read from a source, reshaped by the card's adapter and family, and checked."""
 
 import hashlib
+import heapq
 import logging
+from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,11 +17,13 @@ from stiltgrid.data import adapters, values
 from stiltgrid.data.rows import GuardedRows, RawRow
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.preparation.row_spool import RowSpool
 from stiltgrid.tasks import fields
 from stiltgrid.tasks.families import family
 from stiltgrid.utils.errors import RowError, SourceError, nearest
 
 logger = logging.getLogger(__name__)
+BATCH = 8192  # rows held as Python objects at a time
 UNSEEN = "[unseen]"  # no blanks: predictions join tags by blanks
 
 
@@ -49,24 +55,24 @@ class TaskRows:
         where = f"task '{self.card.name}': no {names} rows in {', '.join(languages)} (source {self.source.kind})"
         return f"{where}: {'; '.join(dict.fromkeys(missing))}" if missing else where
 
-    def collect(self, keys: Sequence[tuple[str, str]]) -> pa.Table:
-        """Canonical rows of some (language, split), in that order.
+    def tables(self, keys: Sequence[tuple[str, str]]) -> Iterator[pa.Table]:
+        """Canonical rows of some (language, split), in that order, in tables of at most BATCH rows.
 
         Raises SourceError where a split has no rows and RowError for a row that the card does not describe or an
-        id that is not unique.
+        id that is not unique; the last only after all rows of the split.
         """
-        self._refuse_absent_origins(keys)
-        tables = []
+        self.require_origins(keys)
         for language, split in keys:
-            there = [origin for origin in self._origin_cards(split) if self._of(origin).has(split, language)]
-            table = pa.concat_tables(self._origin_rows(origin, language, split) for origin in there)
-            if table.num_rows == 0:
+            seen = _Identities()
+            for table in self._split_tables(language, split):
+                seen.add(table)
+                yield table
+            if not seen.count:
                 problem = "every row was left out (see drop_labels and the adapter)"
                 raise SourceError(f"task '{self.card.name}': no {split} rows in {language}: {problem}")
-            self._refuse_repeated_ids(table, language, split)
-            logger.info("%s: %d %s rows in %s", self.card.name, table.num_rows, split, language)
-            tables.append(table)
-        return pa.concat_tables(tables).cast(family(self.card.family).schema)
+            if seen.may_repeat():
+                self._refuse_repeated_ids(language, split)
+            logger.info("%s: %d %s rows in %s", self.card.name, seen.count, split, language)
 
     def with_labels_from_data(self, languages: Sequence[str]) -> "TaskRows":
         """The same rows with the card's labels set to all tags of the training rows, sorted, and UNSEEN."""
@@ -96,8 +102,8 @@ class TaskRows:
         rows = adapters.source_rows(origin, split, language, self.source, self.training)
         return adapters.reshaped_rows(reader, rows, language, split)
 
-    def _refuse_absent_origins(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Refuse a split that combines several cards' rows where one of them has none."""
+    def require_origins(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Raise SourceError for a split that combines several cards' rows where one of them has none."""
         for split in dict.fromkeys(split for _, split in keys):
             languages = [language for language, its_split in keys if its_split == split]
             for origin in self._origin_cards(split):
@@ -106,7 +112,12 @@ class TaskRows:
                     problem = rows.absent([split], languages)
                     raise SourceError(f"task '{self.card.name}' takes its {split} rows from '{origin.name}': {problem}")
 
-    def _origin_rows(self, origin: TaskCard, language: str, split: str) -> pa.Table:
+    def _split_tables(self, language: str, split: str) -> Iterator[pa.Table]:
+        for origin in self._origin_cards(split):
+            if self._of(origin).has(split, language):
+                yield from self._origin_tables(origin, language, split)
+
+    def _origin_tables(self, origin: TaskCard, language: str, split: str) -> Iterator[pa.Table]:
         """Canonical rows from one card; ids get its name as a prefix where the split combines several."""
         card = self.card
         reader = card if card.name == origin.name or card.adapter else _same_family(card, origin)
@@ -115,29 +126,55 @@ class TaskRows:
             rows = _with_unseen(card, rows)
         kind, guarded = family(card.family), GuardedRows(rows)
         with guarded.errors():
-            table = pa.Table.from_pylist(kind.examples(reader, guarded, language, split), schema=kind.schema)
-        if reader.labels != card.labels:
-            table = _relabelled(table, reader, card)
-        if len(card.origins(split)) > 1:
-            ids = pc.binary_join_element_wise(origin.name, table.column("id"), "/")
-            table = table.set_column(table.schema.get_field_index("id"), kind.schema.field("id"), ids)
-        return table
+            examples = iter(kind.iterate(reader, guarded, language, split))
+            while batch := list(islice(examples, BATCH)):
+                table = pa.Table.from_pylist(batch, schema=kind.schema)
+                if reader.labels != card.labels:
+                    table = _relabelled(table, reader, card)
+                if len(card.origins(split)) > 1:
+                    ids = pc.binary_join_element_wise(origin.name, table.column("id"), "/")
+                    table = table.set_column(table.schema.get_field_index("id"), kind.schema.field("id"), ids)
+                yield table
 
-    def _refuse_repeated_ids(self, table: pa.Table, language: str, split: str) -> None:
-        columns = [name for name in ("id", "role") if name in table.column_names]
-        counts = table.group_by(columns).aggregate([([], "count_all")])
-        if counts.num_rows == table.num_rows:
-            return
-        repeated = counts.filter(pc.greater(counts.column("count_all"), 1))
-        first = repeated.column("id")[0].as_py()
-        raise RowError(
-            f"task '{self.card.name}', {split} rows in {language}",
-            f"expected unique ids, found {repeated.num_rows} that are repeated, among them '{first}'",
-        )
+    def _refuse_repeated_ids(self, language: str, split: str) -> None:
+        """Read a split again and raise RowError if any id is repeated: equal hashes alone prove nothing."""
+        counts = Counter(key for table in self._split_tables(language, split) for key in _identity(table))
+        repeated = [key[0] for key, count in counts.items() if count > 1]
+        if repeated:
+            raise RowError(
+                f"task '{self.card.name}', {split} rows in {language}",
+                f"expected unique ids, found {len(repeated)} that are repeated, among them '{repeated[0]}'",
+            )
 
 
-def hold_out(card: TaskCard, train: pa.Table, examples: int) -> tuple[pa.Table, pa.Table]:
-    """Training rows split in two: the `examples` with the smallest hash of their id become development rows.
+class _Identities:
+    """Finds repeated ids by their 64-bit hashes: eight bytes a row."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    @property
+    def count(self) -> int:
+        return len(self._hashes)
+
+    def add(self, table: pa.Table) -> None:
+        self._hashes.extend(map(hash, _identity(table)))
+
+    def may_repeat(self) -> bool:
+        """Whether two rows have the same hash: the same id, or very rarely two different ones."""
+        hashes = np.frombuffer(self._hashes, dtype=np.int64)
+        hashes.sort()
+        return bool((hashes[1:] == hashes[:-1]).any())
+
+
+def _identity(table: pa.Table) -> Iterator[tuple[str, ...]]:
+    """What must be unique: the id, or the id within its role."""
+    columns = [table.column(name).to_pylist() for name in ("id", "role") if name in table.column_names]
+    return zip(*columns, strict=True)
+
+
+def held_out(card: TaskCard, train: RowSpool, examples: int) -> frozenset[int]:
+    """Positions of the `examples` training rows with the smallest hash of their id, which become development rows.
 
     Raises SourceError where no training row would be left.
     """
@@ -145,13 +182,26 @@ def hold_out(card: TaskCard, train: pa.Table, examples: int) -> tuple[pa.Table, 
         raise SourceError(
             f"task '{card.name}': dev_from_train takes {examples} of {train.num_rows} training rows; none would be left"
         )
-    keys = zip(train.column("language").to_pylist(), train.column("id").to_pylist(), strict=True)
-    digests = [hashlib.sha256("/".join(key).encode()).digest() for key in keys]
-    held = set(sorted(range(len(digests)), key=digests.__getitem__)[:examples])
-    mask = pa.array([index in held for index in range(len(digests))])
-    dev = train.filter(mask)
-    split = pa.array(["dev"] * dev.num_rows, type=pa.string())
-    return train.filter(pc.invert(mask)), dev.set_column(dev.schema.get_field_index("split"), "split", split)
+    keys = (
+        key
+        for table in train.tables()
+        for key in zip(table.column("language").to_pylist(), table.column("id").to_pylist(), strict=True)
+    )
+    digests = ((hashlib.sha256("/".join(key).encode()).digest(), position) for position, key in enumerate(keys))
+    return frozenset(position for _, position in heapq.nsmallest(examples, digests))
+
+
+def parted(rows: RowSpool, positions: frozenset[int], inside: bool) -> Iterator[pa.Table]:
+    """The rows at some positions, as development rows, or all others."""
+    start = 0
+    for table in rows.tables():
+        mask = pa.array([(start + index in positions) == inside for index in range(table.num_rows)])
+        start += table.num_rows
+        kept = table.filter(mask)
+        if inside:
+            split = pa.array(["dev"] * kept.num_rows, type=pa.string())
+            kept = kept.set_column(kept.schema.get_field_index("split"), "split", split)
+        yield kept
 
 
 def _same_family(card: TaskCard, origin: TaskCard) -> TaskCard:

@@ -8,8 +8,10 @@ are stored under `labels` (read by `tasks.families.common.with_labels`).
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +21,12 @@ from stiltgrid.data import adapters
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Evaluation
-from stiltgrid.preparation.canonical_rows import UNSEEN, TaskRows, hold_out
+from stiltgrid.preparation.canonical_rows import UNSEEN, TaskRows, held_out, parted
+from stiltgrid.preparation.row_spool import RowSpool
 from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import put_labels
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path
-from stiltgrid.utils.parquet import write_parquet
 
 logger = logging.getLogger(__name__)
 METADATA = b"stiltgrid"  # key of provenance and row counts in the parquet schema's metadata
@@ -50,19 +52,25 @@ def prepare_train(
         raise SourceError(rows.absent(["train"], languages))
     if card.options.get("labels_from_data"):
         rows = rows.with_labels_from_data(train_languages)
-    train = rows.collect([(code, "train") for code in train_languages])
+    keys = [(code, "train") for code in train_languages]
+    rows.require_origins(keys)
     dev_keys = [(code, "dev") for code in languages if rows.has("dev", code)]
-    if dev_keys:
-        dev = rows.collect(dev_keys)
-    elif (held_out := getattr(card, "dev_from_train", None)) is not None:
-        train, dev = hold_out(card, train, held_out)
-    else:
+    if not dev_keys and card.dev_from_train is None:
         raise SourceError(
             f"{rows.absent(['dev'], languages)}; training needs development rows (or `dev_from_train` in the card)"
         )
-    provenance = source.provenance()
-    _write(rows.card, train, provenance, train_path)
-    _write(rows.card, dev, provenance, dev_path)
+    with _outputs(rows.card, train_path, dev_path) as (train, dev):
+        if dev_keys:
+            train.rows.fill(rows.tables(keys))
+            dev.rows.fill(rows.tables(dev_keys))
+        else:
+            with train.another() as all_rows:
+                all_rows.fill(rows.tables(keys))
+                positions = held_out(card, all_rows, card.dev_from_train or 0)
+                train.rows.fill(parted(all_rows, positions, inside=False))
+                dev.rows.fill(parted(all_rows, positions, inside=True))
+        train.write(source.provenance())
+        dev.write(source.provenance())
 
 
 def prepare_variant(
@@ -85,17 +93,23 @@ def prepare_variant(
         labels = (*sorted(tags), UNSEEN)
         versions = [(replace(rows, card=replace(rows.card, labels=labels)), codes) for rows, codes in versions]
     original, card = versions[0][0], versions[0][0].card
-    train = pa.concat_tables(rows.collect([(code, "train") for code in codes]) for rows, codes in versions if codes)
     keys = [(code, "dev") for code in dev_languages if original.has("dev", code)]
-    if keys:
-        dev = original.collect(keys)
-    elif card.dev_from_train is not None:
-        _, dev = hold_out(card, original.collect([(code, "train") for code in dev_languages]), card.dev_from_train)
-        train = train.filter(pc.invert(pc.is_in(train.column("id"), dev.column("id").combine_chunks())))
-    else:
+    if not keys and card.dev_from_train is None:
         raise SourceError(original.absent(["dev"], dev_languages))
-    for table, path in ((train, train_path), (dev, dev_path)):
-        _write(card, table, source.provenance(), path)
+    with _outputs(card, train_path, dev_path) as (train, dev):
+        if keys:
+            dev.rows.fill(original.tables(keys))
+        else:
+            with dev.another() as own:
+                own.fill(original.tables([(code, "train") for code in dev_languages]))
+                dev.rows.fill(parted(own, held_out(card, own, card.dev_from_train or 0), inside=True))
+        translated = dev.rows.read().column("id") if not keys else None
+        for rows, codes in versions:
+            for table in rows.tables([(code, "train") for code in codes]) if codes else ():
+                keep = None if translated is None else pc.invert(pc.is_in(table.column("id"), translated))
+                train.rows.fill([table if keep is None else table.filter(keep)])
+        train.write(source.provenance())
+        dev.write(source.provenance())
 
 
 def prepare_eval(
@@ -119,27 +133,55 @@ def prepare_eval(
         if not present:
             raise SourceError(rows.absent(splits, [language]))
         keys += [(language, split) for split in present]
-    table = rows.collect(keys)
-    if evaluation.examples is not None:
-        table = family(card.family).subsample(table, evaluation.examples)
     note = getattr(adapters.adapter_of(card), "note", None)
-    _write(rows.card, table, source.provenance(), path, note(rows.card, source) if note is not None else None)
+    with _output(rows.card, path) as out:
+        if evaluation.examples is None:
+            out.rows.fill(rows.tables(keys))
+        else:
+            table = pa.concat_tables(rows.tables(keys))
+            out.rows.fill([family(card.family).subsample(table, evaluation.examples)])
+        out.write(source.provenance(), note(rows.card, source) if note is not None else None)
 
 
-def _write(
-    card: TaskCard, table: pa.Table, provenance: Mapping[str, Any], path: FilePath, note: str | None = None
-) -> None:
-    counts = table.group_by(["language", "split"], use_threads=False).aggregate([([], "count_all")]).to_pylist()
-    facts: dict[str, Any] = {
-        "task": card.name,
-        "rows": {f"{row['language']}/{row['split']}": row["count_all"] for row in counts},
-        "provenance": dict(provenance),
-    }
-    if note is not None:
-        facts["note"] = note
-        logger.warning("%s: %s", card.name, note)
-    schema = table.schema.with_metadata({METADATA: json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()})
-    if card.options.get("labels_from_data"):
-        schema = put_labels(schema, card.labels)
-    with atomic_path(path) as temporary:
-        write_parquet(table.cast(schema), temporary, compression="zstd")
+@dataclass(frozen=True)
+class _Output:
+    """A file under construction: its card, the rows for it, and its temporary path."""
+
+    card: TaskCard
+    rows: RowSpool
+    path: Path
+
+    def another(self) -> RowSpool:
+        """A second spool of the same form, for rows that are not written as they come."""
+        return RowSpool(self.path.parent, self.rows.schema)
+
+    def write(self, provenance: Mapping[str, Any], note: str | None = None) -> None:
+        """Write the rows as parquet, with the facts that readers of the file need."""
+        facts: dict[str, Any] = {
+            "task": self.card.name,
+            "rows": {f"{language}/{split}": count for (language, split), count in self.rows.counts.items()},
+            "provenance": dict(provenance),
+        }
+        if note is not None:
+            facts["note"] = note
+            logger.warning("%s: %s", self.card.name, note)
+        schema = self.rows.schema.with_metadata(
+            {METADATA: json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()}
+        )
+        if self.card.options.get("labels_from_data"):
+            schema = put_labels(schema, self.card.labels)
+        self.rows.write(self.path, schema.metadata)
+
+
+@contextmanager
+def _output(card: TaskCard, path: FilePath) -> Iterator[_Output]:
+    """An output that appears at `path` if the block succeeds."""
+    with atomic_path(path) as temporary, RowSpool(temporary.parent, family(card.family).schema) as rows:
+        yield _Output(card, rows, temporary)
+
+
+@contextmanager
+def _outputs(card: TaskCard, train_path: FilePath, dev_path: FilePath) -> Iterator[tuple[_Output, _Output]]:
+    """The two outputs of training data; both appear if the block succeeds."""
+    with _output(card, train_path) as train, _output(card, dev_path) as dev:
+        yield train, dev

@@ -63,9 +63,9 @@ def read_batches(path: AnyPath, rows: int, columns: Sequence[str] | None = None)
         yield from file.iter_batches(rows, columns=columns)
 
 
-def write_parquet(table: pa.Table, path: AnyPath, compression: str = "snappy") -> None:
-    """Write a table with checksums. Not atomic: `path` is a temporary one."""
-    pq.write_table(table, path, compression=compression, write_page_checksum=True)
+def write_parquet(table: pa.Table, path: AnyPath, compression: str = "snappy", row_group: int | None = None) -> None:
+    """Write a table with checksums, in row groups of so many rows. Not atomic: `path` is a temporary one."""
+    pq.write_table(table, path, compression=compression, row_group_size=row_group, write_page_checksum=True)
 
 
 def parquet_writer(path: AnyPath, schema: pa.Schema, compression: str = "snappy") -> pq.ParquetWriter:

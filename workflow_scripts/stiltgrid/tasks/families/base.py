@@ -54,24 +54,29 @@ class Family(ABC):
     compares = False  # True: pooling `compared` compares the two texts of a sequence; otherwise it is the mean
 
     def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+        """All that `iterate` gives, as a list."""
+        return list(self.iterate(card, rows, language, split))
+
+    def iterate(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> Iterable[dict[str, Any]]:
         """Canonical rows of one language and split, validated; rows that the card leaves out are missing.
+
+        One after another, so that a data set need not fit into memory; families that compare the rows of a split
+        read all of them first.
 
         Raises:
             RowError: naming the row, for labels that the card does not list, misplaced answers, unequal lengths,
                 missing columns or empty texts.
         """
         labels = fields.Labels(card)
-        found = []
         for number, row in enumerate(rows):
             values = self.example(card, row, labels)
             if values is not None:
                 name = fields.identifier(card, row, language, split, number)
-                found.append({"id": name, "language": language, "split": split, **values})
-        return found
+                yield {"id": name, "language": language, "split": split, **values}
 
     def example(self, card: TaskCard, row: RawRow, labels: fields.Labels) -> dict[str, Any] | None:
-        """A canonical row without its KEYS, or None where the card leaves the row out. `examples` calls it per row."""
-        raise NotImplementedError(f"family '{self.name}' makes its rows in `examples`")
+        """A canonical row without its KEYS, or None where the card leaves the row out. `iterate` calls it per row."""
+        raise NotImplementedError(f"family '{self.name}' makes its rows in `iterate`")
 
     def subsample(self, table: pa.Table, examples: int, seed: int = 0) -> pa.Table:
         """At most `examples` rows of each language and split, at the same positions, so parallel sets stay parallel."""

@@ -75,7 +75,7 @@ class DualFamily(Family):
     )
     splits_batches = False
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+    def iterate(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """Rows of a pool where the source has the roles query and candidate, otherwise training pairs.
 
         A query's id gets the suffix "_{language}", as in LAReQA. Queries of one `group` are parallel: those of one id

@@ -74,7 +74,7 @@ class EmbeddingFamily(Family):
     reads_all_layers = True
     pooling_setting = "retrieval_pooling"
 
-    def examples(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
+    def iterate(self, card: TaskCard, rows: Iterable[RawRow], language: str, split: str) -> list[dict[str, Any]]:
         """Rows of pools as they are, or a query and a candidate from each pair (fields `source`, `target`)."""
         found: list[tuple[dict[str, Any], str]] = []
         for number, row in enumerate(rows):
