@@ -156,7 +156,7 @@ def test_a_truncated_weights_file_is_refused(folder: Path, tmp_path: Path) -> No
     cut.mkdir()
     for name, content in files_of(folder).items():
         (cut / name).write_bytes(content[:-200] if name.endswith(".safetensors") else content)
-    with pytest.raises(SourceError, match="model 'cut': its weights cannot be read"):
+    with pytest.raises(SourceError, match="model 'cut': .*not a whole safetensors file"):
         fetch_model(Model("cut", path=str(cut)), tmp_path / "out")
 
 

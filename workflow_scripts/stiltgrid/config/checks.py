@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stiltgrid.config.model_checks import model_problems
+from stiltgrid.config.model_checks import model_config, model_problems
 from stiltgrid.config.recipe_checks import model_recipe_problems, recipe_problems
 from stiltgrid.grid import recipes
+from stiltgrid.grid.architectures import position_limit
 from stiltgrid.grid.grid import NONE, Grid
 from stiltgrid.utils.errors import nearest
 
@@ -88,8 +89,38 @@ def _lengths(grid: Grid, names: Sequence[str], root: Path) -> Iterator[str]:
 _GRID_CHECKS = (_lengths, _models, _intermediates, _recipes, _targets, _settings, _trained)
 
 
-def remarks(grid: Grid) -> list[str]:
+def remarks(grid: Grid, root: Path) -> list[str]:
     """Warnings about what is valid but may be unintended."""
-    if NONE in grid.intermediates:
-        return []
-    return ["intermediates: 'none' is absent, so the tables show scores but no gains"]
+    found = [*_length_remarks(grid, root), *_batch_remarks(grid)]
+    if NONE not in grid.intermediates:
+        found.append("intermediates: 'none' is absent, so the tables show scores but no gains")
+    return found
+
+
+def _stages(grid: Grid) -> list[tuple[str, str]]:
+    """(task, stage) of everything that the grid's own rows and columns train on."""
+    rows = {(task, "intermediate") for name in grid.intermediates for task in grid.recipe(name).tasks}
+    columns = {(task, "target") for name in grid.targets for task in grid.cards[name].train}
+    return sorted(rows | columns)
+
+
+def _length_remarks(grid: Grid, root: Path) -> Iterator[str]:
+    """Sequences that are longer than a model reads, and are cut."""
+    stages = [(task, grid.training_for(stage, task).max_length) for task, stage in _stages(grid)]
+    asked = {task: length or grid.cards[task].max_length for task, length in stages}
+    for name in grid.own_models:
+        limit = position_limit(model_config(grid.models[name], root, grid.data_dir))
+        longer = sorted(task for task, length in asked.items() if limit and length > limit)
+        if longer:
+            most, few = max(asked[task] for task in longer), ", ".join(longer[:5])
+            more = f" and {len(longer) - 5} more" if len(longer) > 5 else ""
+            yield f"models.{name}: reads {limit} tokens at most; max_length is up to {most} ({few}{more}) and is cut to it"
+
+
+def _batch_remarks(grid: Grid) -> Iterator[str]:
+    """Batches that are larger than the examples to draw them from."""
+    for task, stage in _stages(grid):
+        settings = grid.training_for(stage, task)
+        if settings.examples is not None and settings.batch_size > settings.examples:
+            size, examples = settings.batch_size, settings.examples
+            yield f"training: {stage} stage of '{task}': batch_size {size} is larger than its {examples} examples"

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.config.model_checks import expanded
 from stiltgrid.config.recipe_checks import recipe_data_problems, steps
 from stiltgrid.data import adapters
 from stiltgrid.data.sources import open_source
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Grid
-from stiltgrid.utils.errors import ConfigError, StiltgridError, nearest
+from stiltgrid.utils.errors import ConfigError, SourceError, StiltgridError, nearest
 
 
 def world_languages(world: Mapping[str, Any]) -> tuple[str, ...]:
@@ -70,7 +71,10 @@ def _grouped(problems: Iterable[Problem]) -> list[str]:
 
 def _open(grid: Grid, root: Path) -> Source:
     """The grid's source, as jobs will open it; raises ConfigError."""
-    folder = Path(grid.data_dir).expanduser() if grid.data_dir else None
+    try:
+        folder = expanded(grid.data_dir) if grid.data_dir else None
+    except SourceError as error:
+        raise ConfigError([f"data_dir: {error}"]) from error
     if folder is not None and root.resolve() != Path.cwd():
         folder = root / folder
     if grid.source == "local" and folder is not None and not folder.is_dir():

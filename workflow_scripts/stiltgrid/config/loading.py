@@ -51,7 +51,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     problems += [*grid_problems(grid, names, root), *data_problems(grid, root)]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
-    for remark in (*notes, *remarks(grid)):
+    for remark in (*notes, *remarks(grid, root)):
         log.warning(remark)
     return _with_studies(grid, names, root)
 

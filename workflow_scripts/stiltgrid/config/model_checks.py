@@ -1,6 +1,6 @@
 """Checks of models that need no download: their origin, their `config.json` where it is at hand, their settings."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,16 @@ from typing import Any
 from stiltgrid.data.sources.local import MANIFEST
 from stiltgrid.grid.architectures import CAUSAL, MASKED, MASKED_TYPES, layer_count, objective, position_limit
 from stiltgrid.grid.grid import Model
+from stiltgrid.modeling.model_folders import (
+    architecture_problems,
+    config_problems,
+    folder_problems,
+    read_mapping,
+    type_problem,
+)
+from stiltgrid.utils.errors import SourceError
+
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Iterator[str]:
@@ -21,16 +31,25 @@ def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Ite
         yield f"revision: '{model.hub}' must be pinned to a commit of its repository; found none"
     if model.revision and not model.hub:
         yield "revision: only a hub model has one"
-    if model.path and not (root / Path(model.path).expanduser() / "config.json").is_file():
-        yield f"path: expected a model folder, found no {Path(model.path) / 'config.json'}"
+    elif model.revision and not COMMIT.fullmatch(model.revision):
+        yield f"revision: expected a commit, 40 digits of 0-9 and a-f, since a branch moves; found '{model.revision}'"
+    try:
+        folder = known_folder(model, root, data_dir)
+    except SourceError as error:
+        yield str(error)
+        return
+    wrong = list(folder_problems(folder, model.path or str(folder))) if folder else []
+    for problem in wrong:
+        yield f"path: {problem}" if model.path else problem
     if model.pretrain:
         for problem in _pretrain_problems(model.pretrain):
             yield f"pretrain.{problem}"
-    yield from _reading_problems(model, model_config(model, root, data_dir))
+    if not wrong:
+        yield from _reading_problems(model, model_config(model, root, data_dir))
 
 
 def model_config(model: Model, root: Path, data_dir: str | None = None) -> Mapping[str, Any]:
-    """A model's `config.json` as far as it is known before anything runs; empty where it is not.
+    """A model's `config.json` as far as it is known before anything runs; empty where it is not, or is wrong.
 
     The configuration of a hub model is known where a mirror has the model.
     """
@@ -38,28 +57,44 @@ def model_config(model: Model, root: Path, data_dir: str | None = None) -> Mappi
         architecture = model.pretrain.get("architecture", {})
         decoder = model.pretrain.get("objective") == CAUSAL and architecture.get("model_type") in MASKED_TYPES
         return {**architecture, **({"is_decoder": True} if decoder else {})}
-    folder = known_folder(model, root, data_dir)
-    return _read(folder / "config.json") if folder else {}
+    try:
+        folder = known_folder(model, root, data_dir)
+    except SourceError:
+        return {}
+    config = read_mapping(folder / "config.json")[0] if folder else {}
+    return {} if any(config_problems(config)) else config
 
 
 def known_folder(model: Model, root: Path, data_dir: str | None = None) -> Path | None:
-    """The folder of a model that needs no download: its `path`, or its folder in the mirror."""
+    """The folder of a model that needs no download: its `path`, or its folder in the mirror.
+
+    Raises SourceError for a home folder of nobody (`~name`) and for a damaged list of the mirror's models.
+    """
     if model.path:
-        return root / Path(model.path).expanduser()
-    if model.hub and data_dir:
-        mirror = root / Path(data_dir).expanduser()
-        entry = (_read(mirror / MANIFEST).get("models") or {}).get(model.hub)
-        return mirror / str(entry["folder"]) if entry else None
-    return None
+        return root / expanded(model.path)
+    manifest = root / expanded(data_dir) / MANIFEST if model.hub and data_dir else None
+    if manifest is None or not manifest.exists():
+        return None
+    content, problem = read_mapping(manifest)
+    entries = content.get("models") or {}
+    entry = entries.get(model.hub) if isinstance(entries, Mapping) else None
+    if problem or not isinstance(entries, Mapping) or not (entry is None or _is_entry(entry)):
+        raise SourceError(f"{manifest}: {problem or 'not the list of models that `make mirror` writes'}")
+    return manifest.parent / entry["folder"] if entry else None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """The JSON mapping in a file; empty where it cannot be read, which fetching the model reports."""
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and all(
+        isinstance(entry.get(key), str) for key in ("folder", "revision", "commit")
+    )
+
+
+def expanded(path: str) -> Path:
+    """A path with `~` as the home folder; raises SourceError where there is no such user."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, Mapping) else {}
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{path}: there is no home folder of this user") from error
 
 
 def _reading_problems(model: Model, config: Mapping[str, Any]) -> Iterator[str]:
@@ -78,14 +113,13 @@ def _reading_problems(model: Model, config: Mapping[str, Any]) -> Iterator[str]:
 
 def _pretrain_problems(pretrain: Mapping[str, Any]) -> Iterator[str]:
     architecture = pretrain.get("architecture", {})
-    hidden, heads = architecture.get("hidden_size"), architecture.get("num_attention_heads")
-    if hidden and heads and hidden % heads:
-        yield f"architecture: hidden_size {hidden} is not a multiple of num_attention_heads {heads}"
+    for problem in architecture_problems(architecture):
+        yield f"architecture: {problem}"
     limit, length = position_limit(architecture), pretrain.get("sequence_length")
     if limit and length and length > limit:
         yield f"sequence_length: expected at most {limit}, what the architecture's positions allow; found {length}"
     kind = architecture.get("model_type")
-    if pretrain.get("objective", MASKED) == MASKED and kind:
+    if pretrain.get("objective", MASKED) == MASKED and kind and type_problem(architecture) is None:
         if kind not in MASKED_TYPES:
             yield f"objective: '{kind}' has no masked language model; expected causal, found masked"
         elif architecture.get("is_decoder"):

@@ -83,14 +83,11 @@ def _has_no_mask(folder: Path) -> bool:
     """Whether a model's folder has tokenizer files that name no mask token."""
     import json
 
-    texts = []
-    for name in ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"):
-        path = folder / name
-        if path.is_file():
-            texts.append(path.read_text(encoding="utf-8"))
-    if not texts:
-        return False
+    names = ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.json")
     try:
+        texts = [path.read_text(encoding="utf-8") for name in names if (path := folder / name).is_file()]
+        if not texts:
+            return False
         contents = [json.loads(text) for text in texts]
     except ValueError:
         return False

@@ -16,6 +16,7 @@ from stiltgrid.data.sources.client import HubClient, Repository
 from stiltgrid.data.sources.local import MANIFEST
 from stiltgrid.grid.architectures import CAUSAL, default_pooling, objective, text_part
 from stiltgrid.grid.grid import Model
+from stiltgrid.modeling.model_folders import folder_problems
 from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, read_json, write_json
@@ -52,6 +53,8 @@ def fetch_model(
     """
     folder, origin = model_folder(model, client or HubClient(), data_dir)
     config = _checked_config(folder, model.name)
+    for problem in folder_problems(folder, str(folder)):
+        raise SourceError(f"model '{model.name}': {problem}")
     out = Path(out_dir)
     _write_tokenizer(folder, out / "tokenizer", config, model.name)
     _write_backbone(folder, out / "backbone", model.name)
@@ -251,8 +254,8 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
     from stiltgrid.modeling.backbone import auto_class, model_options
 
     saved = read_json(folder / "config.json")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         model, report = auto_class(config).from_pretrained(
             folder,
             config=config,
@@ -264,7 +267,7 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
             **model_options(config),
         )
     except Exception as error:  # a truncated or foreign file raises many kinds of errors
-        raise SourceError(f"model '{name}': its weights cannot be read from {folder} ({error})") from error
+        raise SourceError(f"model '{name}': it cannot be read from {folder} ({error})") from error
     gaps = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if gaps:
         raise SourceError(f"model '{name}': {len(gaps)} backbone weights are missing, among them {', '.join(gaps[:3])}")
