@@ -72,7 +72,6 @@ CASES = [
     configured(KEYS, "a row that does not exist", "did you mean 'own'?", intermediates=["none", "owns"]),
     configured(KEYS, "no target", "targets", targets=[]),
     configured(KEYS, "no model", "models", models={}),
-    configured(KEYS, "targets that are one word", "targets", open=True, targets="own"),
     configured(KEYS, "a source that does not exist", "did you mean 'local'?", source="locale"),
     configured(
         KEYS,
@@ -82,23 +81,20 @@ CASES = [
     ),
     configured(KEYS, "a name that climbs out of the folder", "../up", models={"../up": {"pretrain": dict(PRETRAIN)}}),
     configured(KEYS, "a name that ends with a line feed", "a\\n", models={"a\n": {"pretrain": dict(PRETRAIN)}}),
-    configured(KEYS, "a name of 300 letters", "long", open=True, models={"m" * 300: {"pretrain": dict(PRETRAIN)}}),
-    configured(KEYS, "a model from two places", "tiny", models={"tiny": {"pretrain": dict(PRETRAIN), "path": "data"}}),
     configured(
-        KEYS, "a study of a task that does not exist", "studies", studies={"similarity": {"intermediates": ["owm"]}}
+        KEYS, "a name of 300 letters", "at most 100 characters", models={"m" * 300: {"pretrain": dict(PRETRAIN)}}
     ),
+    configured(KEYS, "a model from two places", "tiny", models={"tiny": {"pretrain": dict(PRETRAIN), "path": "data"}}),
     pretrained(
         KEYS,
         "a key of the architecture misspelt",
         "did you mean 'hidden_size'?",
-        open=True,
         architecture={**PRETRAIN["architecture"], "hiden_size": 64},
     ),
     pretrained(
         KEYS,
         "a type of model that does not exist",
         "model_type",
-        open=True,
         architecture={**PRETRAIN["architecture"], "model_type": "xlm-robert"},
     ),
     pretrained(
@@ -128,13 +124,12 @@ CASES = [
         CIRCLES,
         "rows of two cards that name each other",
         "rows",
-        open=True,
         files={
             "tasks/own.yaml": "rows: {train: [other], dev: [other]}\n" + yaml.safe_dump(CARDS["sequence"]),
             "tasks/other.yaml": "rows: {train: [own], dev: [own]}\n" + yaml.safe_dump(CARDS["sequence"]),
         },
     ),
-    card(CIRCLES, "rows that name the card itself", "rows", open=True, rows={"train": ["own"]}),
+    card(CIRCLES, "rows that name the card itself", "rows", rows={"train": ["own"]}),
     card(CIRCLES, "a card trained on a card that does not exist", "did you mean 'own'?", train=["owm"]),
     # ---- YAML
     text(YAML, "a broken file", INVALID, BASE + "training: {all: {epochs: 1}\n"),
@@ -164,9 +159,9 @@ CASES = [
     ),
     card(CARD, "an unknown key", "did you mean 'labels'?", lables=["bad"]),
     card(CARD, "no field for a text", "text_a", fields={"label": "label"}),
-    card(CARD, "a template with a format", "template", open=True, fields={"text_a": "{text:>9999}", "label": "label"}),
-    card(CARD, "a template with a conversion", "template", open=True, fields={"text_a": "{text!r}", "label": "label"}),
-    card(CARD, "a template that does not close", "template", open=True, fields={"text_a": "{text", "label": "label"}),
+    card(CARD, "a template with a format", "template", fields={"text_a": "{text:>9999}", "label": "label"}),
+    card(CARD, "a template with a conversion", "template", fields={"text_a": "{text!r}", "label": "label"}),
+    card(CARD, "a template that does not close", "template", fields={"text_a": "{text", "label": "label"}),
     card(CARD, "a label twice", "labels", labels=["bad", "bad"]),
     card(CARD, "one label", "labels", labels=["bad"]),
     card(CARD, "more label values than labels", "label_values", label_values=[0, 1, 2]),
@@ -194,16 +189,42 @@ CASES = [
     card(CARD, "a length of no token", "max_length", max_length=0),
     card(CARD, "a length with a decimal point", "max_length", max_length=64.0),
     card(CARD, "an adapter that does not exist", "adapter", adapter="os"),
-    Case(
-        CARD, "a card of the name none", "none", open=True, files={"tasks/none.yaml": yaml.safe_dump(CARDS["sequence"])}
-    ),
+    Case(CARD, "a card of the name none", "none", files={"tasks/none.yaml": yaml.safe_dump(CARDS["sequence"])}),
     Case(
         CARD,
         "a card whose name has a blank",
         "my task",
-        open=True,
         files={"tasks/my task.yaml": yaml.safe_dump(CARDS["sequence"])},
     ),
     Case(CARD, "a card that is a list", "mapping", files={"tasks/other.yaml": "- family: sequence\n"}),
     Case(CARD, "an empty card", "other.yaml", files={"tasks/other.yaml": ""}),
-]
+    # ---- more of the same kinds
+    trained(NUMBERS, "a rank of 10^12", "at most 65536", lora={"rank": 10**12}),
+    trained(NUMBERS, "a temperature of a stage", "unknown key 'temperature'", temperature=2),
+    configured(NUMBERS, "a seed of 5,000 digits", "expected a whole number", seeds=["1" * 5000]),
+    configured(NUMBERS, "a draw of more sets than can be drawn", "at most", world={"scale": 10**9}),
+    text(NUMBERS, "a number in base sixty", "read as 90", BASE + "training: {all: {max_steps: 1:30}}\n"),
+    text(NUMBERS, "a number in base eight", "read as 8", BASE + "training: {all: {max_steps: 010}}\n"),
+    text(NUMBERS, "a date", "read as a date", BASE + "data_dir: 2020-01-31\n"),
+    pretrained(NUMBERS, "a dropout of two", "less than 1",
+               architecture={**PRETRAIN["architecture"], "hidden_dropout_prob": 2.0}),
+    pretrained(NUMBERS, "a dropout that is not a number", "finite",
+               architecture={**PRETRAIN["architecture"], "hidden_dropout_prob": float("nan")}),
+    configured(KEYS, "a folder with a null byte", "control characters", data_dir="data\0"),
+    configured(KEYS, "a task left out that does not exist", "did you mean 'own'?", without=["OWN"]),
+    configured(KEYS, "everything left out", "nothing is left of targets", without=["own"]),
+    configured(KEYS, "a recipe of a name of a task", "this is a task's name", recipes={"own": {"tasks": ["own"]}}),
+    configured(CIRCLES, "a template of a longer name", "more than 50 recipes",
+               recipes={"a": {"like": "ownx"}, "{row}x": {"like": "{row}xx"}}, intermediates=["none", "a"]),
+    configured(CIRCLES, "models like each other", "b -> a -> b",
+               models={"tiny": {"pretrain": dict(PRETRAIN)}, "a": {"like": "b"}, "b": {"like": "a"}}),
+    text(YAML, "a merge key that merges a number", INVALID, BASE + "training: {<<: 3}\n"),
+    card(CARD, "a template without a column", "without a column", fields={"text_a": "{{text}}", "label": "label"}),
+    card(CARD, "a template of a number", "name of a column", fields={"text_a": "{0}", "label": "label"}),
+    card(CARD, "a path with an empty step", "dotted path", fields={"text_a": "text..a", "label": "label"}),
+    card(CARD, "a language with a line feed", "language code", languages=["en\n"]),
+    Case(CARD, "a card of the ending yml", "rename it to mine.yaml", files={
+        "tasks/mine.yml": yaml.safe_dump(CARDS["sequence"])}),
+    Case(CARD, "a card of a mixture's name", "mixtures", files={
+        "tasks/mix_own.yaml": yaml.safe_dump(CARDS["sequence"])}),
+]  # fmt: skip

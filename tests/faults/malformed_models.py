@@ -31,7 +31,8 @@ def folder(name: str, expected: str, *, open: bool = False, **files: Content | N
         "model": WEIGHTS,
     }
     names = {"config": "config.json", "tokenizer": "tokenizer.json", "model": "model.safetensors",
-             "index": "model.safetensors.index.json", "pickled": "pytorch_model.bin"}  # fmt: skip
+             "index": "model.safetensors.index.json", "pickled": "pytorch_model.bin",
+             "nested": "tokenizer.json/x"}  # fmt: skip
     found = {f"model/{names[key]}": value for key, value in {**sound, **files}.items() if value is not None}
     config = {**CONFIG, "models": {"mine": {"path": "model"}}}
     return Case(FOLDER, name, expected, config=config, files=found, open=open)
@@ -44,36 +45,42 @@ def settings(**changes: Any) -> str:
 
 CASES = [
     folder("no config.json", "config.json", config=None),
-    folder("a config.json that is a list", "config.json", open=True, config="[]"),
-    folder("a config.json that is broken", "config.json", open=True, config='{"model_type": '),
-    folder("a config.json that is empty", "config.json", open=True, config=""),
-    folder("no model_type", "model_type", open=True, config=json.dumps({"hidden_size": 32})),
+    folder("a config.json that is a list", "config.json", config="[]"),
+    folder("a config.json that is broken", "config.json", config='{"model_type": '),
+    folder("a config.json that is empty", "config.json", config=""),
+    folder("no model_type", "model_type", config=json.dumps({"hidden_size": 32})),
     folder(
         "a model_type that does not exist",
         "did you mean 'xlm-roberta'?",
-        open=True,
         config=settings(model_type="xlm-robrta"),
     ),
-    folder("a model_type that is a number", "model_type", open=True, config=settings(model_type=3)),
-    folder("a width that is text", "hidden_size", open=True, config=settings(hidden_size="wide")),
-    folder(
-        "heads that do not divide the width", "num_attention_heads", open=True, config=settings(num_attention_heads=3)
-    ),
-    folder("no tokenizer", "tokenizer", open=True, tokenizer=None),
-    folder("no weights", "model.safetensors", open=True, model=None),
-    folder("pickled weights alone", "safetensors", open=True, model=None, pickled=b"\x80\x04."),
-    folder("weights that are empty", "model.safetensors", open=True, model=b""),
-    folder("weights whose header is cut short", "model.safetensors", open=True, model=header(b"{", 1 << 20)),
-    folder("weights whose header is longer than memory", "model.safetensors", open=True, model=header(b"{}", 1 << 60)),
-    folder("weights whose header is no JSON", "model.safetensors", open=True, model=header(b"not json")),
-    folder("an index that is a list", "index.json", open=True, model=None, index="[]"),
+    folder("a model_type that is a number", "model_type", config=settings(model_type=3)),
+    folder("a width that is text", "hidden_size", config=settings(hidden_size="wide")),
+    folder("heads that do not divide the width", "num_attention_heads", config=settings(num_attention_heads=3)),
+    folder("no tokenizer", "tokenizer", tokenizer=None),
+    folder("no weights", "model.safetensors", model=None),
+    folder("pickled weights alone", "safetensors", model=None, pickled=b"\x80\x04."),
+    folder("weights that are empty", "model.safetensors", model=b""),
+    folder("weights whose header is cut short", "model.safetensors", model=header(b"{", 1 << 20)),
+    folder("weights whose header is longer than memory", "model.safetensors", model=header(b"{}", 1 << 60)),
+    folder("weights whose header is no JSON", "model.safetensors", model=header(b"not json")),
+    folder("an index that is a list", "index.json", model=None, index="[]"),
     folder(
         "an index of files that are not there",
         "model-00001",
-        open=True,
         model=None,
         index=json.dumps({"weight_map": {"a": "model-00001-of-00001.safetensors"}}),
     ),
+    folder("weights with bytes after their end", "expected 10 bytes, found 12", model=header(b"{}") + b"xx"),
+    folder("weights whose header is a list", "cannot be read", model=header(b"[1]")),
+    folder("an index of numbers", "index.json", model=None, index=json.dumps({"weight_map": {"a": 1}})),
+    folder("a tokenizer that is empty", "tokenizer", tokenizer=""),
+    folder("a tokenizer that is a folder", "tokenizer", tokenizer=None, **{"nested": "{}"}),
+    folder("no layer", "num_hidden_layers", config=settings(num_hidden_layers=0)),
+    folder("half a layer", "num_hidden_layers", config=settings(num_hidden_layers=2.5)),
+    folder("architectures that are a number", "architectures", config=settings(architectures=3)),
+    folder("a padding token that is text", "pad_token_id", config=settings(pad_token_id="<pad>")),
+    folder("code of a repository", "auto_map", config=settings(auto_map={"AutoModel": "own.Model"})),
     Case(FOLDER, "a folder that is not there", "nowhere", config={**CONFIG, "models": {"mine": {"path": "nowhere"}}}),
     Case(
         FOLDER,

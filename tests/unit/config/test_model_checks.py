@@ -1,12 +1,15 @@
 """Recipes and models that cannot work are refused when the configuration is loaded."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from configurations import PRETRAIN, ROOT, changed, load, only, problems
+from safetensors.torch import save_file
 
 pytestmark = pytest.mark.usefixtures("at_the_root")
 
@@ -67,13 +70,18 @@ def test_settings_that_contradict_config_json(model: dict[str, Any], sentence: s
     folder = tmp_path / "models/decoder"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"model_type": "gpt2", "n_layer": 2, "n_head": 2}')
-    section: dict[str, Any] = {"path": {"path": str(folder)}, "mirror": {"hub": "made/decoder", "revision": "abc"}}.get(
-        place, {"pretrain": {**PRETRAIN, "objective": "causal"}}
-    )
-    config = changed(models={"m": {**section, **model}})
+    (folder / "tokenizer.json").write_text("{}")
+    save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
+    section: dict[str, Any] = {
+        "path": {"path": str(folder)},
+        "mirror": {"hub": "made/decoder", "revision": "a" * 40},
+    }.get(place, {"pretrain": {**PRETRAIN, "objective": "causal"}})
+    config = changed(models={"m": {**sections[place], **model}})
     if place == "mirror":
         shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
-        (tmp_path / "mirror.json").write_text('{"models": {"made/decoder": {"folder": "models/decoder"}}}')
+        (tmp_path / "mirror.json").write_text(
+            '{"models": {"made/decoder": {"folder": "models/decoder", "revision": "x", "commit": "y"}}}'
+        )
         config["data_dir"] = str(tmp_path)
     assert f"config: models.m: {sentence}" in only(config)
 
@@ -115,7 +123,8 @@ def test_adapters_are_described_in_full(lora: dict[str, Any], sentence: str) -> 
             "expected exactly one of hub, path and pretrain, found hub and path",
         ),
         ({"hub": "xlm-roberta-large"}, "revision: 'xlm-roberta-large' must be pinned to a commit"),
-        ({"path": "no/such/folder"}, "path: expected a model folder, found no no/such/folder/config.json"),
+        ({"path": "no/such/folder"}, "path: expected a model folder, found nothing at no/such/folder"),
+        ({"hub": "a/b", "revision": "main"}, "revision: expected a commit, 40 digits of 0-9 and a-f"),
     ],
 )
 def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
@@ -145,3 +154,30 @@ def test_where_a_model_comes_from(model: dict[str, Any], sentence: str) -> None:
 )
 def test_pretraining_that_cannot_work(change: dict[str, Any], sentence: str) -> None:
     assert sentence in only(changed(models={"m": {"pretrain": {**PRETRAIN, **change}}}))
+
+
+def test_sequences_longer_than_a_model_reads_are_reported_once_with_both_numbers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        load(changed(training={"all": {"max_length": 4096}}))
+    (remark,) = [record.getMessage() for record in caplog.records if "max_length" in record.getMessage()]
+    assert remark.startswith("models.tiny: reads 128 tokens at most; max_length is up to 4096 (anli_plus, ")
+    caplog.clear()
+    load(changed(training={"all": {"max_length": 128}}))
+    assert "max_length" not in caplog.text
+
+
+def test_a_batch_larger_than_its_examples_is_reported_with_both_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        load(changed(training={"tasks": {"mnli": {"target": {"batch_size": 64, "examples": 40}}}}))
+    assert "training: target stage of 'mnli': batch_size 64 is larger than its 40 examples" in caplog.text
+
+
+def test_a_damaged_list_of_a_mirror_s_models_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
+    model = {"m": {"hub": "made/decoder", "revision": "a" * 40}}
+    for content in ("[", "[]", '{"models": []}', '{"models": {"made/decoder": 3}}', '{"models": {"made/decoder": {}}}'):
+        (tmp_path / "mirror.json").write_text(content)
+        found = only(changed(models=model, data_dir=str(tmp_path)))
+        assert found.startswith(f"config: models.m: {tmp_path / 'mirror.json'}: "), content

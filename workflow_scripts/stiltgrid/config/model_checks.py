@@ -76,7 +76,7 @@ def known_folder(model: Model, root: Path, data_dir: str | None = None) -> Path 
     if manifest is None or not manifest.exists():
         return None
     content, problem = read_mapping(manifest)
-    entries = content.get("models") or {}
+    entries = content.get("models", {})
     entry = entries.get(model.hub) if isinstance(entries, Mapping) else None
     if problem or not isinstance(entries, Mapping) or not (entry is None or _is_entry(entry)):
         raise SourceError(f"{manifest}: {problem or 'not the list of models that `make mirror` writes'}")

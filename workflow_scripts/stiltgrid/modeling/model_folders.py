@@ -95,9 +95,9 @@ def architecture_problems(architecture: Mapping[str, Any]) -> Iterator[str]:
     for key, value in architecture.items() if known else ():
         if key not in known:
             yield f"'{name}' has no key '{key}', {nearest(key, known)}"
-        elif known[key] and not _fits(value, known[key]):
+        elif known[key] and not (value is None and key not in SIZES) and not _fits(value, known[key]):
             yield f"{key}: expected {KINDS[known[key]]}, found {_found(value)}"
-        elif known[key] == "float" and ("dropout" in key or "prob" in key) and not 0 <= value < 1:
+        elif known[key] == "float" and ("dropout" in key or "prob" in key) and value is not None and not 0 <= value < 1:
             yield f"{key}: expected at least 0 and less than 1, found {value}"
     yield from head_problems(architecture)
 

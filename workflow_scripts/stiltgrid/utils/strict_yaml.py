@@ -178,6 +178,8 @@ def read_yaml(path: str | Path, shown: str | None = None) -> Any:
 def scan_yaml(path: str | Path, shown: str | None = None) -> tuple[Any, list[str]]:
     """Like `read_yaml`, but returns the problems beside the content instead of raising them."""
     shown = shown or str(path)
+    if Path(path).exists() and not Path(path).is_file():  # opening a pipe would wait for its writer
+        return None, [f"{shown}: cannot be read (not a file)"]
     try:
         with Path(path).open(encoding="utf-8-sig") as stream:
             loader = _Loader(stream)
