@@ -72,16 +72,16 @@ def test_settings_that_contradict_config_json(model: dict[str, Any], sentence: s
     (folder / "config.json").write_text('{"model_type": "gpt2", "n_layer": 2, "n_head": 2}')
     (folder / "tokenizer.json").write_text("{}")
     save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
-    section: dict[str, Any] = {
+    sections: dict[str, Any] = {
         "path": {"path": str(folder)},
         "mirror": {"hub": "made/decoder", "revision": "a" * 40},
-    }.get(place, {"pretrain": {**PRETRAIN, "objective": "causal"}})
+        "pretrain": {"pretrain": {**PRETRAIN, "objective": "causal"}},
+    }
     config = changed(models={"m": {**sections[place], **model}})
     if place == "mirror":
         shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
-        (tmp_path / "mirror.json").write_text(
-            '{"models": {"made/decoder": {"folder": "models/decoder", "revision": "x", "commit": "y"}}}'
-        )
+        entry = {"folder": "models/decoder", "revision": "x", "commit": "y"}
+        (tmp_path / "mirror.json").write_text(json.dumps({"models": {"made/decoder": entry}}))
         config["data_dir"] = str(tmp_path)
     assert f"config: models.m: {sentence}" in only(config)
 

@@ -114,7 +114,8 @@ def _length_remarks(grid: Grid, root: Path) -> Iterator[str]:
         if longer:
             most, few = max(asked[task] for task in longer), ", ".join(longer[:5])
             more = f" and {len(longer) - 5} more" if len(longer) > 5 else ""
-            yield f"models.{name}: reads {limit} tokens at most; max_length is up to {most} ({few}{more}) and is cut to it"
+            asks = f"max_length is up to {most} ({few}{more})"
+            yield f"models.{name}: reads {limit} tokens at most; {asks}, so longer texts are cut"
 
 
 def _batch_remarks(grid: Grid) -> Iterator[str]:
