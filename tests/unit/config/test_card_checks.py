@@ -136,18 +136,5 @@ def test_rows_of_cards_go_in_no_circle(tmp_path: Path) -> None:
     assert "tasks/qqp.yaml: rows.train: 'anli_plus' is itself made of snli, mnli, anli; name those instead" in found
 
 
-@pytest.mark.parametrize(
-    ("labels", "sentence"),
-    [
-        (["ORGANIZATION", "PERSON"], "labels: 'ORGANIZATION', 'PERSON' do not fit options.scheme bio"),
-        (["o", "b-per", "i-per"], "labels: 'o', 'b-per', 'i-per' do not fit options.scheme bio"),
-        (["O", "B-", "I-PER"], "labels: 'B-' do not fit options.scheme bio"),
-        (["O", "B-PER", "I-PER", "I-LOC"], "labels: 'I-LOC' has no 'B-LOC' beside it"),
-    ],
-)
-def test_labels_fit_the_scheme(labels: list[str], sentence: str) -> None:
-    assert sentence in "\n".join(problems(with_tasks(panx={"labels": labels, "label_values": None})))
-
-
 def test_labels_of_the_scheme_may_hold_any_character() -> None:
     load(with_tasks(panx={"labels": ["O", "B-Legal Entity", "I-Legal Entity"], "label_values": None}))

@@ -13,7 +13,6 @@ from stiltgrid.tasks.tag_schemes import tagging_problems
 from stiltgrid.utils.errors import nearest
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
-BIO = re.compile(r"O|[BI]-.+")
 
 
 def card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequence[str]) -> list[str]:
@@ -89,20 +88,6 @@ def _label_problems(card: TaskCard) -> Iterator[str]:
     positive = card.options.get("positive")
     if positive is not None and positive not in card.labels:
         yield f"options.positive: no such label '{positive}', {nearest(positive, card.labels)}"
-    if card.options.get("scheme") == "bio":
-        yield from _scheme_problems(card.labels)
-
-
-def _scheme_problems(labels: Sequence[str]) -> Iterator[str]:
-    """Labels that the scheme bio does not have: O, and B-X with its I-X."""
-    other = [label for label in labels if not BIO.fullmatch(label)]
-    if other:
-        shown = ", ".join(f"'{label}'" for label in other)
-        yield f"labels: {shown} do not fit options.scheme bio; expected O, B-TYPE and I-TYPE, or `scheme: plain`"
-        return
-    for label in labels:
-        if label.startswith("I-") and f"B-{label[2:]}" not in labels:
-            yield f"labels: '{label}' has no 'B-{label[2:]}' beside it, which options.scheme bio begins an entity with"
 
 
 def _template_problems(card: TaskCard) -> Iterator[str]:
