@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from stiltgrid.grid.architectures import position_limit
 from stiltgrid.grid.cards import TaskCard
-from stiltgrid.modeling.encoded import to_table, write_encoded
+from stiltgrid.modeling.encoded import to_table
+from stiltgrid.modeling.encoded_writer import EncodedWriter
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import with_labels
@@ -51,20 +52,22 @@ def encode_file(
     card = with_labels(card, schema)
     tokenizer = SubwordTokenizer(tokenizer_folder)
     length = usable_length(max_length, backbone_folder)
-    tables = []
-    done = 0
-    for batch in read_batches(rows_path, ROWS_AT_ONCE):
-        rows = pa.Table.from_batches([batch])
-        tables.append(_shifted(to_table(kind.encode(card, rows, tokenizer, length, training)), done, rows.num_rows))
-        done += rows.num_rows
-    if not done:
-        tables.append(to_table(kind.encode(card, kind.schema.empty_table(), tokenizer, length, training)))
-    # The schema's metadata may carry labels collected from the training rows; heads are built from them.
-    table = pa.concat_tables(tables).combine_chunks().replace_schema_metadata(schema.metadata)
-    _check(table, done, length, training, Path(rows_path))
-    write_encoded(table, out_path)
-    tokens = len(table.column("input_ids").chunk(0).values) if table.num_rows else 0
-    LOG.info("%s: %d rows, %d sequences, %d tokens", card.name, done, table.num_rows, tokens)
+    folder = Path(out_path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    done, checks = 0, _Checks(length)
+    with EncodedWriter(folder) as writer:
+        for batch in read_batches(rows_path, ROWS_AT_ONCE):
+            rows = pa.Table.from_batches([batch])
+            table = _shifted(to_table(kind.encode(card, rows, tokenizer, length, training)), done, rows.num_rows)
+            checks.add(table, done, rows.num_rows)
+            writer.add(table)
+            done += rows.num_rows
+        if not done:
+            writer.add(to_table(kind.encode(card, kind.schema.empty_table(), tokenizer, length, training)))
+        checks.report(done, training, Path(rows_path))
+        # The schema's metadata may carry labels collected from the training rows; heads are built from them.
+        writer.write(out_path, schema.metadata)
+        LOG.info("%s: %d rows, %d sequences, %d tokens", card.name, done, writer.num_rows, writer.tokens())
 
 
 def _shifted(table: pa.Table, first: int, count: int) -> pa.Table:
@@ -76,14 +79,28 @@ def _shifted(table: pa.Table, first: int, count: int) -> pa.Table:
     return table.set_column(place, "example", pa.array(numbers.astype(np.int32)))
 
 
-def _check(table: pa.Table, rows: int, length: int, training: bool, path: Path) -> None:
-    missing = np.setdiff1d(np.arange(rows), table.column("example").to_numpy())
-    if len(missing) and not training:
-        raise SourceError(f"{path}: {len(missing)} rows yield no sequence, the first is row {missing[0] + 1}")
-    if len(missing):
-        LOG.warning("%s: %d of %d rows yield no training sequence", path, len(missing), rows)
-    if not table.num_rows:
-        return
-    lengths = np.diff(table.column("input_ids").chunk(0).offsets.to_numpy())
-    if lengths.max() > length:
-        raise AssertionError(f"a family made a sequence of {lengths.max()} tokens where {length} is the limit")
+class _Checks:
+    """Whether every row has yielded a sequence, and none is too long."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._missing, self._first_missing = 0, -1
+
+    def add(self, table: pa.Table, first: int, count: int) -> None:
+        """Check the sequences of `count` rows from number `first` on."""
+        missing = np.setdiff1d(np.arange(first, first + count), table.column("example").to_numpy())
+        if len(missing) and not self._missing:
+            self._first_missing = int(missing[0])
+        self._missing += len(missing)
+        if table.num_rows:
+            longest = np.diff(table.column("input_ids").chunk(0).offsets.to_numpy()).max()
+            if longest > self.length:
+                raise AssertionError(f"a family made a sequence of {longest} tokens where {self.length} is the limit")
+
+    def report(self, rows: int, training: bool, path: Path) -> None:
+        """Raise SourceError for rows without a sequence; in training data, only log them."""
+        if self._missing and not training:
+            first = self._first_missing + 1
+            raise SourceError(f"{path}: {self._missing} rows yield no sequence, the first is row {first}")
+        if self._missing:
+            LOG.warning("%s: %d of %d rows yield no training sequence", path, self._missing, rows)
