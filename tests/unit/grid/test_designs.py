@@ -8,6 +8,7 @@ import yaml
 from configurations import PRETRAIN, ROOT, changed, load, problems
 from stiltgrid.config.data_checks import data_problems
 from stiltgrid.grid import paths
+from stiltgrid.grid.designs.retrieval import groups
 from stiltgrid.grid.grid import Grid, mixture, mixture_name, mixture_pattern
 
 SECTION: dict[str, Any] = {
@@ -122,9 +123,19 @@ def test_a_task_of_several_languages_becomes_a_row_of_all_of_them() -> None:
     plain, plan = load(with_retrieval()), load(with_retrieval(multilingual=["tydiqa"])).plans["retrieval"]
     assert not plain.plans["retrieval"].recipes
     recipe = plan.recipes["all_languages_v60_tydiqa"]
-    assert plan.intermediates == ("none", "mix_v60_squad_v1", "all_languages_v60_tydiqa", "mix_v60_mnli")
+    rows = ("none", "mix_v60_squad_v1", "all_languages_v60_tydiqa", "mix_v60_mnli")
+    assert plan.intermediates == (*rows, "mix_v60_tydiqa")  # the last is the same task in English, of the same size
     assert (recipe.tasks, recipe.examples) == (("tydiqa",), 60)
     assert recipe.languages == {"tydiqa": ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")}
+
+
+def test_a_multilingual_recipe_is_compared_with_the_row_that_the_section_names() -> None:
+    section = {**RETRIEVAL, "multilingual": ["tydiqa", "many"], "matched": {"many": "squad_v1"}}
+    recipe = {"tasks": ["tydiqa"], "languages": {"tydiqa": ["fi", "ru"]}}
+    found = groups(section, load(changed(studies={"retrieval": section}, recipes={"many": recipe})))
+    assert found["matched_english"] == ("mix_v60_tydiqa", "mix_v60_squad_v1")
+    assert found["matched_multilingual"] == ("all_languages_v60_tydiqa", "many")
+    assert "matched: no such row of `multilingual` 'manny'" in study_problem(with_retrieval(matched={"manny": "mnli"}))
 
 
 def test_a_task_of_one_language_is_not_a_multilingual_row() -> None:

@@ -107,7 +107,7 @@ def _moved(first: np.ndarray, second: np.ndarray, orders: Sequence[np.ndarray]) 
 
 def family_orders(families: Sequence[str], permutations: int, generator: np.random.Generator) -> np.ndarray:
     """(permutations, items): each family's places filled by the members of another family, in random order."""
-    members = {name: np.flatnonzero(np.asarray(families) == name) for name in sorted(set(families))}
+    members = {name: np.flatnonzero(np.asarray(list(families)) == name) for name in sorted(set(families))}
     order = np.empty((permutations, len(families)), dtype=np.int64)
     for line in order:
         for places, source in zip(members.values(), generator.permutation(len(members)), strict=True):

@@ -1,7 +1,8 @@
-"""Study 5, question answering for retrieval: recall of rows against none and against controls, paired by query."""
+"""Study 5, question answering for retrieval: recall of rows against none, controls and matched rows, by query."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,29 @@ from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
 from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.studies.effects import Effect, group_difference, mean_effect
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.paired import combined, contrast
 from stiltgrid.studies.retrieval_plot import plot_contrasts
-from stiltgrid.studies.retrieval_results import TargetContrast
-from stiltgrid.studies.summary import Finding, signed, summary_text, write_summary
+from stiltgrid.studies.retrieval_results import (
+    ENGLISH_OVER_CONTROLS,
+    HEADLINE,
+    JUDGED,
+    MULTILINGUAL_OVER_CONTROLS,
+    MULTILINGUAL_OVER_ENGLISH,
+    RowEffect,
+    TargetContrast,
+)
+from stiltgrid.studies.retrieval_text import DESIGN, QUESTION, answer, findings, limits
+from stiltgrid.studies.summary import Summary, digits, write_summary
 
 METRICS = ("recall@1", "recall@5", "recall@10", "recall@20", "map@20")
-HEADLINE = "recall@10"
 PHASES = ("before", "after")
 DRAWS = 1000
 OUTCOME_COLUMNS = ("model", "intermediate", "kind", "target", "phase", "metric", "language", "value", "n")
 CONTRAST_COLUMNS = (
     "model", "target", "phase", "metric", "contrast", "points", "se", "low", "high", "p", "languages", "queries",
 )  # fmt: skip
-QUESTION = (
-    "Does intermediate training on English question answering generalise to cross-lingual retrieval, against "
-    "question answering in several languages and against controls of the same size? Every query is ranked against its "
-    "full pool, before any retrieval training and after it."
-)
-SAID = {
-    "english over controls": "English question answering instead of a control",
-    "multilingual over controls": "question answering in several languages instead of a control",
-    "english over multilingual": "English question answering instead of that in several languages",
-}
-WHEN = {
-    "before": "before any retrieval training",
-    "after": "after retrieval training",
-    "after less before": "after retrieval training, beyond what it did before",
-}
 Key = tuple[str, str, str, str, int]  # model, row, target, phase, seed
 
 
@@ -53,30 +48,71 @@ def write_study(
 ) -> None:
     """Write outcomes, contrasts, plot and summary (`out` names them).
 
-    `groups` maps english, multilingual and controls to rows; `ranks` every (model, row, target, phase, seed) to its
-    file. Raises StudyError for missing cells.
+    `groups` maps kinds of rows to rows (`grid.designs.retrieval.groups`), `ranks` every (model, row, target, phase,
+    seed) to its file. Raises StudyError for missing cells.
     """
     outcomes: list[dict[str, Any]] = []
-    told: list[tuple[str, TargetContrast]] = []
+    contrasts: list[tuple[str, TargetContrast]] = []
+    over_rows: list[RowEffect] = []
     for model in layout.models:
         generator = np.random.default_rng(int.from_bytes(hashlib.sha256(model.encode()).digest()[:8], "big"))
         found: list[TargetContrast] = []
+        own: list[dict[str, Any]] = []
         for column in layout.columns:
             phases = [phase for phase in PHASES if (model, NONE, column.target, phase, layout.seeds[0]) in ranks]
             for metric in METRICS:
                 replicates = _replicates(model, column, layout, phases, metric, ranks, generator)
-                outcomes += _outcomes(model, column, layout, phases, metric, replicates, groups)
+                own += _outcomes(model, column, layout, phases, metric, replicates, groups)
                 found += target_contrasts(column.target, metric, layout.intermediates, phases, groups, replicates)
-        told += [(model, item) for item in (*found, *_means(found))]
+        outcomes += own
+        contrasts += [(model, item) for item in (*found, *_means(found))]
+        over_rows += row_effects(model, own, groups)
     write_tsv(OUTCOME_COLUMNS, outcomes, out.outcomes)
-    write_tsv(CONTRAST_COLUMNS, (_line(model, item) for model, item in told), out.contrasts)
-    plot_contrasts(told, layout, out.plots)
-    files = {"contrasts": out.contrasts, "outcomes": out.outcomes, "plot": out.plots[0]}
-    text = summary_text(
-        "Question answering for retrieval", QUESTION, findings(told, layout), limits(layout, groups, trained_on), files,
-        layout.synthetic,
+    write_tsv(CONTRAST_COLUMNS, (_line(model, item) for model, item in contrasts), out.contrasts)
+    plot_contrasts(contrasts, layout, out.plots)
+    summary = Summary(
+        "Question answering for retrieval", QUESTION, DESIGN,
+        tuple(answer(model, contrasts, over_rows) for model in layout.models),
+        tuple(findings(contrasts, over_rows, groups, layout)), tuple(limits(layout, groups, trained_on)),
+        {"contrasts": out.contrasts, "outcomes": out.outcomes, "plot": out.plots[0]}, layout.synthetic,
     )  # fmt: skip
-    write_summary(text, out.summary)
+    write_summary(summary, out.summary)
+
+
+def row_effects(
+    model: str, outcomes: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> Iterator[RowEffect]:
+    """Differences between kinds of rows with rows as units, of the headline metric over XTREME-R's targets."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for line in outcomes:
+        if line["metric"] == HEADLINE and line["target"] in JUDGED:
+            values.setdefault((line["phase"], line["intermediate"]), {}).setdefault(line["target"], []).append(
+                line["value"]
+            )
+    means = {key: float(np.mean([np.mean(each) for each in found.values()])) for key, found in values.items()}
+    for phase in dict.fromkeys(phase for phase, _ in means):
+        for name, plus, minus in (
+            (ENGLISH_OVER_CONTROLS, "english", "controls"), (MULTILINGUAL_OVER_CONTROLS, "multilingual", "controls"),
+        ):  # fmt: skip
+            if groups.get(plus):
+                first, second = ([means[phase, row] for row in groups[kind]] for kind in (plus, minus))
+                yield _row_effect(
+                    model, phase, name, len(first), len(second), partial(group_difference, name, first, second)
+                )
+        pairs = list(zip(groups.get("matched_multilingual", ()), groups.get("matched_english", ()), strict=True))
+        if pairs:
+            apart = [means[phase, row] - means[phase, twin] for row, twin in pairs]
+            name = MULTILINGUAL_OVER_ENGLISH
+            yield _row_effect(model, phase, name, len(pairs), len(pairs), partial(mean_effect, name, apart))
+
+
+def _row_effect(
+    model: str, phase: str, name: str, first: int, second: int, effect_of: Callable[[], Effect]
+) -> RowEffect:
+    try:
+        return RowEffect(model, phase, name, first, second, effect_of())
+    except StudyError as error:
+        return RowEffect(model, phase, name, first, second, None, str(error))
 
 
 def target_contrasts(
@@ -102,23 +138,27 @@ def target_contrasts(
     if len(phases) == 2:
         for name, line in weights.items():
             both = {row + len(rows): weight for row, weight in line.items()} | {row: -w for row, w in line.items()}
-            told = contrast(replicates, both, drawn_languages=several)
-            yield TargetContrast(target, "after less before", metric, name, told, *n)
+            found = contrast(replicates, both, drawn_languages=several)
+            yield TargetContrast(target, "after less before", metric, name, found, *n)
 
 
 def _pairs(groups: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
-    """(name, rows that count for, rows that count against)."""
-    known = {kind: names for kind, names in groups.items() if names}
+    """(name, rows on the plus side, rows on the minus side)."""
+    known = {kind: names for kind, names in groups.items() if names and not kind.startswith("matched")}
     for kind, names in known.items():
         yield f"{kind} over none", names, (NONE,)
     for kind in ("english", "multilingual"):
-        if kind in known and "controls" in known:
+        if kind in known:
             yield f"{kind} over controls", known[kind], known["controls"]
-    if "multilingual" in known and "english" in known:
-        yield "english over multilingual", known["english"], known["multilingual"]
-    for name in (*known.get("english", ()), *known.get("multilingual", ())):
-        if "controls" in known:
-            yield f"{name} over controls", (name,), known["controls"]
+    matched = groups.get("matched_multilingual", ()), groups.get("matched_english", ())
+    if matched[0]:
+        yield MULTILINGUAL_OVER_ENGLISH, *matched
+        for row, twin in zip(*matched, strict=True):
+            yield f"{row} over {twin}", (row,), (twin,)
+    for name in (*known.get("english", ()), *known.get("multilingual", ()), *known["controls"]):
+        others = [row for row in known["controls"] if row != name]
+        if others:
+            yield f"{name} over controls", (name,), others
 
 
 def _weights(rows: Sequence[str], plus: Sequence[str], minus: Sequence[str]) -> dict[int, float]:
@@ -131,14 +171,14 @@ def _weights(rows: Sequence[str], plus: Sequence[str], minus: Sequence[str]) -> 
 
 
 def _means(found: Sequence[TargetContrast]) -> Iterator[TargetContrast]:
-    """Each contrast's mean over targets."""
+    """Each contrast's mean over the retrieval targets of XTREME-R."""
     parts: dict[tuple[str, str, str], list[TargetContrast]] = {}
-    for item in found:
+    for item in (item for item in found if item.target in JUDGED):
         parts.setdefault((item.phase, item.metric, item.name), []).append(item)
     for (phase, metric, name), items in parts.items():
-        told = combined([item.contrast for item in items])
+        mean = combined([item.contrast for item in items])
         yield TargetContrast(
-            "all", phase, metric, name, told, max(i.languages for i in items), sum(i.queries for i in items)
+            "all", phase, metric, name, mean, max(i.languages for i in items), sum(i.queries for i in items)
         )
 
 
@@ -177,7 +217,7 @@ def _outcomes(
     model: str, column: Column, layout: Layout, phases: Sequence[str], metric: str, replicates: Replicates,
     groups: Mapping[str, Sequence[str]],
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    kinds = {name: kind for kind, names in groups.items() for name in names}
+    kinds = {name: kind for kind, names in reversed(list(groups.items())) for name in names}
     for number, phase in enumerate(phases):
         for place, row in enumerate(layout.intermediates):
             line = replicates.scores[:, number * len(layout.intermediates) + place].mean(axis=1)
@@ -188,70 +228,10 @@ def _outcomes(
                 }  # fmt: skip
 
 
-def findings(told: Sequence[tuple[str, TargetContrast]], layout: Layout) -> Iterator[Finding]:
-    """The headline metric's contrasts over all targets, each with a line of its values target by target."""
-    some = [(model, item) for model, item in told if item.metric == HEADLINE and item.name in SAID]
-    for model in layout.models:
-        for name in SAID:
-            mine = [item for owner, item in some if (owner, item.name) == (model, name)]
-            yield from (_overall(model, item, len(layout.seeds)) for item in mine if item.target == "all")
-            if mine:
-                yield Finding(f"{model}, {SAID[name]}, target by target (before, after): {_by_target(mine)}.")
-
-
-def _overall(model: str, item: TargetContrast, seeds: int) -> Finding:
-    found = item.contrast
-    if found.p is None:
-        says = f"{SAID[item.name]}: no interval can be had for what it changes in {HEADLINE}"
-    elif found.p <= 0.05:
-        says = f"{SAID[item.name]} {'raises' if found.value > 0 else 'lowers'} {HEADLINE} (p = {found.p:.3g})"
-    else:
-        says = (
-            f"{SAID[item.name]} is not shown to change {HEADLINE} (p = {found.p:.3g}; {found.detectable or 0:.2f} "
-            "points would have been, 9 times in 10)"
-        )
-    return Finding(
-        f"{model}, {WHEN[item.phase]}, over all targets: {says}.", found.value, found.low, found.high, "points",
-        f"{item.queries} queries in up to {item.languages} languages, {seeds} seed{'s' if seeds > 1 else ''}",
-    )  # fmt: skip
-
-
-def _by_target(items: Sequence[TargetContrast]) -> str:
-    """Values of each phase with a star where the interval holds no 0; a dash where a phase is absent."""
-    parts = []
-    for target in dict.fromkeys(item.target for item in items if item.target != "all"):
-        by_phase = {item.phase: item.contrast for item in items if item.target == target}
-        shown = [
-            f"{signed(by_phase[phase].value)}{'*' if (by_phase[phase].p or 1) <= 0.05 else ''}"
-            if phase in by_phase
-            else "–"
-            for phase in PHASES
-        ]
-        parts.append(f"{target} {', '.join(shown)}")
-    return "; ".join(parts) + " (* p ≤ 0.05, not corrected)"
-
-
-def limits(layout: Layout, groups: Mapping[str, Sequence[str]], trained_on: str | None) -> list[str]:
-    """What the design cannot tell."""
-    said = [
-        "Intervals draw queries (parallel ones together) and languages, not tasks: another control could move the "
-        "result. P-values of single targets are not corrected for the number of looks.",
-        "recall@k divides by all relevant candidates, so with several of them it cannot reach 100 at small k.",
-        "The layer and pooling that are read before retrieval training are settings and can decide the sign.",
-    ]
-    if trained_on:
-        said.append(f"Targets without a training of their own are read after training on {trained_on}.")
-    if not groups.get("multilingual"):
-        said.append("No row of question answering in several languages was configured: that comparison is absent.")
-    if len(layout.seeds) == 1:
-        said.append("One seed: another training run is not in the intervals.")
-    return said
-
-
 def _line(model: str, item: TargetContrast) -> dict[str, Any]:
-    told = item.contrast
+    found = item.contrast
     return {
         "model": model, "target": item.target, "phase": item.phase, "metric": item.metric, "contrast": item.name,
-        "points": told.value, "se": told.se, "low": told.low, "high": told.high,
-        "p": None if told.p is None else f"{told.p:.3g}", "languages": item.languages, "queries": item.queries,
+        "points": found.value, "se": found.se, "low": found.low, "high": found.high,
+        "p": digits(found.p), "languages": item.languages, "queries": item.queries,
     }  # fmt: skip

@@ -2,7 +2,27 @@
 
 from dataclasses import dataclass
 
+from stiltgrid.analysis.official import GROUPS
+from stiltgrid.studies.effects import Effect
 from stiltgrid.studies.paired import Contrast
+
+HEADLINE = "recall@10"
+JUDGED = GROUPS["xtreme_r"]["retrieval"]  # other targets (BUCC) are shown apart
+ENGLISH_OVER_CONTROLS, MULTILINGUAL_OVER_CONTROLS = "english over controls", "multilingual over controls"
+MULTILINGUAL_OVER_ENGLISH = "multilingual over the same task in English"
+
+
+@dataclass(frozen=True)
+class RowEffect:
+    """A difference between kinds of rows with rows as units; None with a remark where there are too few."""
+
+    model: str
+    phase: str
+    name: str
+    first: int
+    second: int
+    effect: Effect | None
+    remark: str = ""
 
 
 @dataclass(frozen=True)

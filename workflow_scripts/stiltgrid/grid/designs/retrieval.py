@@ -9,14 +9,27 @@ from stiltgrid.grid.grid import NONE, Grid, Plan, Recipe, mixture_name
 from stiltgrid.grid.recipes import native_languages
 
 KINDS = ("english", "multilingual", "controls")
+MATCHED = ("matched_english", "matched_multilingual")
 FAMILIES = ("embedding", "dual")
 TRAINED_ON = "mewslix"
 
 
 def groups(section: Mapping[str, Any], grid: Grid) -> dict[str, tuple[str, ...]]:
-    """Kind of row -> names of its rows in the grid; with `examples`, a task is a mixture of itself alone."""
+    """Kind of row -> names of its rows in the grid; with `examples`, a task is a mixture of itself alone.
+
+    `matched_english` and `matched_multilingual` are pairs in order: the same task and number of examples, in English
+    and in several languages. The English row of a task is made for the study, that of a recipe is named under
+    `matched`.
+    """
     found = {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
-    return {**found, "multilingual": tuple(own for own, _ in _multilingual(section, grid))}
+    found["multilingual"] = tuple(own for own, _ in _multilingual(section, grid))
+    matched = section.get("matched", {})
+    pairs = [
+        (_row(matched.get(name, name), section, grid), own)
+        for name, own in zip(section.get("multilingual", ()), found["multilingual"], strict=True)
+        if name in matched or name not in grid.recipes
+    ]
+    return {**found, **{kind: tuple(pair[place] for pair in pairs) for place, kind in enumerate(MATCHED)}}
 
 
 def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
@@ -53,6 +66,8 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     yield from unknown("models", section.get("models", ()), grid.models, "model")
     for kind in KINDS:
         yield from row_problems(kind, section.get(kind, ()), grid, names)
+    yield from unknown("matched", section.get("matched", {}), section.get("multilingual", ()), "row of `multilingual`")
+    yield from row_problems("matched", section.get("matched", {}).values(), grid, names)
     yield from unknown("targets", section.get("targets", ()), names, "task")
     for name in section.get("targets", ()):
         if name in grid.cards and grid.cards[name].family not in FAMILIES:
