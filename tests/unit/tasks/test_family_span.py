@@ -1,6 +1,7 @@
 """Extractive answering: windows lose nothing, answers are cut by characters, no answer is an answer."""
 
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -282,3 +283,23 @@ def test_misplaced_answers_can_be_dropped_or_found(tools):
 
     assert [item["id"] for item in examples("drop")] == ["zh"]
     assert examples("find")[0]["answer_starts"] == [ENGLISH["context"].index("the harbour")]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("Yesterday René came.", "René"),
+        ("老灯塔 Việt Nam 港", "Việt"),
+        ("한국어 text", "한국어"),
+        ("ё ещё Ёлка", "ещё"),
+        ("हिन्दी क़लम", "क़लम"),
+        ("港のﾗﾝﾌﾟ", "ﾗﾝﾌﾟ"),
+    ],
+)
+def test_an_answer_ends_with_its_accents_in_both_normal_forms(tools, tiny_tokenizer, context, answer, form):
+    context, answer = (unicodedata.normalize(form, item) for item in (context, answer))
+    rows = [row("accents", context, "Who?", answer)]
+    bench = make(tools, tiny_tokenizer, rows)
+    predictions = bench.decode(gold_states)
+    assert predictions.column("prediction").to_pylist()[0].endswith(answer)

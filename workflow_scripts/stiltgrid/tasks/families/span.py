@@ -85,7 +85,7 @@ class Span(Family):
         """
         contexts, numbers = distinct(rows.column("context").to_pylist())
         pieces = list(in_chunks(tokenizer.pieces, contexts))
-        spans = [Spans.of(item) for item in pieces]
+        spans = [Spans.of(item, text) for item, text in zip(pieces, contexts, strict=True)]
         outer = tokenizer.special_count(2)
         longest = min(card.options.get("max_query_length", MAX_QUERY_LENGTH), (max_length - outer) // 2)
         questions = in_chunks(tokenizer.ids, rows.column("question").to_pylist())

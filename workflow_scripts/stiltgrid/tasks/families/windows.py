@@ -1,5 +1,6 @@
 """Windows over long contexts, and conversion between character offsets and tokens (extractive answering)."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,22 @@ class Spans:
     ends: np.ndarray
 
     @classmethod
-    def of(cls, pieces: Pieces) -> "Spans":
-        """Spans of tokenised text, made monotone where a normaliser has reordered characters."""
-        return cls(
-            np.maximum.accumulate(np.asarray(pieces.starts, dtype=np.int64)),
-            np.maximum.accumulate(np.asarray(pieces.ends, dtype=np.int64)),
-        )
+    def of(cls, pieces: Pieces, text: str) -> "Spans":
+        """Spans of a tokenised text, made monotone where a normaliser has reordered characters.
+
+        A normaliser that composes "e" and a combining accent to one character reports the span of the "e" alone, so a
+        span is extended by the characters after it that belong to its last one and that no token covers.
+        """
+        starts = np.maximum.accumulate(np.asarray(pieces.starts, dtype=np.int64))
+        ends = np.maximum.accumulate(np.asarray(pieces.ends, dtype=np.int64))
+        following = np.append(starts[1:], len(text))[: len(ends)]
+        for place in np.flatnonzero(ends < following).tolist():
+            end = stop = int(ends[place])
+            while stop < following[place] and continues_character(text[stop]):
+                stop += 1
+            if stop > end:
+                ends[ends == end] = stop
+        return cls(starts, ends)
 
     def tokens_of(self, start: int, end: int) -> tuple[int, int]:
         """(first, last) token of the characters [start, end).
@@ -30,10 +41,22 @@ class Spans:
         first of these and ends at the last.
         """
         first = max(0, int(np.searchsorted(self.starts, start, side="right")) - 1)
+        if first + 1 < len(self.starts) and self.ends[first] <= start and self.starts[first + 1] < end:
+            first += 1  # the answer begins with characters that the tokenizer drops
         while first and self.starts[first - 1] == self.starts[first] and self.ends[first - 1] == self.ends[first]:
             first -= 1
         last = int(np.searchsorted(self.starts, end, side="left")) - 1
         return first, max(first, last)
+
+
+def continues_character(code_point: str) -> bool:
+    """Whether a code point belongs to the one before: a mark, a Korean vowel or final, a voicing mark of kana."""
+    return (
+        unicodedata.category(code_point)[0] == "M"
+        or "\u1160" <= code_point <= "\u11ff"
+        or "\ud7b0" <= code_point <= "\ud7fb"
+        or code_point in "\uff9e\uff9f"
+    )
 
 
 @dataclass(frozen=True)
