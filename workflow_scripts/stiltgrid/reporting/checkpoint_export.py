@@ -11,6 +11,7 @@ from stiltgrid.analysis.tables import AnyPath, read_transfer
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Layout
 from stiltgrid.modeling.tokenization import SpecialTokens, read_special_tokens
+from stiltgrid.utils.checksums import verify_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, read_json, write_json
 
@@ -57,12 +58,13 @@ def export_checkpoint(
     """Write a folder that `AutoModel.from_pretrained` and `AutoTokenizer.from_pretrained` load.
 
     Holds the backbone without its heads, in the dtype that it was trained in; the tokenizer wraps texts and pairs
-    as training did. Raises SourceError for an incomplete checkpoint.
+    as training did. Raises SourceError for an incomplete or damaged checkpoint.
     """
     source = Path(checkpoint_dir)
     absent = [name for name in WEIGHTS if not (source / name).is_file()]
     if absent:
         raise SourceError(f"{source}: expected a checkpoint with {', '.join(WEIGHTS)}, found no {', '.join(absent)}")
+    verify_weights(source / WEIGHTS[1])
     log = read_json(source / "training.json") if (source / "training.json").is_file() else {}
     with atomic_path(out) as temporary:
         temporary.mkdir(parents=True)
