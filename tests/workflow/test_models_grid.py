@@ -27,9 +27,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     repository = Repository(tmp_path_factory.mktemp("models"))
     mirror = repository.folder / "tests/data/mirror"
     write_folder("gpt2", mirror / "models/made--gpt2")
-    record = {"hub": "made/gpt2", "revision": "main", "commit": "abc", "folder": "models/made--gpt2"}
+    record = {"hub": "made/gpt2", "revision": "main", "commit": "a" * 40, "folder": "models/made--gpt2"}
     (mirror / "mirror.json").write_text(json.dumps({"rows": {}, "models": {"made/gpt2": record}}))
-    gpt2 = {"hub": "made/gpt2", "revision": "abc"}
+    gpt2 = {"hub": "made/gpt2", "revision": "a" * 40}
     models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": gpt2}
     repository.configure({**GRID, **CHANGES, "models": models})
     targets = [
@@ -54,7 +54,7 @@ def test_both_go_through_the_whole_way(pair: Repository) -> None:
 
 def test_what_the_mirror_holds_is_not_asked_of_the_hub(pair: Repository) -> None:
     provenance = json.loads((pair.folder / "results/models/gpt2/provenance.json").read_text())
-    assert provenance == {"model": "gpt2", "hub": "made/gpt2", "revision": "main", "commit": "abc"}
+    assert provenance == {"model": "gpt2", "hub": "made/gpt2", "revision": "main", "commit": "a" * 40}
 
 
 @pytest.mark.parametrize("model", ["twin", "gpt2"])

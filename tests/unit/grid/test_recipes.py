@@ -1,5 +1,6 @@
 """Recipes of the configuration: what rows train on, which recipes are refused, and how examples are drawn."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from stiltgrid.config.loading import load_grid
 from stiltgrid.grid.grid import Grid, Recipe
 from stiltgrid.grid.params import as_params
@@ -215,11 +217,14 @@ def model_in(place: str, tmp_path: Path, config: str) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config)
     (folder / "tokenizer_config.json").write_text('{"pad_token": "[PAD]"}')
+    (folder / "vocab.txt").write_text("[PAD]\n")
+    save_file({"a": np.zeros(2)}, folder / "model.safetensors")
     if place == "path":
         return {"models": {"mine": {"path": str(folder)}}}
     shutil.copytree(ROOT / "tests/data/mirror", tmp_path, dirs_exist_ok=True)
-    (tmp_path / "mirror.json").write_text('{"models": {"made/mine": {"folder": "models/mine"}}}')
-    return in_mirror(data_dir=str(tmp_path), models={"mine": {"hub": "made/mine", "revision": "abc"}})
+    entry = {"folder": "models/mine", "revision": "a" * 40, "commit": "a" * 40}
+    (tmp_path / "mirror.json").write_text(json.dumps({"models": {"made/mine": entry}}))
+    return in_mirror(data_dir=str(tmp_path), models={"mine": {"hub": "made/mine", "revision": "a" * 40}})
 
 
 @pytest.mark.parametrize("place", ["path", "mirror"])
@@ -230,6 +235,8 @@ def test_language_modelling_is_refused_for_a_tokenizer_without_a_mask(place: str
     grid_of(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "gpt2", "n_layer": 2}'))
     found = problem(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "mt5", "is_encoder_decoder": true}'))
     assert "is the encoder of an encoder-decoder" in found
+    found = problem(["a"], recipe, **model_in(place, tmp_path, '{"model_type": "vit"}'))
+    assert "recipes.a.mlm: model 'mine' is of type 'vit', which has no language model in transformers" in found
 
 
 # ---- examples ----------------------------------------------------------------------------------------------------

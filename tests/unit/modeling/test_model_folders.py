@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from stiltgrid.modeling.architecture_keys import TABLE, collect, known_keys, model_types
+from stiltgrid.modeling.architecture_keys import (
+    TABLE,
+    collect,
+    has_language_model,
+    known_keys,
+    language_models,
+    model_types,
+)
 from stiltgrid.modeling.model_folders import architecture_problems, folder_problems, header_problem
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +32,7 @@ def test_the_table_is_that_of_the_pinned_transformers() -> None:
     version = json.loads(TABLE.read_text(encoding="utf-8"))["transformers"]
     assert version == transformers.__version__ and f"transformers=={version}" in pins
     assert model_types() == tuple(sorted(transformers.CONFIG_MAPPING))
+    assert all(has_language_model(name) == (name in language_models()) for name in model_types())
     found = collect(NAMED)
     for name in NAMED:
         assert known_keys(name) == found[name], name

@@ -7,7 +7,7 @@ from typing import Any
 
 from stiltgrid.config.model_checks import known_folder, model_config
 from stiltgrid.data.sources.base import Source
-from stiltgrid.grid.architectures import MASKED, objective
+from stiltgrid.grid.architectures import MASKED, objective, text_part
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import NONE, Grid, Model, Recipe
 from stiltgrid.grid.recipes import (
@@ -19,6 +19,7 @@ from stiltgrid.grid.recipes import (
     variant_of,
     version_languages,
 )
+from stiltgrid.modeling.architecture_keys import has_language_model
 
 
 def steps(grid: Grid) -> list[tuple[str, str]]:
@@ -73,6 +74,9 @@ def _cannot_model(model: Model, root: Path, data_dir: str | None) -> str | None:
     goal = objective(config)
     if goal is None:
         return "is the encoder of an encoder-decoder, which has no language modelling of its own"
+    model_type = str(text_part(config).get("model_type"))
+    if not has_language_model(model_type) and not has_language_model(str(config.get("model_type"))):
+        return f"is of type '{model_type}', which has no language model in transformers"
     folder = known_folder(model, root, data_dir)
     if goal == MASKED and folder and _has_no_mask(folder):
         return "has a tokenizer without a mask token, which masked language modelling needs"

@@ -24,6 +24,11 @@ def model_types() -> tuple[str, ...]:
     return tuple(_table()["types"])
 
 
+def has_language_model(model_type: str) -> bool:
+    """Whether the pinned transformers has a masked, causal or sequence-to-sequence language model of a type."""
+    return model_type in _table()["language_models"]
+
+
 def known_keys(model_type: str) -> dict[str, str]:
     """Key -> kind of its default (of KINDS; empty for other kinds) for a type of language model.
 
@@ -78,7 +83,11 @@ def write_table() -> None:
     common = dict(set.intersection(*(set(found.items()) for found in keys.values())))
     rest = {name: {key: found[key] for key in found if key not in common} for name, found in keys.items()}
     lines = [f"  {json.dumps(name)}: {json.dumps(_by_kind(found))}" for name, found in rest.items()]
-    head = {"transformers": transformers.__version__, "types": sorted(transformers.CONFIG_MAPPING)}
+    head = {
+        "transformers": transformers.__version__,
+        "types": sorted(transformers.CONFIG_MAPPING),
+        "language_models": sorted(language_models()),
+    }
     text = json.dumps({**head, "common": _by_kind(common)}, indent=1)[:-2]
     TABLE.write_text(f'{text},\n "keys": {{\n' + ",\n".join(lines) + "\n }\n}\n", encoding="utf-8")
 

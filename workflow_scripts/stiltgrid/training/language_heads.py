@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
 from stiltgrid.data.sources.client import HubClient
@@ -31,19 +32,33 @@ DEVIATION = 0.02
 class LanguageHead(torch.nn.Module):
     """Vocabulary scores from hidden states: (n, hidden) -> (n, vocabulary).
 
-    `origin` is "pretrained", "partly new" or "new".
+    The model's own class computes them, with a backbone that returns the given states: activations between the layers
+    and caps or scales of the scores are in its code. `origin` is "pretrained", "partly new" or "new".
     """
 
-    def __init__(self, layers: Mapping[str, torch.nn.Module]) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.layers = torch.nn.ModuleDict(dict(layers))
+        self.layers = torch.nn.ModuleDict(dict(head_modules(model)))
         self.origin = "new"
+        setattr(model, model.base_model_prefix, _GivenStates())
+        self._model = (model,)  # in a tuple, so that it is not a module of this one: its layers are already
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Apply the layers in the order of the model's own class."""
-        for layer in self.layers.values():
-            states = layer(states)
-        return states
+        """Compute the scores of all tokens, by the forward pass of the model's class."""
+        logits: torch.Tensor = self._model[0](inputs_embeds=states[None], return_dict=True).logits[0]
+        return logits
+
+
+class _GivenStates(torch.nn.Module):
+    """A backbone whose last hidden states are its inputs."""
+
+    @property
+    def decoder(self) -> "_GivenStates":
+        """OPT's class calls the decoder inside of its backbone."""
+        return self
+
+    def forward(self, *_: Any, inputs_embeds: torch.Tensor, **__: Any) -> Any:
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=inputs_embeds)
 
 
 def language_model_class(config: Any, objective_name: str | None) -> Any:
@@ -58,7 +73,7 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
     """The head for the backbone's own objective, with the weights that the file at `path` contains.
 
     Torch's generator draws all other weights. Raises StiltgridError for an architecture without a language model
-    head, or with one that is not a chain of layers.
+    head, or with one that needs more than the last hidden states.
     """
     config = backbone.model.config
     kind = language_model_class(config, backbone.objective)
@@ -66,7 +81,7 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
         raise StiltgridError(f"architecture '{config.model_type}' has no language model in transformers")
     with torch.device("meta"):
         model = kind(config)
-    head = LanguageHead(dict(head_modules(model)))
+    head = LanguageHead(model)
     head.to_empty(device="cpu")
     head.apply(_initialise)
     _tie(head, backbone, model)
@@ -75,11 +90,12 @@ def build_language_head(backbone: Backbone, path: str | os.PathLike[str] | None)
     states = torch.zeros(1, backbone.hidden_size, device=next(backbone.parameters()).device)
     try:
         fits = head(states).shape[-1] == backbone.vocabulary_size
-    except (RuntimeError, TypeError):
+    except Exception as error:  # code of transformers, which may ask anything of a backbone
+        LOG.debug("%s: %s", config.model_type, error)
         fits = False
     if not fits:
         raise StiltgridError(
-            f"architecture '{config.model_type}' has a language model head that is not a chain of layers"
+            f"architecture '{config.model_type}' has a language model head that needs more than the last hidden states"
         )
     LOG.info("language modelling (%s) with a %s head", backbone.objective, head.origin)
     return head
