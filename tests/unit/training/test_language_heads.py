@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import KINDS, ROUND, SHAPE
+from architectures import GROUPED, KINDS, ROUND, SHAPE
 from safetensors.torch import save_file
 from stiltgrid.modeling.backbone import Backbone
 from stiltgrid.training.language_heads import build_language_head, language_model_class
