@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 
 from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
 from stiltgrid.analysis.metric_counts import counted_metric
-from stiltgrid.studies.association import pooled
+from stiltgrid.studies.association import draw_orders, pooled
 from stiltgrid.studies.interaction import interaction
 from stiltgrid.studies.matrices import Names, likeness
 from stiltgrid.studies.paired import combined, contrast
@@ -47,17 +47,23 @@ class Outcome:
 
 
 def similarity(
-    generator: np.random.Generator, effect: float, row_effects: float, apart: bool = False
+    generator: np.random.Generator, effect: float, row_effects: float, dominating: float = 0.0, within: bool = False
 ) -> tuple[float, float]:
-    """A measure, partly a row's own, and gains that follow it by `effect` SD; sizes move gains as well."""
+    """A measure, partly a row's own, and gains that follow it by `effect` SD; sizes move gains as well.
+
+    One row moves all targets by `dominating` more. `within` takes the slope within rows and targets.
+    """
     size = np.repeat(generator.normal(size=(ROWS, 1)), TARGETS, axis=1)
     measure = 0.7 * generator.normal(size=(ROWS, 1)) + 0.7 * generator.normal(size=(ROWS, TARGETS)) + 0.3 * size
     family = (generator.random((ROWS, TARGETS)) < 0.2).astype(float)
-    noise = generator.normal(size=(ROWS, TARGETS)) + row_effects * generator.normal(size=(ROWS, 1))
+    noise = heavy(generator, ROWS, TARGETS) + row_effects * heavy(generator, ROWS, 1)
+    noise[0] += dominating
     gains = effect * measure + 0.3 * size + 0.3 * family + noise + 3 * generator.normal(size=(1, TARGETS))
     rows, targets = [f"row{n}" for n in range(ROWS)], [f"target{n}" for n in range(TARGETS)]
-    found = pooled(gains, measure, {"size": size, "family": family}, rows, targets, generator, 499)
-    return found.slope, found.p_apart if apart else found.p
+    controls = {"size": size, "family": family}
+    found = pooled(gains, measure, controls, rows, targets, draw_orders(ROWS, 499, generator))
+    slope = found.within_rows if within else found.slope
+    return slope.value, slope.p
 
 
 def heavy(generator: np.random.Generator, *shape: int) -> np.ndarray:
@@ -142,14 +148,27 @@ CASES = (
     Case(
         "similarity", "slope 0.35 SD, rows alike on all targets", True, partial(similarity, effect=0.6, row_effects=0.5)
     ),
-    Case("similarity", "slope 0.2 SD", True, partial(similarity, effect=0.3, row_effects=0.3)),
-    Case("similarity", "none; targets apart", False, partial(similarity, effect=0.0, row_effects=0.0)),
-    Case("similarity", "none; rows alike on all targets", False, partial(similarity, effect=0.0, row_effects=1.0)),
     Case(
         "similarity",
-        "the same, each target shuffled for itself (not used)",
+        "the same with a dominating row",
+        True,
+        partial(similarity, effect=0.6, row_effects=0.5, dominating=5.0),
+    ),
+    Case(
+        "similarity",
+        "the same with a dominating row, within rows and targets",
+        True,
+        partial(similarity, effect=0.6, row_effects=0.5, dominating=5.0, within=True),
+    ),
+    Case("similarity", "none; rows alike on all targets", False, partial(similarity, effect=0.0, row_effects=1.0)),
+    Case(
+        "similarity", "none; a dominating row", False, partial(similarity, effect=0.0, row_effects=0.5, dominating=5.0)
+    ),
+    Case(
+        "similarity",
+        "none; a dominating row, within rows and targets",
         False,
-        partial(similarity, effect=0.0, row_effects=1.0, apart=True),
+        partial(similarity, effect=0.0, row_effects=0.5, dominating=5.0, within=True),
     ),
     Case(
         "architecture",

@@ -12,7 +12,7 @@ from stiltgrid.analysis.bootstrap import LanguageCounts, gain, replicate
 from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.evaluation.task_vectors import cosine, shared_mass, similarity, write_vectors
 from stiltgrid.studies import ranking
-from stiltgrid.studies.association import by_target, pooled, ranks
+from stiltgrid.studies.association import by_target, draw_orders, max_t, pooled, ranks
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.interaction import interaction
 from stiltgrid.studies.matrices import Names, family_orders, likeness, reliability
@@ -24,6 +24,10 @@ NAMES = Names(ROWS, TARGETS, ROWS, TARGETS)
 
 def generator() -> np.random.Generator:
     return np.random.default_rng(5)
+
+
+def orders(rows: int, permutations: int) -> np.ndarray:
+    return draw_orders(rows, permutations, generator())
 
 
 @pytest.fixture
@@ -44,24 +48,57 @@ def test_ranks_are_scipys() -> None:
 
 def test_the_slope_is_that_of_a_regression_with_target_effects(table) -> None:
     gains, measure, controls = table
-    found = pooled(gains, measure, controls, ROWS, TARGETS, generator(), 999)
+    found = pooled(gains, measure, controls, ROWS, TARGETS, orders(7, 999))
     z = [(item - item.mean(axis=0)) / item.std(axis=0) for item in (gains, measure)]
     dummies = np.tile(np.eye(4), (7, 1))
     design = np.column_stack([z[1].reshape(-1), controls["size"].reshape(-1), dummies])
     expected = np.linalg.lstsq(design, z[0].reshape(-1), rcond=None)[0][0]
-    assert found.slope == pytest.approx(expected)
-    assert found.low is not None and found.high is not None and found.low < found.slope < found.high
-    # The interval is the test's own: 0 is in it just where the test does not reject.
-    assert (found.low <= 0 <= found.high) == (found.p > 0.05)
+    slope = found.slope
+    assert slope.value == pytest.approx(expected)
+    assert slope.low is not None and slope.high is not None and slope.low < slope.value < slope.high
+    # The interval is the test's own: it contains 0 exactly where the test does not reject.
+    assert (slope.low <= 0 <= slope.high) == (slope.p > 0.05)
+    # Within rows and targets: a regression with effects of both.
+    design = np.column_stack([z[1].reshape(-1), dummies, np.repeat(np.eye(7), 4, axis=0)])
+    assert found.within_rows.value == pytest.approx(np.linalg.lstsq(design, z[0].reshape(-1), rcond=None)[0][0])
     assert found.rho == pytest.approx(np.mean([spearman(a, b) for a, b in zip(measure.T, gains.T, strict=True)]))
 
 
 def test_permutation_p_is_near_the_exact_one() -> None:
     x, y = np.asarray([1.0, 2, 3, 4, 5]), np.asarray([1.0, 3, 2, 5, 4])
     exact = np.mean([abs(spearman(x, y[list(order)])) >= spearman(x, y) - 1e-9 for order in permutations(range(5))])
-    told = by_target(y[:, None], x[:, None], ROWS[:5], ["xnli"], generator(), 9999)[0]
+    told = by_target(y[:, None], x[:, None], ROWS[:5], ["xnli"], orders(5, 9999))[0]
     assert told.rho == pytest.approx(0.8)
     assert told.p == pytest.approx(exact, abs=0.015)
+
+
+def test_a_row_that_dominates_does_not_enter_the_slope_within_rows(table) -> None:
+    gains, measure, controls = table
+    moved = gains.copy()
+    moved[0] += 5 * gains.std(axis=0)
+    found = pooled(moved, measure, controls, ROWS, TARGETS, orders(7, 999))
+    assert found.within_rows.p < 0.1 < found.slope.p
+
+
+def test_p_values_adjusted_over_tests_that_share_permutations() -> None:
+    draw = generator()
+    drawn = [np.abs(draw.normal(size=999)), 10 * np.abs(draw.normal(size=999))]
+    adjusted = max_t([3.5, 1.0], drawn)
+    largest = np.maximum(drawn[0] / drawn[0].std(), drawn[1] / drawn[1].std())
+    assert adjusted[0] == pytest.approx((1 + (largest >= 3.5 / drawn[0].std()).sum()) / 1000)
+    assert adjusted[1] > 0.9
+    # The same test twice is no more evidence and no more correction than once.
+    assert max_t([2.0, 2.0], [drawn[0], drawn[0]])[0] == max_t([2.0], drawn[:1])[0]
+
+
+def test_a_prediction_that_is_fitted_on_gains_is_fitted_again_in_every_permutation(table) -> None:
+    """A strategy that copies the gains is perfect in every permutation too, so it is no better than chance."""
+    gains, measure, _ = table
+    scores = 50 + gains
+    copied = ranking.verdict("copy", scores, gains, lambda each: each, orders(7, 99))
+    assert copied.quality.lost1 == 0 and copied.p_lost1 == 1
+    fixed = ranking.verdict("fixed", scores, gains, lambda each: gains, orders(7, 99))
+    assert fixed.quality.lost1 == 0 and fixed.p_lost1 is not None and fixed.p_lost1 < 0.1
 
 
 def test_refusals_say_what_is_missing(table) -> None:
@@ -69,16 +106,16 @@ def test_refusals_say_what_is_missing(table) -> None:
     holed, flat = gains.copy(), measure.copy()
     holed[2, 1], flat[:, 3] = np.nan, 1.0
     with pytest.raises(StudyError, match="1 of 28 missing .row2 / xquad."):
-        pooled(holed, measure, controls, ROWS, TARGETS, generator())
+        pooled(holed, measure, controls, ROWS, TARGETS, orders(7, 99))
     with pytest.raises(StudyError, match="one value for all rows in tatoeba"):
-        pooled(gains, flat, controls, ROWS, TARGETS, generator())
+        pooled(gains, flat, controls, ROWS, TARGETS, orders(7, 99))
     with pytest.raises(StudyError, match="at least 2 targets, found 1"):
-        pooled(gains[:, :1], measure[:, :1], {}, ROWS, TARGETS[:1], generator())
+        pooled(gains[:, :1], measure[:, :1], {}, ROWS, TARGETS[:1], orders(7, 99))
     with pytest.raises(StudyError, match="at least 4 rows, found 3"):
-        pooled(gains[:3], measure[:3], {}, ROWS[:3], TARGETS, generator())
-    with pytest.raises(StudyError, match="the controls do not tell"):
-        pooled(gains, controls["size"], controls, ROWS, TARGETS, generator())
-    told = pooled(gains, measure, {"family": np.ones((7, 4))}, ROWS, TARGETS, generator(), 99)
+        pooled(gains[:3], measure[:3], {}, ROWS[:3], TARGETS, orders(3, 99))
+    with pytest.raises(StudyError, match="the controls leave open"):
+        pooled(gains, controls["size"], controls, ROWS, TARGETS, orders(7, 99))
+    told = pooled(gains, measure, {"family": np.ones((7, 4))}, ROWS, TARGETS, orders(7, 99))
     assert (told.controls, told.uncontrolled) == ((), ("family",))
 
 
@@ -206,7 +243,7 @@ def test_planted_effects_are_found_and_absent_ones_are_not() -> None:
     """A fast subset of the benchmark: 20 simulations of a strong and of no effect for each study."""
     simulations = load_simulations()
     for study in ("similarity", "architecture", "retrieval"):
-        cases = [case for case in simulations.CASES if case.study == study and "not used" not in case.name]
+        cases = [case for case in simulations.CASES if case.study == study]
         strong = next(case for case in cases if case.planted)
         assert simulations.simulate(strong, 20).positive >= 0.9
         absent = next(case for case in cases if not case.planted)

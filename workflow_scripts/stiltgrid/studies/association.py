@@ -1,16 +1,15 @@
-"""Does a measure of a row and a target go with the row's gain on that target? Ranks, slopes, permutations. Pure.
+"""Is a measure of a row and a target associated with the row's gain on that target? Ranks, slopes, permutations. Pure.
 
-All matrices are (rows, targets). Targets are measured in different points, so what is compared stands within a
-target: gains and measures are centred there (target effects) and divided by their standard deviation there.
+All matrices are (rows, targets). Targets are measured in different points, so gains and measures are centred within
+each target and divided by their standard deviation there. Two slopes are estimated: over all cells, and over what is
+left when each row's mean is removed as well (`within_rows`), which a row that helps or harms every target cannot
+dominate.
 
-P-values come from permuting intermediates within targets. A row that harms one target tends to harm all of them, so
-its gains are not so many independent numbers: `p` permutes the rows of all targets together and holds whatever the
-rows do to all targets alike. `p_apart` shuffles each target for itself; it holds only where rows have no effect in
-common (benchmarks/study_simulations.py shows how far it is off where they have).
-
-With controls Z the residuals of gains on Z are permuted (Freedman and Lane 1983); as the residual measure is at right
-angles to Z, the permuted slopes are sums over one (rows, rows) matrix. The slope's interval holds the values that the
-same test does not reject.
+P-values permute the rows of all targets together, because a row that harms one target tends to harm all of them, so
+that its gains are not so many independent numbers. With controls Z the residuals of gains on Z are permuted (Freedman
+and Lane 1983); as the residual measure is orthogonal to Z, the permuted slopes are sums over one (rows, rows) matrix.
+The slope's interval holds the values that the same test does not reject. All measures of a model share the
+permutations, so `max_t` corrects for their number (Westfall and Young 1993).
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,21 +38,27 @@ class TargetAssociation:
 
 
 @dataclass(frozen=True)
-class PooledAssociation:
-    """All targets together.
+class Slope:
+    """Standard deviations of gain for one of the measure, controls held, with its 95 % interval and p-value.
 
-    `rho` is the mean of Spearman's correlations within targets. `slope` is the change in gain, in standard deviations
-    of a target's gains, for one standard deviation of the measure, the controls held; `low` and `high` bound its
-    95 % interval, None where so few rows bound nothing.
+    `low` and `high` are None where so few rows bound nothing. `drawn` are the slopes of all permutations.
     """
 
-    rho: float
-    rho_p: float
-    slope: float
+    value: float
     low: float | None
     high: float | None
     p: float
-    p_apart: float
+    drawn: np.ndarray
+
+
+@dataclass(frozen=True)
+class PooledAssociation:
+    """All targets together: the mean of Spearman's correlations within targets, and both slopes."""
+
+    rho: float
+    rho_p: float
+    slope: Slope
+    within_rows: Slope
     rows: int
     targets: int
     controls: tuple[str, ...]
@@ -76,20 +81,14 @@ def standardised(matrix: np.ndarray) -> np.ndarray:
 
 
 def by_target(
-    gains: np.ndarray,
-    measure: np.ndarray,
-    rows: Sequence[str],
-    targets: Sequence[str],
-    generator: np.random.Generator,
-    permutations: int = PERMUTATIONS,
+    gains: np.ndarray, measure: np.ndarray, rows: Sequence[str], targets: Sequence[str], order: np.ndarray
 ) -> list[TargetAssociation]:
-    """Spearman's correlation and its permutation p-value for each target.
+    """Spearman's correlation and its permutation p-value for each target; `order` is (permutations, rows).
 
     Raises StudyError for missing cells, a constant column and fewer than four rows.
     """
     _refuse(gains, measure, rows, targets, FEWEST_ROWS)
     x, y = standardised(ranks(measure)), standardised(ranks(gains))
-    order = draw_orders(len(rows), permutations, generator)
     found = []
     for column in range(len(targets)):
         among = np.outer(x[:, column], y[:, column]) / len(rows)
@@ -107,37 +106,58 @@ def pooled(
     controls: Mapping[str, np.ndarray],
     rows: Sequence[str],
     targets: Sequence[str],
-    generator: np.random.Generator,
-    permutations: int = PERMUTATIONS,
+    order: np.ndarray,
 ) -> PooledAssociation:
-    """Mean rank correlation and controlled slope over all targets, with target effects.
+    """Mean rank correlation and controlled slopes over all targets; `order` is (permutations, rows).
 
-    `controls` are (rows, targets) each; one that never differs within a target is left out and named. Raises
-    StudyError for missing cells, a constant column, one target, fewer rows than parameters, and a measure that the
-    controls tell wholly.
+    `controls` are (rows, targets) each; one that never differs within a target is left out and named. Raises StudyError
+    for missing cells, a constant column, one target, fewer rows than parameters, and a measure that the controls
+    determine.
     """
     idle = constant_columns(controls)
     used = tuple(name for name in controls if name not in idle)
     _refuse(gains, measure, rows, targets, max(FEWEST_ROWS, len(used) + 3))
     refuse_few("all targets together", len(targets), 2, "targets", "one target stands in the table by target")
-    order = draw_orders(len(rows), permutations, generator)
     among = standardised(ranks(measure)) @ standardised(ranks(gains)).T / gains.size
     x, y, z = design(gains, measure, [controls[name] for name in used])
+    return PooledAssociation(
+        rho=float(np.trace(among)), rho_p=permutation_p(np.trace(among), sums_along(among, order)),
+        slope=_slope(x, y, z, order), within_rows=_slope(row_centred(x), row_centred(y), row_centred(z), order),
+        rows=len(rows), targets=len(targets), controls=used, uncontrolled=tuple(idle),
+    )  # fmt: skip
+
+
+def row_centred(matrix: np.ndarray) -> np.ndarray:
+    """A matrix (..., rows, targets) less its rows' means."""
+    moved: np.ndarray = matrix - matrix.mean(axis=-1, keepdims=True)
+    return moved
+
+
+def _slope(x: np.ndarray, y: np.ndarray, z: np.ndarray, order: np.ndarray) -> Slope:
     residual_x, residual_y = residual(x, z), residual(y, z)
     size = float((residual_x**2).sum())
     refuse_few(
-        "the measure beside its controls", int(size > ROUNDING * gains.size), 1, "part that the controls do not tell",
+        "the measure beside its controls", int(size > ROUNDING * x.size), 1, "part that the controls leave open",
         "leave a control out",
     )  # fmt: skip
     slope = float((residual_x * y).sum()) / size
     moved = sums_along(residual_x @ residual_y.T, order) / size
     low, high = _inverted(slope, moved, sums_along(residual_x @ residual_x.T, order) / size)
-    apart = _sums_apart(residual_x, residual_y, generator, permutations) / size
-    return PooledAssociation(
-        rho=float(np.trace(among)), rho_p=permutation_p(np.trace(among), sums_along(among, order)), slope=slope,
-        low=low, high=high, p=permutation_p(slope, moved), p_apart=permutation_p(slope, apart), rows=len(rows),
-        targets=len(targets), controls=used, uncontrolled=tuple(idle),
-    )  # fmt: skip
+    return Slope(slope, low, high, permutation_p(slope, moved), moved)
+
+
+def max_t(found: Sequence[float], drawn: Sequence[np.ndarray]) -> list[float]:
+    """P-values adjusted over tests that share permutations (Westfall and Young 1993, single step).
+
+    `found` are statistics whose size speaks against the null, `drawn` those of the permutations, in the same order for
+    every test. Each is divided by its standard deviation over the permutations, and compared with the largest of all.
+    """
+    spreads = [float(each.std()) or 1.0 for each in drawn]
+    largest = np.max([each / spread for each, spread in zip(drawn, spreads, strict=True)], axis=0)
+    return [
+        float((1 + (largest >= value / spread - ROUNDING).sum()) / (1 + len(largest)))
+        for value, spread in zip(found, spreads, strict=True)
+    ]
 
 
 def design(gains: np.ndarray, measure: np.ndarray, controls: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -147,12 +167,12 @@ def design(gains: np.ndarray, measure: np.ndarray, controls: Sequence[np.ndarray
 
 
 def residual(matrix: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """What controls (k, rows, targets) do not tell of a matrix (rows, targets), by least squares."""
+    """The residual of a matrix (rows, targets) on controls (k, rows, targets), by least squares."""
     if not len(controls):
         return matrix
     flat = controls.reshape(len(controls), -1).T
-    told = flat @ np.linalg.lstsq(flat, matrix.reshape(-1), rcond=None)[0]
-    return matrix - told.reshape(matrix.shape)
+    fitted = flat @ np.linalg.lstsq(flat, matrix.reshape(-1), rcond=None)[0]
+    return matrix - fitted.reshape(matrix.shape)
 
 
 def draw_orders(rows: int, permutations: int, generator: np.random.Generator) -> np.ndarray:
@@ -190,11 +210,3 @@ def _inverted(slope: float, u: np.ndarray, v: np.ndarray) -> tuple[float | None,
     place = int(ALPHA * (len(u) + 1)) - 1
     bounds = (float(low[place]), float(high[place])) if place >= 0 else (-np.inf, np.inf)
     return tuple(bound if np.isfinite(bound) else None for bound in bounds)  # type: ignore[return-value]
-
-
-def _sums_apart(x: np.ndarray, y: np.ndarray, generator: np.random.Generator, permutations: int) -> np.ndarray:
-    total = np.zeros(permutations)
-    for column in range(x.shape[1]):
-        order = draw_orders(len(x), permutations, generator)
-        total += sums_along(np.outer(x[:, column], y[:, column]), order)
-    return total

@@ -1,19 +1,20 @@
-"""How good a ranking of rows is for the choice of one: regret and NDCG, against chance, size and the other targets.
+"""Quality of a ranking of rows: points lost, regret and NDCG, compared with chance, size and the other targets.
 
 Scores are (rows, targets), higher is better; a prediction of the same shape ranks the rows of each target by its
 falling values (equals in the order of the rows). Pure numpy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 
-from stiltgrid.studies.association import draw_orders, standardised
+from stiltgrid.studies.association import standardised
 from stiltgrid.studies.errors import refuse_few, refuse_gaps
 
 TOPS = (1, 3)
+Predict = Callable[[np.ndarray], np.ndarray]  # gains (rows, targets) -> predictions of the same shape
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a strategy tries first for a target, what that gives, and what the best row would have given."""
+    """The first row of a strategy for a target with its score, and the best row with its score."""
 
     strategy: str
     target: str
@@ -45,13 +46,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A strategy over all targets; the p-values ask, one-sided, whether rows ranked at random would do as well."""
+    """A strategy over all targets; the p-values are one-sided, for rows ranked at random doing as well.
+
+    `drawn` are the points lost by the first row in all permutations, None for random ranking.
+    """
 
     strategy: str
     quality: Quality
-    p_regret1: float | None
+    p_lost1: float | None
     p_regret3: float | None
     p_ndcg: float | None
+    drawn: np.ndarray | None = None
 
 
 def falling(prediction: np.ndarray) -> np.ndarray:
@@ -118,21 +123,21 @@ def choices(
     ]  # fmt: skip
 
 
-def verdict(
-    strategy: str, scores: np.ndarray, prediction: np.ndarray, generator: np.random.Generator, permutations: int
-) -> Verdict:
-    """A strategy's mean quality, and whether its rows under other rows' names would do as well.
+def verdict(strategy: str, scores: np.ndarray, gains: np.ndarray, predict: Predict, order: np.ndarray) -> Verdict:
+    """A strategy's mean quality, and whether it would be as good with rows exchanged; `order` is (permutations, rows).
 
-    The names are permuted for all targets together, as in `association`.
+    `predict` maps gains to predictions, so that a prediction that is fitted on the gains is fitted again in every
+    permutation. Rows are permuted for all targets together, as in `association`.
     """
-    found = mean_quality(qualities(scores, prediction))
-    columns = np.zeros((permutations, 3))
-    for number, order in enumerate(draw_orders(len(scores), permutations, generator)):
-        moved = falling(prediction[order])
-        columns[number] = [*(regret(scores, moved, k).mean() for k in TOPS), -ndcg(scores, moved).mean()]
-    told = np.asarray([found.regret1, found.regret3, -found.ndcg])
-    p = (1 + (columns <= told + 1e-9).sum(axis=0)) / (1 + permutations)
-    return Verdict(strategy, found, *map(float, p))
+    found = mean_quality(qualities(scores, predict(gains)))
+    drawn = np.zeros((len(order), 3))
+    for line, rows in zip(drawn, order, strict=True):
+        moved, ranked = scores[rows], falling(predict(gains[rows]))
+        first = np.take_along_axis(moved, ranked[:1], axis=0)[0]
+        line[:] = (moved.max(axis=0) - first).mean(), regret(moved, ranked, TOPS[1]).mean(), -ndcg(moved, ranked).mean()
+    own = np.asarray([found.lost1, found.regret3, -found.ndcg])
+    p = (1 + (drawn <= own + 1e-9).sum(axis=0)) / (1 + len(order))
+    return Verdict(strategy, found, float(p[0]), float(p[1]), float(p[2]), drawn[:, 0])
 
 
 def leave_one_out(gains: np.ndarray, predictors: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -164,7 +169,7 @@ def fit_all(gains: np.ndarray, predictors: Mapping[str, np.ndarray]) -> dict[str
 
 
 def others_mean(gains: np.ndarray) -> np.ndarray:
-    """(rows, targets): each row's mean standardised gain on the other targets: no measure, only the past."""
+    """(rows, targets): each row's mean standardised gain on the other targets."""
     y = standardised(gains)
     return (y.sum(axis=1, keepdims=True) - y) / (y.shape[1] - 1)
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,48 @@ from stiltgrid.evaluation.task_vectors import similarity
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies import ranking
-from stiltgrid.studies.association import PERMUTATIONS, by_target, pooled
+from stiltgrid.studies.association import (
+    PERMUTATIONS,
+    PooledAssociation,
+    Slope,
+    by_target,
+    design,
+    draw_orders,
+    max_t,
+    pooled,
+    residual,
+)
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.similarity_plot import plot_similarity
+from stiltgrid.studies.similarity_plot import Panel, plot_similarity
 from stiltgrid.studies.similarity_results import SimilarityResults
-from stiltgrid.studies.similarity_text import findings, limits, summary
-from stiltgrid.studies.summary import write_summary
+from stiltgrid.studies.similarity_text import DESIGN, LEFT_OUT, QUESTION, answer, findings, limits
+from stiltgrid.studies.summary import Summary, digits, write_summary
 
-log = logging.getLogger(__name__)
+STRATEGY_PERMUTATIONS = 999
 PAIR_COLUMNS = ("model", "intermediate", "target", "measure", "similarity", "gain", "score", "examples", "same_family")
 ASSOCIATION_COLUMNS = (
-    "model", "measure", "target", "rho", "rho_p", "rho_p_holm", "slope", "low", "high", "p", "p_apart", "rows",
-    "targets", "controls", "remark",
+    "model", "measure", "target", "rho", "rho_p", "rho_p_holm", "slope", "low", "high", "p", "p_max_t", "within_rows",
+    "within_rows_low", "within_rows_high", "within_rows_p", "within_rows_p_max_t", "rows", "targets", "controls",
+    "remark",
 )  # fmt: skip
 STRATEGY_COLUMNS = (
-    "model", "strategy", "targets", "regret1", "regret3", "lost1", "ndcg", "p_regret1", "p_regret3", "p_ndcg",
+    "model", "strategy", "targets", "lost1", "regret1", "regret3", "ndcg", "p_lost1", "p_lost1_max_t", "p_regret3",
+    "p_ndcg",
 )  # fmt: skip
-CHOICE_COLUMNS = ("model", "target", "strategy", "first", "score", "best", "best_score", "regret1", "regret3", "ndcg")
+CHOICE_COLUMNS = (
+    "model",
+    "target",
+    "strategy",
+    "first",
+    "score",
+    "best",
+    "best_score",
+    "lost1",
+    "regret1",
+    "regret3",
+    "ndcg",
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,7 @@ class Table:
 
     @property
     def controls(self) -> dict[str, np.ndarray]:
-        """What is held: how much a row was trained on, and whether it is of the target's family."""
+        """The controls: how much a row was trained on, and whether it is of the target's family."""
         return {"log training size": self.log_size, "same family": self.same_family}
 
 
@@ -73,25 +97,42 @@ def write_study(
     pairs: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     found: list[SimilarityResults] = []
+    every: dict[str, dict[str, Table]] = {}
     for model in layout.models:
         tables = {
             measure: _table(transfer, model, measure, files, sizes, families)
             for measure, files in vectors[model].items()
         }
+        every[model] = tables
         pairs += [line for measure, table in tables.items() for line in _pair_lines(model, measure, table, sizes)]
-        told, rows = study_model(model, tables, permutations)
-        found.append(told)
+        results, rows = study_model(model, tables, permutations)
+        found.append(results)
         lines += rows
     write_tsv(PAIR_COLUMNS, pairs, out.pairs)
     write_tsv(ASSOCIATION_COLUMNS, lines, out.associations)
     write_tsv(STRATEGY_COLUMNS, (_verdict_line(item, one) for item in found for one in item.verdicts), out.ranking)
     write_tsv(CHOICE_COLUMNS, (_choice_line(item.model, one) for item in found for one in item.choices), out.choices)
-    slopes = {(item.model, measure): one for item in found for measure, one in item.associations.items()}
-    plot_similarity(pairs, slopes, layout, out.plots)
-    files = {"pairs": out.pairs, "associations": out.associations, "rankings": out.ranking,
-             "first choices": out.choices, "plot": out.plots[0]}  # fmt: skip
-    text = summary([line for item in found for line in findings(item)], limits(layout, found), files, layout.synthetic)
-    write_summary(text, out.summary)
+    panels = [
+        panel(item.model, measure, every[item.model][measure], item.associations[measure])
+        for item in found
+        for measure in item.associations
+    ]
+    plot_similarity(panels, layout, out.plots)
+    summary = Summary(
+        "Similarity", QUESTION, DESIGN, tuple(answer(item) for item in found),
+        tuple(line for item in found for line in findings(item)), tuple(limits(layout, found)),
+        {"pairs": out.pairs, "associations": out.associations, "rankings": out.ranking, "first choices": out.choices,
+         "plot": out.plots[0]},
+        layout.synthetic,
+    )  # fmt: skip
+    write_summary(summary, out.summary)
+
+
+def panel(model: str, measure: str, whole: Table, found: PooledAssociation) -> Panel:
+    """The partial residuals of a measure: gains and measure with the controls removed."""
+    table, _ = _informative(whole)
+    x, y, z = design(table.gains, table.measure, [table.controls[name] for name in found.controls])
+    return Panel(model, measure, table.rows, residual(x, z), residual(y, z), found)
 
 
 def trained_sizes(records: Iterable[AnyPath]) -> dict[tuple[str, str], int]:
@@ -107,52 +148,93 @@ def trained_sizes(records: Iterable[AnyPath]) -> dict[tuple[str, str], int]:
 def study_model(
     model: str, tables: Mapping[str, Table], permutations: int
 ) -> tuple[SimilarityResults, list[dict[str, Any]]]:
-    """Associations and rankings of one model, and the lines of the table of associations."""
-    associations, verdicts, choices, remarks = {}, [], [], []
+    """Associations and rankings of one model, and the lines of the table of associations.
+
+    All tests share one set of permutations of the rows.
+    """
+    associations, remarks = {}, []
     lines: list[dict[str, Any]] = []
+    count = len(next(iter(tables.values())).rows)
+    order = draw_orders(count, permutations, np.random.default_rng(_seed(model)))
     for measure, whole in tables.items():
-        generator = np.random.default_rng(_seed(model, measure))
         table, left_out = _informative(whole)
         remarks += [f"{model}, {measure}: {remark}" for remark in left_out]
-        for item in by_target(table.gains, table.measure, table.rows, table.targets, generator, permutations):
+        for item in by_target(table.gains, table.measure, table.rows, table.targets, order):
             lines.append({"model": model, "measure": measure, "target": item.target, "rho": item.rho,
-                          "rho_p": _digits(item.p), "rho_p_holm": _digits(item.p_holm), "rows": item.rows,
+                          "rho_p": digits(item.p), "rho_p_holm": digits(item.p_holm), "rows": item.rows,
                           "targets": 1})  # fmt: skip
-        told = pooled(table.gains, table.measure, table.controls, table.rows, table.targets, generator, permutations)
-        associations[measure] = told
-        lines.append({"model": model, "measure": measure, "target": "all", "rho": told.rho,
-                      "rho_p": _digits(told.rho_p), "slope": told.slope, "low": told.low, "high": told.high,
-                      "p": _digits(told.p), "p_apart": _digits(told.p_apart), "rows": told.rows,
-                      "targets": told.targets, "controls": ", ".join(told.controls),
+        found = pooled(table.gains, table.measure, table.controls, table.rows, table.targets, order)
+        associations[measure] = found
+        lines.append({"model": model, "measure": measure, "target": "all", "rho": found.rho,
+                      "rho_p": digits(found.rho_p), **_slope_fields("slope", found.slope),
+                      **_slope_fields("within_rows", found.within_rows), "rows": found.rows,
+                      "targets": found.targets, "controls": ", ".join(found.controls),
                       "remark": "; ".join(left_out)})  # fmt: skip
     table, _ = _informative(_common(tables))
-    strategies = strategies_of(table, {name: each for name, each in tables.items()})
-    generator = np.random.default_rng(_seed(model, "strategies"))
-    for name, prediction in strategies.items():
-        verdicts.append(ranking.verdict(name, table.scores, prediction, generator, min(permutations, 999)))
-        choices += ranking.choices(name, table.scores, prediction, table.rows, table.targets)
+    verdicts, choices = [], []
+    few = order[: min(permutations, STRATEGY_PERMUTATIONS)]
+    for name, predict in strategies_of(table, tables).items():
+        verdicts.append(ranking.verdict(name, table.scores, table.gains, predict, few))
+        choices += ranking.choices(name, table.scores, predict(table.gains), table.rows, table.targets)
     random = ranking.mean_quality(ranking.at_random(table.scores))
     verdicts.append(ranking.Verdict("random", random, None, None, None))
     weights = {
         name: ranking.fit_all(table.gains, {name: _columns(each, each.measure, table.targets), **table.controls})
         for name, each in tables.items()
     }
-    return SimilarityResults(model, associations, verdicts, choices, remarks, weights), lines
+    adjusted = adjusted_over_all(associations, verdicts, len(few))
+    for line in lines:
+        if line["target"] == "all":
+            line["p_max_t"] = digits(adjusted[line["measure"], "slope"])
+            line["within_rows_p_max_t"] = digits(adjusted[line["measure"], "within_rows"])
+    return SimilarityResults(model, associations, verdicts, choices, remarks, weights, adjusted), lines
 
 
-def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, np.ndarray]:
-    """Strategy -> what it ranks rows by, on the targets of `table`, which every measure has.
+def _slope_fields(name: str, slope: Slope) -> dict[str, Any]:
+    prefix = "" if name == "slope" else f"{name}_"
+    return {name: slope.value, f"{prefix}low": slope.low, f"{prefix}high": slope.high, f"{prefix}p": digits(slope.p)}
 
-    `left out: …` are predictions of each target by a regression that has only seen the others.
+
+def adjusted_over_all(
+    associations: Mapping[str, PooledAssociation], verdicts: Sequence[ranking.Verdict], permutations: int
+) -> dict[tuple[str, str], float]:
+    """(measure, slope or within_rows) and (strategy, lost1) -> p-value adjusted over all of them, by `max_t`."""
+    names: list[tuple[str, str]] = []
+    found: list[float] = []
+    drawn: list[np.ndarray] = []
+    for measure, item in associations.items():
+        for which, slope in (("slope", item.slope), ("within_rows", item.within_rows)):
+            names.append((measure, which))
+            found.append(abs(slope.value))
+            drawn.append(np.abs(slope.drawn[:permutations]))
+    for verdict in verdicts:
+        if verdict.drawn is not None:
+            mean = float(verdict.drawn.mean())
+            names.append((verdict.strategy, "lost1"))
+            found.append(mean - verdict.quality.lost1)
+            drawn.append(mean - verdict.drawn)
+    return dict(zip(names, max_t(found, drawn), strict=True))
+
+
+def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, ranking.Predict]:
+    """Strategy -> predictions from gains, on the targets of `table`, which every measure has.
+
+    `left out: …` predict each target by a regression on the others.
     """
     measures = {name: _columns(each, each.measure, table.targets) for name, each in tables.items()}
-    found = {**measures, "size": table.log_size}
+    found: dict[str, ranking.Predict] = {name: partial(_fixed, measure) for name, measure in measures.items()}
+    found["size"] = partial(_fixed, table.log_size)
     if len(table.targets) >= 3:
-        found["left out: the rows' past"] = ranking.others_mean(table.gains)
+        found["left out: the rows' past"] = ranking.others_mean
         for name, measure in measures.items():
             predictors = {name: measure, **table.controls}
-            found[f"left out: {name} and controls"] = ranking.leave_one_out(table.gains, predictors)
+            found[LEFT_OUT.format(name)] = partial(ranking.leave_one_out, predictors=predictors)
     return found
+
+
+def _fixed(prediction: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """A prediction that does not depend on the gains."""
+    return prediction
 
 
 def _table(
@@ -181,14 +263,14 @@ def _zero_shot(cell: Cell | None) -> float:
 
 
 def _informative(table: Table) -> tuple[Table, list[str]]:
-    """The targets on which rows differ, in gains and in the measure; a word on each that is left out."""
-    flat = {"gain": np.ptp(table.gains, axis=0) == 0, "similarity": np.ptp(table.measure, axis=0) == 0}
-    said = [f"all rows have one {what} on {table.targets[n]}, which says nothing" for what, each in flat.items()
+    """The targets on which rows differ in gains and in the measure, and a remark on each that is left out."""
+    constant = {"gain": np.ptp(table.gains, axis=0) == 0, "similarity": np.ptp(table.measure, axis=0) == 0}
+    remarks = [f"all rows have one {what} on {table.targets[n]}; it is left out" for what, each in constant.items()
             for n in np.flatnonzero(each)]  # fmt: skip
-    kept = [name for n, name in enumerate(table.targets) if not any(each[n] for each in flat.values())]
+    kept = [name for n, name in enumerate(table.targets) if not any(each[n] for each in constant.values())]
     if not kept:
         raise StudyError("similarity: on no target do rows differ in gain and in similarity; nothing can be compared")
-    return _part(table, kept), said
+    return _part(table, kept), remarks
 
 
 def _common(tables: Mapping[str, Table]) -> Table:
@@ -214,24 +296,23 @@ def _pair_lines(
         for j, target in enumerate(table.targets):
             yield {
                 "model": model, "intermediate": row, "target": target, "measure": measure,
-                "similarity": float(table.measure[i, j]), "gain": float(table.gains[i, j]),
-                "score": float(table.scores[i, j]), "examples": sizes[model, row],
+                "similarity": repr(float(table.measure[i, j])), "gain": repr(float(table.gains[i, j])),
+                "score": repr(float(table.scores[i, j])), "examples": sizes[model, row],
                 "same_family": bool(table.same_family[i, j]),
             }  # fmt: skip
 
 
 def _verdict_line(found: SimilarityResults, item: ranking.Verdict) -> dict[str, Any]:
     targets = len({choice.target for choice in found.choices})
-    p = {"p_regret1": _digits(item.p_regret1), "p_regret3": _digits(item.p_regret3), "p_ndcg": _digits(item.p_ndcg)}
-    return {"model": found.model, "strategy": item.strategy, "targets": targets, **vars(item.quality), **p}
+    return {
+        "model": found.model, "strategy": item.strategy, "targets": targets, **vars(item.quality),
+        "p_lost1": digits(item.p_lost1), "p_lost1_max_t": digits(found.adjusted.get((item.strategy, "lost1"))),
+        "p_regret3": digits(item.p_regret3), "p_ndcg": digits(item.p_ndcg),
+    }  # fmt: skip
 
 
 def _choice_line(model: str, item: ranking.Choice) -> dict[str, Any]:
     return {**vars(item), **vars(item.quality), "model": model}
-
-
-def _digits(number: float | None) -> str | None:
-    return None if number is None else f"{number:.3g}"
 
 
 def _seed(*names: str) -> int:

@@ -11,7 +11,8 @@ from stiltgrid.studies.ranking import Choice, Verdict
 class SimilarityResults:
     """One model's pooled association of each measure, strategies with their first choices, and remarks.
 
-    `weights[measure]` are the coefficients of a regression on all targets, to rank rows for a target outside the grid.
+    `weights[measure]` are the coefficients of a regression on all targets, to rank rows for a target outside the grid;
+    `adjusted` p-values of (measure, slope) and (strategy, lost1), over all of them.
     """
 
     model: str
@@ -20,3 +21,4 @@ class SimilarityResults:
     choices: Sequence[Choice]
     remarks: Sequence[str]
     weights: Mapping[str, Mapping[str, float]]
+    adjusted: Mapping[tuple[str, str], float]

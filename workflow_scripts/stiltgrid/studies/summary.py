@@ -1,7 +1,7 @@
 """The summary of a study: its question, a one-sentence answer, findings with their numbers, limits, files."""
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stiltgrid.analysis.tables import AnyPath
@@ -67,17 +67,6 @@ class Summary:
         lines += ["## What this design cannot show", "", *(line for limit in self.limits for line in _item(limit)), ""]
         lines += ["## Files", "", *(f"- {what}: `{path}`" for what, path in self.files.items())]
         return "\n".join(lines) + "\n"
-
-
-def summary_text(
-    title: str,
-    question: str,
-    findings: Iterable[Finding],
-    limits: Iterable[str],
-    files: Mapping[str, str],
-    synthetic: bool,
-) -> Summary:
-    return Summary(title, question, "", (), tuple(findings), tuple(limits), files, synthetic)
 
 
 def write_summary(summary: Summary, out: AnyPath) -> None:
