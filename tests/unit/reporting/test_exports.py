@@ -275,6 +275,19 @@ def test_a_lost_prediction_is_named(tmp_path: Path) -> None:
         export_benchmark("xtreme", [cell.part], tmp_path / "out", {}, partial=True)
 
 
+@pytest.mark.parametrize("name", ["c\tx", "c\nx", "c\u2028x", " "])
+def test_what_a_line_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
+    cell = Cell(tmp_path, "bucc2018", "xtreme")
+    table = pq.read_table(cell.part.predictions).to_pylist()
+    mined = next(row for row in table if row["split"] == "test" and row["prediction"])
+    mined["prediction"], language = name, mined["language"]
+    pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(cell.part.predictions)), cell.part.predictions)
+    with pytest.raises(
+        StiltgridError, match=rf"bucc2018 {language}: .* cannot be exported: expected text without line"
+    ):
+        export_benchmark("xtreme", [cell.part], tmp_path / "out", {}, partial=True)
+
+
 def test_the_other_direction_is_refused(tmp_path: Path) -> None:
     def turned(card: TaskCard) -> TaskCard:
         return replace(card, options={**card.options, "direction": "source_to_target"})

@@ -75,31 +75,35 @@ def score_target(
     with atomic_path(predictions_path) as temporary:
         write_parquet(predictor.family.published(predictions), temporary)
     seconds = time.monotonic() - started
-    write_json(
-        {
-            "cell": dict(settings.cell),
-            "metric": card.metric,
-            "split": headline_split(card, measured),
-            "scores": [as_params(item) for item in measured],
-            "provenance": {
-                **as_params(settings.provenance),
-                "card": as_params(card),
-                "model": as_params(settings.model),
-                "seed": settings.cell.get("seed"),
-                "rows": _row_counts(rows),
-                "sequences": len(encoded),
-                "tokens": count.real,
-                "computed_tokens": count.computed,
-                "seconds": round(seconds, 3),
-                "dtype": str(compute.dtype).removeprefix("torch."),
-                "versions": versions(),
-                **describe_device(),
-            },
-        },
-        metrics_path,
-    )
+    facts = {
+        "rows": _row_counts(rows),
+        "sequences": len(encoded),
+        "tokens": count.real,
+        "computed_tokens": count.computed,
+        "seconds": round(seconds, 3),
+    }
+    write_json(_record(replace(settings, card=card), measured, facts), metrics_path)
     summary = _summary(card, measured)
     LOG.info("%s: %d rows, %d tokens, %.1f s; %s", card.name, rows.num_rows, count.real, seconds, summary)
+
+
+def _record(settings: ScoringSettings, measured: Sequence[Measurement], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of metrics.json: a cell's scores and their provenance."""
+    return {
+        "cell": dict(settings.cell),
+        "metric": settings.card.metric,
+        "split": headline_split(settings.card, measured),
+        "scores": [as_params(item) for item in measured],
+        "provenance": {
+            **as_params(settings.provenance),
+            "card": as_params(settings.card),
+            "model": as_params(settings.model),
+            "seed": settings.cell.get("seed"),
+            **facts,
+            "versions": versions(),
+            **describe_device(),
+        },
+    }
 
 
 def headline_split(card: TaskCard, measured: Sequence[Measurement]) -> str:

@@ -132,7 +132,10 @@ def _write_task(
         _warn_of_size(part.task, language, count)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"test-{language}.{writer.suffix}"
-        path.write_text(writer.text(part, language, there, given), encoding="utf-8", newline="\n")
+        try:
+            path.write_text(writer.text(part, language, there, given), encoding="utf-8", newline="\n")
+        except _Unwritable as error:
+            raise StiltgridError(f"{part.predictions}: {part.task} {language}: {error}") from None
         sizes[language] = count
     if absent:
         problems.append(f"{part.task}: no test rows in {' '.join(absent)}")
@@ -225,10 +228,15 @@ def _lines(items: Iterable[str]) -> str:
     return "".join(f"{_cell(item, tabs=True)}\n" for item in items)
 
 
+class _Unwritable(StiltgridError):
+    """A value that a file format cannot hold."""
+
+
 def _cell(text: str, tabs: bool = False) -> str:
     """A text that stands in a line, or with `tabs` false in a cell of one, which the format cannot quote."""
     if not text.strip() or len(text.splitlines()) > 1 or (not tabs and "\t" in text):
-        raise StiltgridError(f"{text!r} cannot be exported: expected text without line breaks and tabs, not empty")
+        kinds = "line breaks" if tabs else "line breaks and tabs"
+        raise _Unwritable(f"{text!r} cannot be exported: expected text without {kinds}, and not empty")
     return text
 
 
