@@ -23,7 +23,7 @@ from stiltgrid.utils.files import atomic_path
 
 STYLE = {"svg.hashsalt": "stiltgrid", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.0}
 METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
-COLOURS = "RdBu"  # red is worse, blue is better: told apart by colour-blind eyes; in grey by the sign written
+COLOURS = "RdBu"  # red is worse, blue is better: distinct for colour-blind readers, and in grey by the sign
 SCORE_FACE = "#f2f2f2"
 SYNTHETIC = "Synthetic data (mini-lab): made languages and texts; says nothing about real ones."
 

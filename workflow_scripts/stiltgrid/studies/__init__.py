@@ -1,4 +1,4 @@
 """The research questions on top of the grid: their statistics, plots and summaries.
 
-Which cells a study asks for is said in `grid.designs`, since the workflow is planned from it.
+The cells that a study needs are in `grid.designs`, from which the workflow is planned.
 """

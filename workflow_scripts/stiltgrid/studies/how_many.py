@@ -194,7 +194,7 @@ def _similarity_line(model: TaskCurves, kind: str, test: str, values: Mapping[st
 
 
 def family(code: str) -> str:
-    """The language family; every language of the mini-lab is one of its own, since they are made independently."""
+    """The language family; languages of the mini-lab are unrelated, each a family by itself."""
     return code if code in LANGUAGES else group_of(code, "family")
 
 

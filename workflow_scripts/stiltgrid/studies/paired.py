@@ -56,24 +56,24 @@ def contrast(
     clusters of queries. Raises StudyError for one language.
     """
     found = difference(replicates, weights, languages)
-    told = gain(found)
+    mean = gain(found)
     if not drawn_languages:
-        return _of_gain(told)
+        return _of_gain(mean)
     count = len(found.scores)
     if count < 2:
         raise StudyError("languages as a sample: expected at least 2 languages, found 1; compare examples instead")
-    if told.se is None:
-        return _of_gain(told)
+    if mean.se is None:
+        return _of_gain(mean)
     each = [gain(Difference(found.scores[[n]], found.drawn[:, [n]], found.examples[[n]], found.clusters))
             for n in range(count)]  # fmt: skip
     within = float(np.mean([(item.se or 0.0) ** 2 for item in each]))
     between = max(0.0, float(found.scores.mean(axis=1).var(ddof=1)) - within) / count
-    variance = told.se**2 + between
+    variance = mean.se**2 + between
     if variance <= 0:
-        return _of_gain(told)
+        return _of_gain(mean)
     share = between / variance
-    df = 1 / (share / (count - 1) + (1 - share) / (told.df or math.inf))
-    return _interval(told.value, math.sqrt(variance), df)
+    df = 1 / (share / (count - 1) + (1 - share) / (mean.df or math.inf))
+    return _interval(mean.value, math.sqrt(variance), df)
 
 
 def combined(parts: Sequence[Contrast]) -> Contrast:
@@ -88,8 +88,8 @@ def combined(parts: Sequence[Contrast]) -> Contrast:
     return _interval(value, math.sqrt(total), float(df) if df else math.inf)
 
 
-def _of_gain(told: Gain) -> Contrast:
-    return Contrast(told.value, told.se, told.low, told.high, told.df, told.p)
+def _of_gain(mean: Gain) -> Contrast:
+    return Contrast(mean.value, mean.se, mean.low, mean.high, mean.df, mean.p)
 
 
 def _interval(value: float, se: float, df: float) -> Contrast:

@@ -17,9 +17,9 @@ SHOWN = (
 )  # fmt: skip
 
 
-def plot_contrasts(told: Sequence[tuple[str, TargetContrast]], layout: Layout, paths: Iterable[AnyPath]) -> None:
+def plot_contrasts(contrasts: Sequence[tuple[str, TargetContrast]], layout: Layout, paths: Iterable[AnyPath]) -> None:
     """A panel a model; a line a target and phase; points with 95 % intervals."""
-    some = [(model, item) for model, item in told if item.metric == HEADLINE and item.name in SHOWN]
+    some = [(model, item) for model, item in contrasts if item.metric == HEADLINE and item.name in SHOWN]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * len(layout.models) + 2.6, 7.0))
         for axes, model in zip(figure.subplots(1, len(layout.models), squeeze=False)[0], layout.models, strict=True):
