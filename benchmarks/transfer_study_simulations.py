@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts")
 from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
 from stiltgrid.analysis.metric_counts import counted_metric
 from stiltgrid.studies.association import draw_orders, pooled
+from stiltgrid.studies.effects import group_difference
 from stiltgrid.studies.interaction import interaction
 from stiltgrid.studies.matrices import Names, likeness
 from stiltgrid.studies.paired import combined, contrast
@@ -144,6 +145,13 @@ def retrieval(generator: np.random.Generator, effect: float, by_language: float,
     return mean.value, mean.p if mean.p is not None else 1.0
 
 
+def rows_as_units(generator: np.random.Generator, effect: float, by_row: float) -> tuple[float, float]:
+    """Two QA rows and three controls that differ by `by_row` points among themselves; `effect` points for QA."""
+    values = by_row * heavy(generator, 5) + 0.7 * generator.normal(size=5)
+    found = group_difference("rows", (values[:2] + effect).tolist(), values[2:].tolist())
+    return found.value, found.p
+
+
 CASES = (
     Case(
         "similarity", "slope 0.35 SD, rows alike on all targets", True, partial(similarity, effect=0.6, row_effects=0.5)
@@ -239,6 +247,15 @@ CASES = (
         "none, languages not parallel",
         False,
         partial(retrieval, effect=0.0, by_language=0.0, parallel=False),
+    ),
+    Case(
+        "retrieval", "none, rows differ by 3 points: over rows", False, partial(rows_as_units, effect=0.0, by_row=3.0)
+    ),
+    Case(
+        "retrieval",
+        "some 15 points, rows differ by 3: over rows",
+        True,
+        partial(rows_as_units, effect=15.0, by_row=3.0),
     ),
 )
 
