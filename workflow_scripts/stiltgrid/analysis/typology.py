@@ -4,7 +4,7 @@ Morphology of real languages is read from `grambank.csv`: the features of bound 
 score (Skirgård et al. 2023, Shcherbakova et al. 2023), observed values only. Similarity is Gower's: the weighted share
 of features, observed in both languages, in which they agree. `fusion` is the amount of bound marking of a language.
 Syntax is read from `uriel.csv` (URIEL's features less those that name marking on words). Languages of the mini-lab are
-described by the parameters that they are made with.
+described by the parameters that they are made with. A language's typology does not depend on the script of its code.
 """
 
 import csv
@@ -56,7 +56,7 @@ def similarity(code: str, kind: str) -> float | None:
         return _planted_similarity(code, kind)
     if kind == MORPHOLOGY:
         return _gower(code)
-    table = uriel()
+    table, code = uriel(), _without_script(code)
     if code not in table:
         return None
     names = [name for name in table[ENGLISH] if not MARKING.search(name)]
@@ -69,7 +69,7 @@ def fusion(code: str) -> float | None:
     Free marking does not count against it ("count_one_and_half" of the published score). The two agreement
     features of a word class are joined here, so values differ from the published ones in the second decimal.
     """
-    known = morphologies().get(code)
+    known = morphologies().get(_without_script(code))
     if known is None or known.observed < LEAST_OBSERVED:
         return None
     weights = feature_weights()
@@ -80,7 +80,7 @@ def observed(code: str) -> float:
     """Share of the features of bound marking that are observed; 1 for the mini-lab, 0 for an unknown language."""
     if code in LANGUAGES and code != ENGLISH:
         return 1.0
-    known = morphologies().get(code)
+    known = morphologies().get(_without_script(code))
     return known.observed if known else 0.0
 
 
@@ -119,8 +119,13 @@ def feature_weights() -> Mapping[str, float]:
     return {name: float(value) for name, value in line.items() if name not in ("code", "glottocode")}
 
 
+def _without_script(code: str) -> str:
+    """The language of a code such as zh-Hant."""
+    return code.partition("-")[0]
+
+
 def _gower(code: str) -> float | None:
-    known, english = morphologies().get(code), morphologies()[ENGLISH].values
+    known, english = morphologies().get(_without_script(code)), morphologies()[ENGLISH].values
     if known is None or known.observed < LEAST_OBSERVED:
         return None
     weights = feature_weights()
