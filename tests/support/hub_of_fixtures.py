@@ -4,6 +4,7 @@ What a card says of its `hub` section is turned around here: configurations beco
 renamed columns get the hub's names back, labels become numbers of ClassLabels in another order.
 """
 
+import csv
 import io
 import json
 import tarfile
@@ -45,6 +46,15 @@ def archive(members: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+def separated(rows: list[dict[str, Any]]) -> str:
+    """Tab-separated values with a header, as pandas writes them."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def serve(hub: StandInHub, commits: Mapping[tuple[str, str], Files]) -> None:
     """Put a commit into every repository that the cards read, at the revision that they read it at."""
     for (path, revision), files in commits.items():
@@ -61,17 +71,21 @@ def commits_of(cards: Mapping[str, TaskCard], folder: Path) -> dict[tuple[str, s
             key = (section["path"], section["revision"])
             files = commits.setdefault(key, {})
             config = section.get("config")
+            code = (section.get("codes") or {}).get(language, language)
             if name in (section.get("data_files") or {}):
-                path = section["data_files"][name].format(language=language, code=language)
+                path = section["data_files"][name].format(language=language, code=code)
                 text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+                text = separated(rows) if path.endswith(".tsv") else text
                 files[path] = archive({"rows.jsonl": text}) if path.endswith(".tar.gz") else text.encode()
                 continue
-            code = (section.get("codes") or {}).get(language, language)
             configs = [config] if isinstance(config, str) else config or ["default"]
             place = f"{configs[0].format(language=language, code=code)}/{name}"
             if "prefix" in section:
                 rows = mixed.setdefault((*key, place), []) + rows
                 mixed[*key, place] = rows
+            if any("{" in column for column in section.get("columns") or {}):  # a table with a column a language
+                wide = mixed.setdefault((*key, place), [{} for _ in rows])
+                rows = mixed[*key, place] = [{**one, **other} for one, other in zip(wide, rows, strict=True)]
             files[f"{place}/0000.parquet"] = parquet(rows, **_classes(card, section, rows))
             for other in configs[1:]:  # a language's other treebanks
                 files[f"{other}/{name}/0000.parquet"] = files[f"{place}/0000.parquet"]
@@ -111,7 +125,7 @@ def _lareqa(card: TaskCard) -> TaskCard:
 
 
 def _as_on_hub(card: TaskCard, section: Mapping[str, Any], row: dict[str, Any], language: str) -> dict[str, Any]:
-    names = {mine: theirs for theirs, mine in (section.get("columns") or {}).items()}
+    names = _hub_names(section, language)
     row = {names.get(key, key): value for key, value in row.items()}
     if "prefix" in section and not str(row["id"]).startswith(section["prefix"]["values"][language]):
         row["id"] = f"{section['prefix']['values'][language]}-{language}-{row['id']}"
@@ -124,18 +138,32 @@ def _as_on_hub(card: TaskCard, section: Mapping[str, Any], row: dict[str, Any], 
     return row
 
 
+def _hub_names(section: Mapping[str, Any], language: str = "") -> dict[str, str]:
+    """Our columns' names on the hub; of several that would do, the first."""
+    code = (section.get("codes") or {}).get(language, language)
+    names: dict[str, str] = {}
+    for theirs, mine in (section.get("columns") or {}).items():
+        names.setdefault(mine, theirs.format(language=language, code=code))
+    return names
+
+
 def _names(card: TaskCard) -> list[str]:
     """The card's labels in an order that is not the card's: what is mapped by number goes wrong."""
-    return list(reversed(card.labels))
+    return [*card.relabel, *reversed(card.labels)]
 
 
 def _raw_values(card: TaskCard) -> dict[str, Any]:
-    return dict(zip(card.labels, card.label_values or card.labels, strict=True))
+    return {
+        **dict(zip(card.labels, card.label_values or card.labels, strict=True)),
+        **{raw: raw for raw in card.relabel},
+    }
 
 
 def _label_columns(card: TaskCard, section: Mapping[str, Any]) -> list[str]:
     """Columns that hold numbers with names: integers on the hub, and tags; strings stay strings."""
-    names = {mine: theirs for theirs, mine in (section.get("columns") or {}).items()}
+    if section.get("data_files"):  # files without features: raw values as they are
+        return []
+    names = _hub_names(section)
     column = card.fields.get("label") or card.fields.get("tags")
     numbered = card.family == "tagging" or all(isinstance(value, int) for value in card.label_values or ["text"])
     return [names.get(column, column)] if card.labels and numbered else []

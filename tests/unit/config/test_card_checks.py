@@ -39,10 +39,21 @@ def test_unknown_adapter_and_label() -> None:
     )
 
 
+def test_relabel_names_labels_and_nothing_twice() -> None:
+    found = problems(with_tasks(panx={**GOOD["tasks"].get("panx", {}), "relabel": {"B-DATE": "OO", "B-PER": "O"}}))
+    assert any("relabel.B-DATE: no such label 'OO'" in item for item in found)
+    assert any("relabel: 'B-PER' is also one of labels" in item for item in found)
+
+
+def test_configurations_by_split_cover_every_split() -> None:
+    found = problems(on_the_hub(tasks={"xnli": {"hub": {"config": {"train": "{language}", "test": "{language}"}}}}))
+    assert "tasks/xnli.yaml: hub.config: expected configurations for every split, found none for dev" in found
+
+
 def test_an_invalid_card_is_reported_with_its_line(tmp_path: Path) -> None:
     for folder in ("tasks", "schemas"):
         (tmp_path / folder).mkdir()
-        for file in (ROOT / folder).iterdir():
+        for file in (ROOT / folder).glob("*.yaml"):
             (tmp_path / folder / file.name).write_bytes(file.read_bytes())
     (tmp_path / "tasks/mine.yaml").write_text("family: sequencing\nabout: x\nabout: y\n", encoding="utf-8")
     (tmp_path / "tasks/other.yaml").write_text("family: sequencing\nabout: x\n", encoding="utf-8")

@@ -64,13 +64,26 @@ TRAINED_ON = {
     "lareqa": ("lareqa",),
     "mewslix": ("mewslix",),
 }
-NLI = ("snli", "mnli", "anli", "anli_plus", "xnli")
+# Beyond XTREME-R. Belebele's training data are the user's choice, with this one as the default.
+LOW_RESOURCE = {
+    "belebele": ("cosmos_qa",),
+    "sib200": ("sib200",),
+    "afrixnli": ("mnli",),
+    "americasnli": ("mnli",),
+    "indicxnli": ("mnli",),
+    "masakhaner2": ("panx",),
+    "flores": (),
+    "include44": ("commonsense_qa",),
+}
+NLI = ("snli", "mnli", "anli", "anli_plus", "xnli", "afrixnli", "americasnli", "indicxnli")
 
 every_card = pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
 
 
 def test_the_catalogue_holds_all_tasks_of_the_grid() -> None:
-    assert set(CARDS) == {*INTERMEDIATES, *TRAINED_ON, "social_i_qa", "copa", "snli", "anli"}
+    assert set(CARDS) == {
+        *INTERMEDIATES, *TRAINED_ON, *LOW_RESOURCE, "social_i_qa", "copa", "snli", "anli", "belebele_train",
+    }  # fmt: skip
 
 
 @every_card
@@ -181,9 +194,43 @@ def test_pawsx_and_bucc_are_not_in_xtreme_r() -> None:
     assert all("xtreme_r" not in CARDS[name].benchmarks for name in ("pawsx", "bucc2018"))
 
 
-@pytest.mark.parametrize("name", TRAINED_ON)
+@pytest.mark.parametrize("name", [*TRAINED_ON, *LOW_RESOURCE])
 def test_training_data_of_a_target(name: str) -> None:
-    assert CARDS[name].train == TRAINED_ON[name]
+    assert CARDS[name].train == {**TRAINED_ON, **LOW_RESOURCE}[name]
+
+
+# The numbers of the data sets' papers: language variants, with FLORES-200's English as the other side of the pairs.
+VARIANTS = {"belebele": 122, "sib200": 205, "afrixnli": 18, "americasnli": 10, "indicxnli": 11, "masakhaner2": 20, "flores": 203, "include44": 44}  # fmt: skip # noqa: E501
+
+
+@pytest.mark.parametrize("name", LOW_RESOURCE)
+def test_languages_beyond_xtreme_r(name: str) -> None:
+    """As many as the data set has; its list for the benchmark is what of them XTREME-R does not have."""
+    card = CARDS[name]
+    known = {code for other in CARDS.values() for code in other.benchmarks.get("xtreme_r", ())}
+    assert len(card.languages) == VARIANTS[name] and len(known) == 50
+    assert sorted(card.benchmarks["low_resource"]) == sorted(set(card.languages) - known)
+    codes = (card.hub or {}).get("codes", {})
+    assert len(set(codes.values())) == len(codes)
+
+
+def test_flores_codes_are_one_language_everywhere() -> None:
+    """Belebele, SIB-200 and FLORES name a language by the same code, the script included."""
+    codes = [CONTENTS[name]["hub"]["codes"] for name in ("belebele", "sib200", "flores")]
+    for one, other in ((codes[0], codes[1]), (codes[1], codes[2])):
+        assert {key: one[key] for key in one.keys() & other.keys()} == {
+            key: other[key] for key in one.keys() & other.keys()
+        }
+    assert {key: codes[1][key] for key in ("zh", "zh-Hant", "ar", "ar-Latn", "fa", "sw", "ms", "kr-Arab")} == {
+        "zh": "zho_Hans", "zh-Hant": "zho_Hant", "ar": "arb_Arab", "ar-Latn": "arb_Latn", "fa": "pes_Arab",
+        "sw": "swh_Latn", "ms": "zsm_Latn", "kr-Arab": "knc_Arab",
+    }  # fmt: skip
+    assert set(codes[0]) - set(codes[1]) == {f"{code}-Latn" for code in ("bn", "hi", "ne", "si", "ur")}
+
+
+def test_entity_types_that_panx_lacks_are_no_entities() -> None:
+    assert CARDS["masakhaner2"].labels == CARDS["panx"].labels
+    assert CARDS["masakhaner2"].relabel == {"B-DATE": "O", "I-DATE": "O"}
 
 
 def test_xquad_and_mlqa_share_a_tuned_model() -> None:

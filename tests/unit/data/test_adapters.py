@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stiltgrid.data.adapters import bucc2018, ccg, has_rows, lareqa, mewslix, missing_rows, row_files, source_rows
+from stiltgrid.data.adapters import (
+    bucc2018,
+    ccg,
+    has_rows,
+    lareqa,
+    mewslix,
+    missing_rows,
+    reshaped_rows,
+    row_files,
+    source_rows,
+)  # fmt: skip
 from stiltgrid.data.rows import RawRow
 from stiltgrid.data.sentences import sentence_at, sentence_spans
 from stiltgrid.data.sources.local import LocalSource
@@ -331,3 +341,26 @@ def test_nested_mentions_are_flattened_and_the_pool_comes_once(tmp_path: Path) -
     assert list(values(source_rows(card, "dev", "en", source, True))[0]) == ["contextual_mention", "entity"]
     assert not has_rows(card, "dev", "de", source, True, {})
     assert missing_rows(card, "dev", "fr", source, False, {})[0].startswith("mewslix/mentions.fr.jsonl.gz is missing")
+
+
+# ---- Belebele's training set ----------------------------------------------------------------------------------------
+
+
+def test_one_file_of_training_and_development_rows_is_divided_by_its_column() -> None:
+    folder = Path(__file__).parents[2] / "data" / "mirror"
+    splits = dict.fromkeys(("train", "dev"), "belebele_training_set.tsv")
+    local = {"folder": "belebele_train", "quoting": True, "splits": splits}
+    card = replace(BARE, name="belebele_train", adapter="belebele_train", languages=("en",), local=local)
+    source = LocalSource(folder)
+    found = {
+        split: values(reshaped_rows(card, source_rows(card, split, "en", source, True), "en", split))
+        for split in ("train", "dev")
+    }
+    assert {split: {row["split"] for row in rows} for split, rows in found.items()} == {
+        "train": {"train"},
+        "dev": {"dev"},
+    }
+    assert len(found["train"]) == 12 and len(found["dev"]) == len(
+        (folder / "squad/validation.en.jsonl").read_text().splitlines()
+    )
+    assert "\n" in found["train"][0]["passage"] and '"' in found["train"][1]["question"]

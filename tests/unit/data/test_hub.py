@@ -181,6 +181,52 @@ def test_a_split_may_read_configurations_of_its_own(hub: StandInHub, source: Hub
     assert len(values(source, card, "test", "en")) == 4
 
 
+@pytest.mark.parametrize("name", ["sentence_{}", "{}"])
+def test_a_table_with_a_column_a_language_gives_the_language_that_is_read(
+    hub: StandInHub, source: HubSource, name: str
+) -> None:
+    """As FLORES: the language's column and the English one under our names, the other languages' left out."""
+    codes = ("deu_Latn", "eng_Latn", "zho_Hans")
+    rows = [{"id": number, **{name.format(code): f"{code} {number}" for code in codes}} for number in range(2)]
+    hub.repository("made/flores").commit({"data/devtest-00000-of-00001.parquet": parquet(rows)})
+    columns = {"sentence_{code}": "source", "{code}": "source", "sentence_eng_Latn": "target", "eng_Latn": "target"}
+    card = replace(
+        NLI, fields={"source": "source", "target": "target"}, labels=(), label_values=(),
+        hub={"path": "made/flores", "revision": "main", "codes": {"de": "deu_Latn", "zh": "zho_Hans"},
+             "columns": columns, "splits": {"test": "devtest"}, "verified": True},
+    )  # fmt: skip
+    assert values(source, card, language="de") == [
+        {"source": f"deu_Latn {number}", "target": f"eng_Latn {number}"} for number in range(2)
+    ]
+    with pytest.raises(SourceError, match=r"reads column 'source' \(field 'source'\), the table has"):
+        values(source, replace(card, hub={**(card.hub or {}), "codes": {"de": "deu_Grek"}}))
+
+
+def test_files_by_language_code(hub: StandInHub, source: HubSource) -> None:
+    hub.repository("made/sib").commit(
+        {"data/deu_Latn/dev.tsv": 'index_id\tcategory\ttext\n7\ttravel\t"Ein ""Zug""."\n'}
+    )
+    files = {"validation": "data/{code}/dev.tsv"}
+    card = at(NLI, path="made/sib", codes={"de": "deu_Latn"}, data_files=files, quoting=True)
+    assert values(source, card, "dev") == [{"index_id": "7", "category": "travel", "text": 'Ein "Zug".'}]
+
+
+def test_tags_that_the_card_relabels_are_known_to_the_hub(hub: StandInHub, source: HubSource) -> None:
+    """A data set with more tags than the card's: their names are let through, for `relabel` to read."""
+    names = ["B-DATE", "O", "B-LOC"]
+    card = replace(
+        NLI, family="tagging", fields={"tokens": "tokens", "tags": "ner_tags"}, labels=("O", "B-LOC"), label_values=(),
+        drop_labels=(), relabel={"B-DATE": "O"},
+    )  # fmt: skip
+    content = parquet([{"tokens": ["1962", "Lima"], "ner_tags": [0, 2]}], ner_tags=names)
+    files = {f"de/{split}/0000.parquet": content for split in ("test", "validation")}
+    hub.repository("made/xnli").commit(files, CONVERTED)
+    card = at(card, revision=CONVERTED)
+    assert values(source, card) == [{"tokens": ["1962", "Lima"], "ner_tags": ["B-DATE", "B-LOC"]}]
+    with pytest.raises(SourceError, match="'B-DATE'"):
+        values(source, replace(card, relabel={}))
+
+
 def test_a_section_that_was_not_verified_is_said_once(
     hub: StandInHub, source: HubSource, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from stiltgrid.data.sources.minilab import LANGUAGES, MiniLabSource, world_settings
 from stiltgrid.data.sources.minilab.corpus import meanings
-from stiltgrid.data.sources.minilab.inventory import CITIES, GIVEN_NAMES, SURNAMES
+from stiltgrid.data.sources.minilab.inventory import CITIES, DAYS, GIVEN_NAMES, SURNAMES
 from stiltgrid.data.sources.minilab.lexicon import transliterated
 from stiltgrid.data.sources.minilab.realise import english_third_person, grammars
 from stiltgrid.data.sources.minilab.registry import items_of
 from stiltgrid.data.sources.minilab.settings import Stream
+from stiltgrid.data.sources.minilab.tasks_passages import TOPICS
 from stiltgrid.data.sources.minilab.tasks_span import Asked, fits
 from stiltgrid.data.sources.minilab.world import Clause, Phrase, world_of
 from stiltgrid.grid.cards import TaskCard
@@ -55,6 +56,21 @@ COLUMNS = {
     "udpos": ["tokens", "pos_tags"],
     "panx": ["tokens", "ner_tags", "langs"],
     "ccg": ["tokens", "tags"],
+    "sib200": ["index_id", "category", "text"],
+    "masakhaner2": ["tokens", "ner_tags"],
+    "belebele_train": [
+        "split",
+        "passage_id",
+        "question_id",
+        "passage",
+        "question",
+        "answer1",
+        "answer2",
+        "answer3",
+        "answer4",
+        "correct_answer",
+        "correct_answer_num",
+    ],
 }
 
 
@@ -76,6 +92,8 @@ def test_columns_are_those_of_the_real_data_set(name: str) -> None:
         ("social_i_qa", "label", ["1", "2", "3"]),
         ("copa", "label", [0, 1]),
         ("commonsense_qa", "answerKey", list("ABCDE")),
+        ("sib200", "category", sorted(TOPICS.values())),
+        ("belebele_train", "correct_answer_num", [1, 2, 3, 4]),
     ],
 )
 def test_labels_are_balanced(name: str, label: str, labels: list[Any]) -> None:
@@ -85,7 +103,11 @@ def test_labels_are_balanced(name: str, label: str, labels: list[Any]) -> None:
         assert max(counts.values()) - min(counts.values()) <= 1
 
 
-@pytest.mark.parametrize(("name", "label"), [("xnli", "label"), ("pawsx", "label"), ("xcopa", "label")])
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("xnli", "label"), ("pawsx", "label"), ("xcopa", "label"), ("afrixnli", "label"), ("americasnli", "label"),
+     ("indicxnli", "label"), ("sib200", "category"), ("belebele", "correct_answer_num"), ("include44", "answer")],
+)  # fmt: skip
 def test_evaluation_sets_are_parallel(name: str, label: str) -> None:
     english = rows(name, "test")
     for code in LANGUAGES:
@@ -156,6 +178,37 @@ def test_wrong_homes_and_kinds_are_wrong() -> None:
             assert [index for index, place in enumerate(options) if world.home[thing.head] == place] == [item.label]
         else:
             assert [index for index, noun in enumerate(options) if world.category[noun] == asked] == [item.label]
+
+
+def test_belebeles_options_are_in_the_passage_and_one_answers() -> None:
+    for split, name in (("train", "belebele_train"), ("test", "belebele")):
+        for item in items_of(SETTINGS, name, split):
+            question, order = item.detail
+            assert sorted(order) == [0, 1, 2, 3] and order[item.label] == question.answer
+            hits = [index for index, event in enumerate(item.clauses[:-1]) if fits(event, question)]
+            assert hits == [question.answer]
+    for code in LANGUAGES:
+        for row in rows("belebele", "test", code):
+            options = [row[f"mc_answer{number}"] for number in range(1, 5)]
+            assert len(set(options)) == 4
+            assert all(option in row["flores_passage"] for option in options)
+
+
+def test_a_topic_is_what_the_sentence_is_about() -> None:
+    world = world_of(SETTINGS)
+    for item in items_of(SETTINGS, "sib200", "test"):
+        (event,) = item.clauses
+        assert event.object is not None
+        kind = world.category.get(event.object.head, "class:person").partition(":")[2]
+        assert list(TOPICS)[item.label] == kind
+
+
+def test_dates_are_entities_of_masakhaner_alone() -> None:
+    tags = {name: {tag for row in rows(name, "test") for tag in row["ner_tags"]} for name in ("panx", "masakhaner2")}
+    assert tags["masakhaner2"] - tags["panx"] == {"B-DATE"}
+    for row in rows("masakhaner2", "test"):
+        for token, tag in zip(row["tokens"], row["ner_tags"], strict=True):
+            assert (tag == "B-DATE") == (token.isdigit() or token in DAYS), (token, tag)
 
 
 @pytest.mark.parametrize("name", ["tatoeba", "lareqa", "bucc2018"])

@@ -25,10 +25,12 @@ from stiltgrid.utils.errors import SourceError
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests" / "data" / "mirror"
-LANGUAGES = ("de", "en", "sw", "zh")
-CCG = "ccg"  # licensed: not on the hub
+LANGUAGES = ("de", "en", "hi", "qu", "sw", "zh")
+OWN = ("ccg", "belebele_train")  # not on the hub
+NEW = ("belebele", "sib200", "afrixnli", "americasnli", "indicxnli", "masakhaner2", "flores", "include44")
 TARGETS = (
-    "xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba", "xcopa", "lareqa", "mewslix"
+    "xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba", "xcopa", "lareqa", "mewslix",
+    *NEW,
 )  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def catalogue() -> dict[str, TaskCard]:
 
 CARDS = catalogue()
 Commits = dict[tuple[str, str], Files]
-TRAINED = tuple(name for name, card in CARDS.items() if name != CCG and name in card.train)
+TRAINED = tuple(name for name, card in CARDS.items() if name not in OWN and name in card.train)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def test_the_catalogue_is_read_alike_from_the_hub_and_from_its_mirror(
 def test_the_hub_gives_what_the_fixtures_hold(hub: StandInHub, commits: Commits, tmp_path: Path) -> None:
     """Labels reversed on the hub come out right: they are mapped by name."""
     serve(hub, commits)
-    for name in ("xnli", "udpos", "xcopa", "hellaswag", "pawsx", "commonsense_qa"):
+    for name in ("xnli", "udpos", "xcopa", "hellaswag", "pawsx", "commonsense_qa", *NEW):
         card = CARDS[name]
         files = {}
         for source in (hub_source(), LocalSource(FIXTURES)):
@@ -156,7 +158,7 @@ def test_only_what_the_grid_reads_is_fetched() -> None:
 def test_licensed_data_are_named_and_left_to_the_user(
     hub: StandInHub, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mirror(grid(intermediates=("none", CCG), targets=()), tmp_path, HubClient(0.01))
+    mirror(grid(intermediates=("none", "ccg"), targets=()), tmp_path, HubClient(0.01))
     assert "ccg is not on the hub. CCGbank is licensed" in caplog.text
     assert not list(tmp_path.rglob("*.jsonl.gz"))
 

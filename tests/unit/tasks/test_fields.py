@@ -98,3 +98,12 @@ def test_raw_values_win_over_names_that_look_like_them(tools):
 def test_ids_come_from_the_card_or_the_place_in_the_split(tools):
     assert fields.identifier(tools.card("sequence", {"id": "number"}), ROW, "de", "test", 17) == "3"
     assert fields.identifier(tools.card("sequence", {}), ROW, "de", "test", 17) == "de-test-17"
+
+
+def test_a_relabelled_value_is_read_as_the_label_given(tools):
+    card = tools.card("tagging", {"tokens": "a", "tags": "b"}, labels=("O", "B-LOC"), relabel={"B-DATE": "O"})
+    labels = fields.Labels(card)
+    row = RawRow({"b": ["B-DATE", "B-LOC", "O"]}, "data.conll line 1")
+    assert labels.numbers(row) == [0, 1, 0]
+    with pytest.raises(RowError, match="label 'I-DATE' is not in card"):
+        labels.numbers(RawRow({"b": ["I-DATE"]}, "data.conll line 5"))

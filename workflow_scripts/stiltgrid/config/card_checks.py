@@ -83,6 +83,11 @@ def _circle(start: str, name: str, split: str, cards: Mapping[str, TaskCard]) ->
 def _label_problems(card: TaskCard) -> Iterator[str]:
     if card.label_values and len(card.label_values) != len(card.labels):
         yield f"label_values: expected one for each of the {len(card.labels)} labels, found {len(card.label_values)}"
+    for raw, label in card.relabel.items():
+        if label not in card.labels:
+            yield f"relabel.{raw}: no such label '{label}', {nearest(label, card.labels)}"
+        if raw in card.labels or raw in {str(value) for value in (*card.label_values, *card.drop_labels)}:
+            yield f"relabel: '{raw}' is also one of labels, label_values or drop_labels; name it in one place"
     if card.family == "tagging":
         yield from tagging_problems(card.labels, card.options, card.metric)
     positive = card.options.get("positive")
@@ -175,7 +180,8 @@ def _templates(part: Mapping[str, Any]) -> list[str]:
     config = part.get("config", ())
     configs = config.values() if isinstance(config, Mapping) else [config]
     found = [name for item in configs for name in ([item] if isinstance(item, str) else item)]
-    return [*found, *part.get("data_files", {}).values()]
+    columns = [name for name in part.get("columns", {}) if "{" in name]
+    return [*found, *part.get("data_files", {}).values(), *columns]
 
 
 def _by_split(part: Mapping[str, Any]) -> bool:

@@ -18,7 +18,8 @@ SCORING_OPTIONS = frozenset({
 # Fields of a card by the stage that reads them.
 READS: Mapping[str, tuple[str, ...]] = {
     "prepare": (
-        "family", "fields", "labels", "label_values", "drop_labels", "rows", "adapter", "options", "dev_from_train",
+        "family", "fields", "labels", "label_values", "drop_labels", "relabel", "rows", "adapter", "options",
+        "dev_from_train",
     ),
     "encode": ("family", "labels", "options"),
     "train": ("family", "labels", "options", "metric"),
@@ -55,6 +56,8 @@ class TaskCard:
     local: Mapping[str, Any] | None = None
     minilab: Mapping[str, Any] | None = None
     versions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    relabel: Mapping[str, str] = field(default_factory=dict)
+    licence: str | None = None
 
     def section(self, kind: str) -> str:
         """The key that says where the rows are for a kind of source (`hub`, `local` or `minilab`).

@@ -62,7 +62,7 @@ class Labels:
     """Reads the raw labels of one card: a position among the card's labels, or None for those that it leaves out.
 
     A raw label is one of `label_values` or else the name of a label. Labels are compared as text, so that 0, 0.0, "0"
-    and "0.0" are one; what is in `drop_labels` is left out.
+    and "0.0" are one; what is in `drop_labels` is left out, and what `relabel` names is read as the label given there.
     """
 
     def __init__(self, card: TaskCard) -> None:
@@ -72,6 +72,8 @@ class Labels:
         self._positions: dict[str, int] = {}
         for number, name in (*enumerate(raw), *enumerate(card.labels)):  # raw values win over names like them
             self._positions.setdefault(name, number)
+        for name, label in card.relabel.items():
+            self._positions[name] = self._positions[label]
         self._found: dict[str | int, int | None] = {}
 
     def number(self, row: RawRow, field: str = "label") -> int | None:

@@ -122,7 +122,7 @@ def _label_names(feature: Any) -> list[str] | None:
 def _by_name(card: TaskCard, names: list[str], shown: str) -> dict[int, Any]:
     """The card's raw value of each label number. The table's names must be the card's labels (or label_values)."""
     raw = [str(value) for value in card.label_values]
-    dropped = {str(value) for value in card.drop_labels}
+    dropped = {*(str(value) for value in card.drop_labels), *card.relabel}
     known = next((some for some in (card.labels, tuple(raw)) if set(names) - dropped == set(some)), None)
     if known is None:
         strange = next((name for name in names if name not in card.labels and name not in dropped), None)

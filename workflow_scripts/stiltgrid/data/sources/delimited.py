@@ -58,7 +58,7 @@ def delimited_rows(path: Path, shown: str, dialect: Dialect) -> Iterator[RawRow]
                 raise RowError(
                     place,
                     "a cell begins with a quotation mark, which is either part of the text or a quote around it; "
-                    "say which by `quoting: false` or `quoting: true` in the card's `local` section",
+                    "say which by `quoting: false` or `quoting: true` in the card's `local` or `hub` section",
                 )
             yield RawRow({name: Untyped(cell) for name, cell in zip(names, cells, strict=True)}, place)
 
@@ -97,6 +97,6 @@ def _header(names: list[str], shown: str, delimiter: str) -> list[str]:
     if len(names) == 1 and other is not None:
         raise SourceError(
             f"{shown}: expected columns separated by {delimiter!r}, found the header {names[0][:60]!r}; if {other!r} "
-            f"separates them, set `delimiter: {other!r}` in the card's `local` section"
+            f"separates them, set `delimiter: {other!r}` in the card's `local` or `hub` section"
         )
     return names

@@ -64,7 +64,7 @@ class HubSource(Source):
             stem = wanted.stem.removeprefix("/")
             for config in _configs(section, split, language):
                 table = self._table(section, card, language, config, stem)
-                rows = _of_language(self._rows(card, section, table), section, language)
+                rows = _of_language(self._rows(card, section, table, language), section, language)
                 yield from islice(rows, wanted.start, wanted.stop)
 
     def has(self, card: TaskCard, split: str, language: str, part: str | None = None) -> bool:
@@ -150,12 +150,15 @@ class HubSource(Source):
             raise SourceError(self.missing(card, "train", "en")[0])
         return self.local
 
-    def _rows(self, card: TaskCard, section: Mapping[str, Any], table: Table) -> Iterator[RawRow]:
+    def _rows(self, card: TaskCard, section: Mapping[str, Any], table: Table, language: str) -> Iterator[RawRow]:
+        columns = {_filled(name, section, language): ours for name, ours in (section.get("columns") or {}).items()}
+        by_language = columns.keys() != (section.get("columns") or {}).keys()
         for path in table.paths:
             shown = f"{table.repository} {path}"
             file = self.client.download(table.repository, path)
-            check = ColumnCheck.of(card, section, shown, file, table.features)
-            yield from check.mapped(renamed(read_table(file, shown, FileFormat.of(section)), section.get("columns")))
+            check = ColumnCheck.of(card, {**section, "columns": columns}, shown, file, table.features)
+            rows = read_table(file, shown, FileFormat.of(section))
+            yield from check.mapped(renamed(_only(rows, columns) if by_language else rows, columns))
 
     def _table(
         self, section: Mapping[str, Any], card: TaskCard, language: str, config: str | None, split: str
@@ -250,6 +253,11 @@ def _configs(section: Mapping[str, Any], split: str, language: str) -> list[str 
     if configs is None:
         return [None]
     return [_filled(item, section, language) for item in ([configs] if isinstance(configs, str) else configs)]
+
+
+def _only(rows: Iterator[RawRow], columns: Mapping[str, str]) -> Iterator[RawRow]:
+    """Rows without the columns that `columns` does not name: those of the other languages."""
+    return (RawRow({key: row.values[key] for key in columns if key in row.values}, row.place) for row in rows)
 
 
 def _parquet_only(paths: Iterable[str]) -> list[str]:

@@ -86,13 +86,11 @@ def _common(first: str, second: str) -> float:
 
 
 def choice_baselines(
-    task: str, train: Sequence[Row], rows: Sequence[Row], parts: Callable[[Row], tuple[str, list[str], int]]
+    task: str, learned: Sequence[tuple[str, list[str], int]], read: Sequence[tuple[str, list[str], int]]
 ) -> list[Baseline]:
-    """Longest option, the option most like the context, and the options alone; `parts` reads a row."""
-    read = [parts(row) for row in rows]
+    """Longest option, the option most like the context, and the options alone; of (context, options, label)."""
     gold, options = [label for _, _, label in read], len(read[0][1])
     chance = 100 / options
-    learned = [parts(row) for row in train]
     texts = [choice for _, choices, _ in learned for choice in choices]
     model = NaiveBayes(texts, [index == label for _, choices, label in learned for index in range(len(choices))])
 
@@ -166,6 +164,10 @@ def retrieval_baseline(rows: Sequence[Row]) -> float:
     return 100 * hits / len(rows)
 
 
+def _numbered(row: Row, column: str) -> list[str]:
+    return [row[f"{column}{number}"] for number in range(1, 5)]
+
+
 _CHOICE: dict[str, Callable[[Row], tuple[str, list[str], int]]] = {
     "hellaswag": lambda row: (row["ctx"], row["endings"], int(row["label"])),
     "cosmos_qa": lambda row: (row["context"], [row[f"answer{index}"] for index in range(4)], row["label"]),
@@ -173,6 +175,8 @@ _CHOICE: dict[str, Callable[[Row], tuple[str, list[str], int]]] = {
     "copa": lambda row: (row["premise"], [row["choice1"], row["choice2"]], row["label"]),
     "xcopa": lambda row: (row["premise"], [row["choice1"], row["choice2"]], row["label"]),
     "commonsense_qa": lambda row: (row["question"], row["choices"]["text"], "ABCDE".index(row["answerKey"])),
+    "belebele_train": lambda row: (row["passage"], _numbered(row, "answer"), row["correct_answer_num"] - 1),
+    "belebele": lambda row: (row["flores_passage"], _numbered(row, "mc_answer"), int(row["correct_answer_num"]) - 1),
 }
 _PAIRS = {
     "mnli": ("mnli", "premise", "hypothesis"),
@@ -182,6 +186,7 @@ _PAIRS = {
     "qqp": ("qqp", "question1", "question2"),
     "pawsx": ("pawsx", "sentence1", "sentence2"),
 }
+_TRAINED_ON = {"xcopa": "copa", "belebele": "belebele_train"}
 _TAGS = {"ccg": "tags", "udpos": "pos_tags", "panx": "ner_tags"}
 _READING = ("squad_v1", "squad_v2", "xquad", "mlqa", "tydiqa")
 
@@ -201,8 +206,9 @@ def all_baselines(source: Source, train_examples: int = 3000) -> list[Baseline]:
     for name, (train, first, second) in _PAIRS.items():
         found += pair_baselines(name, read(train, "train")[:train_examples], evaluation(name), first, second)
     for name, parts in _CHOICE.items():
-        train = "copa" if name == "xcopa" else name
-        found += choice_baselines(name, read(train, "train")[:train_examples], evaluation(name), parts)
+        train, learned = _TRAINED_ON.get(name, name), _CHOICE[_TRAINED_ON.get(name, name)]
+        rows = [learned(row) for row in read(train, "train")[:train_examples]]
+        found += choice_baselines(name, rows, [parts(row) for row in evaluation(name)])
     for name in _READING:
         found += reading_baselines(name, evaluation(name))
     for name, column in _TAGS.items():

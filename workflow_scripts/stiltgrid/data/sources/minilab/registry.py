@@ -4,9 +4,23 @@ from functools import lru_cache
 
 from stiltgrid.data.sources.minilab.settings import Stream, WorldSettings
 from stiltgrid.data.sources.minilab.tasks import Item, TaskBuilder
-from stiltgrid.data.sources.minilab.tasks_choice import Causes, Commonsense, Continuation, Reason, SocialQuestions
+from stiltgrid.data.sources.minilab.tasks_choice import (
+    Causes,
+    Commonsense,
+    Continuation,
+    Examination,
+    Reason,
+    SocialQuestions,
+)  # fmt: skip
 from stiltgrid.data.sources.minilab.tasks_pairs import DuplicateQuestions, Inference, Paraphrases
-from stiltgrid.data.sources.minilab.tasks_retrieval import AnswerRetrieval, EntityLinking, Mining, Translations
+from stiltgrid.data.sources.minilab.tasks_passages import PassageQuestions, Topics
+from stiltgrid.data.sources.minilab.tasks_retrieval import (
+    AnswerRetrieval,
+    EntityLinking,
+    Mining,
+    ParallelSentences,
+    Translations,
+)  # fmt: skip
 from stiltgrid.data.sources.minilab.tasks_span import Reading
 from stiltgrid.data.sources.minilab.tasks_tagging import Entities, Sentences
 from stiltgrid.data.sources.minilab.world import world_of
@@ -35,22 +49,31 @@ BUILDERS: dict[str, TaskBuilder] = {
         Commonsense(),
         Sentences("ccg", "tags", "category", 0.5, ("train", "dev")),
         Sentences("udpos", "pos_tags", "upos", 0.25, ALL),
-        Entities(),
+        Entities("panx"),
         Translations(),
         Mining(),
         AnswerRetrieval(),
         EntityLinking(),
+        PassageQuestions("belebele", ("test",)),
+        PassageQuestions("belebele_train", ("train", "dev"), training=True),
+        Topics(),
+        Inference("afrixnli", ("dev", "test")),
+        Inference("americasnli", ("dev", "test"), adjuncts=0.4),
+        Inference("indicxnli", ("dev", "test"), synonyms=0.5),
+        Entities("masakhaner2", dates=True),
+        ParallelSentences(),
+        Examination(),
     )
 }
 
 _TAUGHT = {
-    "inference": ("xnli",),
+    "inference": ("xnli", "afrixnli", "americasnli", "indicxnli"),
     "paraphrase": ("pawsx",),
-    "reading": ("xquad", "mlqa", "tydiqa", "lareqa"),
+    "reading": ("xquad", "mlqa", "tydiqa", "lareqa", "belebele"),
     "sequel": ("xcopa",),
     "cause": ("xcopa",),
-    "knowledge": (),
-    "syntax": ("udpos", "panx"),
+    "knowledge": ("include44",),
+    "syntax": ("udpos", "panx", "masakhaner2"),
 }
 _INTERMEDIATE = (
     "mnli",

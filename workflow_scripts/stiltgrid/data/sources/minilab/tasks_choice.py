@@ -175,11 +175,12 @@ class Commonsense(TaskBuilder):
     name = "commonsense_qa"
     share = 0.5
     skill = "knowledge"
+    options = 5
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """See `TaskBuilder.items`."""
         result = []
-        for label in balanced(stream, 5, count):
+        for label in balanced(stream, self.options, count):
             while True:
                 event = world.certain_event(stream, split, manner=Manner(1.0, 0.0))
                 if world.object_class(event.verb) == "thing":
@@ -189,10 +190,10 @@ class Commonsense(TaskBuilder):
             asked = "place" if stream.chance(0.5) else world.category[thing]
             if asked == "place":
                 right = world.home[thing]
-                wrong = stream.sample([place for place in world.places if place != right], 4)
+                wrong = stream.sample([place for place in world.places if place != right], self.options - 1)
             else:
                 right = thing
-                kinds = stream.sample([kind for kind in world.nouns if f"class:{kind}" != asked], 4)
+                kinds = stream.sample([kind for kind in world.nouns if f"class:{kind}" != asked], self.options - 1)
                 wrong = [stream.pick(world.nouns[kind]) for kind in kinds]
             options = stream.shuffled(wrong)
             options.insert(label, right)
@@ -202,18 +203,40 @@ class Commonsense(TaskBuilder):
     def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
         """See `TaskBuilder.rows`."""
         for index, item in enumerate(items):
-            asked, options = item.detail
-            event = item.clauses[0]
-            assert event.object is not None
-            concept = event.object.head if asked == "place" else asked
-            question = grammar.question(event._replace(place=None), "place")
-            if asked != "place":
-                question = grammar.kind_question(event, asked)
-            words = [grammar.vocabulary.form(option) for option in options]
+            question, concept, words = _knowledge_question(grammar, item)
             yield {
                 "id": f"{split}-{index}",
-                "question": grammar.text(question).text,
+                "question": question,
                 "question_concept": grammar.vocabulary.form(concept),
                 "choices": {"label": list("ABCDE"), "text": words},
                 "answerKey": "ABCDE"[item.label],
             }
+
+
+class Examination(Commonsense):
+    """INCLUDE: questions without a passage, four options."""
+
+    name = "include44"
+    options = 4
+    parts = {"dev": (), "test": ()}
+
+    def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
+        """See `TaskBuilder.rows`."""
+        for item in items:
+            question, _, words = _knowledge_question(grammar, item)
+            yield {"question": question, **dict(zip(_OPTIONS, words, strict=True)), "answer": item.label}
+
+
+_OPTIONS = ("option_a", "option_b", "option_c", "option_d")
+
+
+def _knowledge_question(grammar: Grammar, item: Item) -> tuple[str, str, list[str]]:
+    """The question, the concept that it is about, and the options' words."""
+    asked, options = item.detail
+    event = item.clauses[0]
+    assert event.object is not None
+    concept = event.object.head if asked == "place" else asked
+    question = grammar.question(event._replace(place=None), "place")
+    if asked != "place":
+        question = grammar.kind_question(event, asked)
+    return grammar.text(question).text, concept, [grammar.vocabulary.form(option) for option in options]

@@ -64,6 +64,17 @@ class Translations(TaskBuilder):
             }
 
 
+class ParallelSentences(Translations):
+    """FLORES: the same sentences in every language, as columns of one table."""
+
+    name = "flores"
+
+    def rows(self, grammar: Grammar, items: Sequence[Item], split: str, part: str | None) -> Iterator[Row]:
+        """See `TaskBuilder.rows`."""
+        for row in super().rows(grammar, items, split, part):
+            yield {"source_sentence": row["source_sentence"], "target_sentence": row["target_sentence"]}
+
+
 class Mining(TaskBuilder):
     """BUCC: two pools, a third of each translated in the other, the rest near misses of the translated."""
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from stiltgrid.data.sources.minilab.languages import ENGLISH
-from stiltgrid.data.sources.minilab.realise import Grammar, Tokens
+from stiltgrid.data.sources.minilab.realise import Grammar, Token, Tokens
 from stiltgrid.data.sources.minilab.settings import Stream
 from stiltgrid.data.sources.minilab.tasks import Item, Row, TaskBuilder, fronted, in_pool
 from stiltgrid.data.sources.minilab.world import BE, LIVE, WORK, Clause, Manner, Phrase, World
 
+DATE = "B-DATE"
 KINDS = ("plain", "plain", "negated", "joined", "because", "question", "being")
 
 
@@ -83,12 +84,17 @@ def shaped(grammar: Grammar, item: Item) -> Tokens:
 
 
 class Entities(TaskBuilder):
-    """PAN-X: persons, organisations and places; half of the surnames are also names of cities."""
+    """PAN-X: persons, organisations and places; half of the surnames are also names of cities.
 
-    name = "panx"
+    With `dates`, days and years are entities too (MasakhaNER 2.0).
+    """
+
     share = 0.5
     parts = {"train": (), "dev": (), "test": ()}
     skill = "entities"
+
+    def __init__(self, name: str, dates: bool = False) -> None:
+        self.name, self.dates = name, dates
 
     def items(self, world: World, stream: Stream, split: str, count: int) -> list[Item]:
         """See `TaskBuilder.items`."""
@@ -100,9 +106,13 @@ class Entities(TaskBuilder):
             tokens = grammar.sentence(item.clauses[0])
             yield {
                 "tokens": [token.text for token in tokens],
-                "ner_tags": [token.entity for token in tokens],
-                "langs": [grammar.code] * len(tokens),
+                "ner_tags": [DATE if self.dates and _is_date(token) else token.entity for token in tokens],
+                **({} if self.dates else {"langs": [grammar.code] * len(tokens)}),
             }
+
+
+def _is_date(token: Token) -> bool:
+    return token.concept.partition(":")[0] in ("year", "day")
 
 
 def person(world: World, stream: Stream) -> Phrase:
