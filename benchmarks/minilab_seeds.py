@@ -109,9 +109,9 @@ def moved(scores: Scores, row: str, target: str) -> tuple[bool, str]:
     return clear, f"{row} -> {target} {shown(gains[0], True)} / {shown(gains[1], True)}"
 
 
-def natural(row: str) -> Sequence[str]:
-    """The targets that share a skill with an intermediate task."""
-    return tuple(planted_relations().get(row, {}).get("targets", ()))
+def natural(row: str, targets: Sequence[str]) -> Sequence[str]:
+    """The targets of the grid that share a skill with an intermediate task."""
+    return tuple(target for target in planted_relations().get(row, {}).get("targets", ()) if target in targets)
 
 
 def alignment(scores: Scores) -> Iterator[Promise]:
@@ -135,7 +135,7 @@ def transfer(scores: Scores, rows: Sequence[str], targets: Sequence[str]) -> Ite
         chance, found = CHANCE.get(target, 0.0), f"{english[0]:.1f} / {others[0]:.1f}"
         yield Promise(f"{target}: chance ({chance:.0f}) < zero-shot < English", chance < others[0] < english[0], found)
         yield Promise(f"{target}: `none` not at the ceiling", max(english[0], others[0]) <= CEILING, found)
-    moving = {row for row in rows if any(moved(scores, row, target)[0] for target in natural(row))}
+    moving = {row for row in rows if any(moved(scores, row, target)[0] for target in natural(row, targets))}
     yield Promise("six intermediates move their natural target", len(moving) >= 6, ", ".join(sorted(moving)) or "none")
 
 
@@ -202,7 +202,7 @@ def main() -> None:
     promises = [*alignment(scores), *transfer(scores, rows, targets), *learnable(asked.results, asked.model)]
     promises += untrained(asked.results, asked.model) if asked.random else []
     for row in rows:
-        for target in natural(row):
+        for target in natural(row, targets):
             clear, found = moved(scores, row, target)
             write(f"{'moves ' if clear else '-     '}  {found}\n")
     write("\n")
