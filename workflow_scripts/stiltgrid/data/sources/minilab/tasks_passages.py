@@ -66,7 +66,7 @@ class PassageQuestions(TaskBuilder):
             while True:
                 events = [fronted(stream, event, 0.15) for event in context(world, stream, split, 4)]
                 question = ask(world, stream, split, events)
-                if question.answer is not None and _differ(events, question.role):
+                if question is not None and question.answer is not None and _differ(events, question.role):
                     break
             order = stream.shuffled([index for index in range(4) if index != question.answer])
             order.insert(label, question.answer)
