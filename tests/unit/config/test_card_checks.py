@@ -148,4 +148,5 @@ def test_rows_of_cards_go_in_no_circle(tmp_path: Path) -> None:
 
 
 def test_labels_of_the_scheme_may_hold_any_character() -> None:
-    load(with_tasks(panx={"labels": ["O", "B-Legal Entity", "I-Legal Entity"], "label_values": None}))
+    changes = {"labels": ["O", "B-Legal Entity", "I-Legal Entity"], "label_values": None}
+    load(with_tasks(panx=changes, masakhaner2=changes))

@@ -24,7 +24,7 @@ MORPHOLOGY, TYPOLOGY = "morphology", "typology"
 KINDS = (MORPHOLOGY, TYPOLOGY)
 # Of a language's features, observed: to be compared at all, and to count as well observed (Grambank's own cut-off).
 LEAST_OBSERVED, WELL_OBSERVED = 0.5, 0.75
-# Near is at least this similar to English, whatever languages a grid has: the median of XTREME-R's languages in Grambank.
+# Near is at least this similar to English, whatever languages a grid has: the median of XTREME-R's in Grambank.
 NEAR_FROM: Mapping[str, float] = {MORPHOLOGY: 0.7, TYPOLOGY: 0.7}
 NEAR_FROM_PLANTED = 0.5
 MARKING = re.compile(r"PREFIX|SUFFIX|AFFIX|CLITIC|MARK|REDUP|AGREEMENT|NEGATIVE_AFFIX|POLARQ|NUMCLASS|TEND")
