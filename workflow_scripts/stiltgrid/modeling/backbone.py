@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from stiltgrid.grid.architectures import first_position, objective, position_limit
 from stiltgrid.modeling.batching import Batch
 from stiltgrid.modeling.device import Compute
+from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.optimizers import split_matrices
 from stiltgrid.modeling.packing import GROUPED, JAGGED, register_attention
 from stiltgrid.modeling.packing_trial import packing_fault
@@ -194,9 +195,10 @@ def build_backbone(
     config = _config(Path(folder))
     if dtype == torch.float32 and (model := _own_form(config, state)) is not None:
         return Backbone(model)
-    model, report = model_class(config).from_pretrained(
-        None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **model_options(config)
-    )
+    with library_errors(f"{Path(folder) / 'config.json'}: the model of these weights cannot be built"):
+        model, report = model_class(config).from_pretrained(
+            None, config=config, state_dict=dict(state), dtype=dtype, output_loading_info=True, **model_options(config)
+        )
     _refuse_gaps(report["missing_keys"], Path(folder) / "model.safetensors")
     return Backbone(model)
 
@@ -233,10 +235,8 @@ def _own_form(config: Any, state: Mapping[str, torch.Tensor]) -> Any:
 
 def _config(path: Path) -> Any:
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    try:
+    with library_errors(f"{path / 'config.json'}: not a readable model configuration"):
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise SourceError(f"{path / 'config.json'}: not a readable model configuration ({error})") from error
 
 
 def _refuse_gaps(missing: set[str] | list[str], weights: Path) -> None:

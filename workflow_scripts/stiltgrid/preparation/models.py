@@ -16,6 +16,7 @@ from stiltgrid.data.sources.client import HubClient, Repository
 from stiltgrid.data.sources.local import MANIFEST
 from stiltgrid.grid.architectures import CAUSAL, default_pooling, objective, text_part
 from stiltgrid.grid.grid import Model
+from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.model_folders import folder_problems
 from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import SourceError
@@ -165,10 +166,8 @@ def _checked_config(folder: Path, name: str) -> Mapping[str, Any]:
 def _write_tokenizer(folder: Path, out: Path, config: Mapping[str, Any], name: str) -> None:
     from transformers import AutoTokenizer
 
-    try:
+    with library_errors(f"model '{name}': its tokenizer cannot be read from {folder}"):
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # transformers raises many kinds of errors, for example for a missing file or package
-        raise SourceError(f"model '{name}': its tokenizer cannot be read from {folder} ({error})") from error
     if not getattr(tokenizer, "is_fast", False):
         raise SourceError(f"model '{name}': its tokenizer has no fast form (tokenizer.json), which spans and tags need")
     backend = tokenizer.backend_tokenizer
@@ -254,7 +253,7 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
     from stiltgrid.modeling.backbone import auto_class, model_options
 
     saved = read_json(folder / "config.json")
-    try:
+    with library_errors(f"model '{name}': it cannot be read from {folder}"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         model, report = auto_class(config).from_pretrained(
             folder,
@@ -266,8 +265,6 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
             output_loading_info=True,
             **model_options(config),
         )
-    except Exception as error:  # a truncated or foreign file raises many kinds of errors
-        raise SourceError(f"model '{name}': it cannot be read from {folder} ({error})") from error
     gaps = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if gaps:
         raise SourceError(f"model '{name}': {len(gaps)} backbone weights are missing, among them {', '.join(gaps[:3])}")

@@ -19,6 +19,7 @@ from stiltgrid.data.sources.client import HubClient
 from stiltgrid.grid.architectures import CAUSAL, objective, text_part
 from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.backbone import Backbone
+from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.preparation.models import model_folder
 from stiltgrid.training.language_modelling import head_modules, head_state
 from stiltgrid.utils.checksums import seal_weights, verify_weights
@@ -168,17 +169,16 @@ def fetch_language_head(
     """
     folder, _ = model_folder(model, client or HubClient(), data_dir)
     saved = read_json(folder / "config.json")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    with library_errors(f"model '{model.name}': its weights cannot be read from {folder}"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     kind = language_model_class(config, objective(saved)) if text_part(saved) is saved else None
     kept: dict[str, torch.Tensor] = {}
     if kind is not None:
-        try:
+        with library_errors(f"model '{model.name}': its weights cannot be read from {folder}"):
             loaded, report = kind.from_pretrained(
                 folder, config=config, dtype="auto", use_safetensors=True, trust_remote_code=False,
                 local_files_only=True, output_loading_info=True,
             )  # fmt: skip
-        except Exception as error:  # a truncated or foreign file fails in many ways
-            raise SourceError(f"model '{model.name}': its weights cannot be read from {folder} ({error})") from error
         kept = {key: value for key, value in head_state(loaded).items() if key not in report["missing_keys"]}
     LOG.info("model '%s': its checkpoint has %d tensors of a language model head", model.name, len(kept))
     with atomic_path(Path(out)) as temporary:

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from stiltgrid.data.raw_text import read_texts
 from stiltgrid.grid.architectures import CAUSAL, MASKED_TYPES, OFFSET_POSITIONS
 from stiltgrid.grid.params import QUIET
+from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.planning import ExampleOrder
 from stiltgrid.modeling.tokenization import SubwordTokenizer
 from stiltgrid.utils.errors import StiltgridError
@@ -136,11 +137,13 @@ def build_language_model(settings: PretrainSettings, tokenizer: SubwordTokenizer
     causal = settings.objective == CAUSAL
     if causal and kind in MASKED_TYPES:
         defaults["is_decoder"] = True
-    config = AutoConfig.for_model(kind, **{**defaults, **options})
+    with library_errors(f"architecture '{kind}': transformers refuses it"):
+        config = AutoConfig.for_model(kind, **{**defaults, **options})
     mapping = MODEL_FOR_CAUSAL_LM_MAPPING if causal else MODEL_FOR_MASKED_LM_MAPPING
     if type(config) not in mapping:
         raise StiltgridError(f"architecture '{kind}' has no {settings.objective} language model in transformers")
-    return mapping[type(config)](config)
+    with library_errors(f"architecture '{kind}': transformers cannot build it"):
+        return mapping[type(config)](config)
 
 
 def head_modules(model: Any) -> list[tuple[str, Any]]:
