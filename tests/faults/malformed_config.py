@@ -84,6 +84,13 @@ CASES = [
     configured(
         KEYS, "a name of 300 letters", "at most 100 characters", models={"m" * 300: {"pretrain": dict(PRETRAIN)}}
     ),
+    configured(
+        KEYS,
+        "a study of a task that does not exist",
+        "did you mean 'own'?",
+        jobs=["study_similarity"],
+        studies={"similarity": {"intermediates": ["owm"]}},
+    ),
     configured(KEYS, "a model from two places", "tiny", models={"tiny": {"pretrain": dict(PRETRAIN), "path": "data"}}),
     pretrained(
         KEYS,
