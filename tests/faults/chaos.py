@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-for _folder in ("faults", "workflow"):
+for _folder in ("faults", "workflow", "support"):
     sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
 
 from repository import Repository  # noqa: E402

@@ -99,7 +99,8 @@ class Case:
     `config` is a mapping or the text of a file. `files` are written below the case's folder, where a run has `data/`
     (the mirror: rows in `data/own/`, raw text in `data/text/`) and `tasks/` (its only cards); rows may be given as a
     list, and become JSON Lines. `arrange` makes what is no plain file. `jobs` are run in their order once the
-    configuration is read: scripts that prepare rows, or `study_{name}`, which is asked for and not run. `open` marks an input that is not answered rightly yet: its test fails once it is.
+    configuration is read: scripts that prepare rows, or `study_{name}`, which is asked for and not run. `open` marks
+    an input that is not answered rightly yet: its test fails once it is.
     """
 
     kind: str

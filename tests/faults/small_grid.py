@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from machine import PATIENCE
 from repository import Repository
 
 LANGUAGES = ["en", "qaa", "qab"]
@@ -37,7 +38,8 @@ SMALL: Mapping[str, Any] = {
         "all": {"learning_rate": 0.002, "max_steps": 800, "epochs": 1000, "batch_size": 8, "evaluate_every": 400}
     },
 }
-BUSY, LONGEST = 120, 240  # seconds for the grid in peace, where half a minute to one is usual
+# Seconds for the grid in peace, where half a minute to one is usual.
+BUSY, LONGEST = 120 * PATIENCE, 240 * PATIENCE
 # What no clock is written into: weights, token ids, predictions, tables.
 COMPARED = ("**/*.safetensors", "**/*.arrow", "scores/**/predictions.parquet", "tables/*.tsv", "tables/scores.parquet")
 

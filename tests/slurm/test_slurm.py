@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import Cluster, Patience
+from machine import PATIENCE
 from repository import Repository
 from safetensors import SafetensorError, safe_open
 from small_grid import SMALL, Undisturbed, products
@@ -22,7 +23,7 @@ TRAINED = ("pretrain_backbone", "train_intermediate", "train_target")
 # there for BatchStartTimeout and ten seconds; a node that is back sooner is asked again only minutes later.
 BOOTING = 16
 FAR = 50  # steps that a training has taken before it is harmed, out of several hundred
-LONGEST = 700  # seconds for the grid through the cluster, all that happens to it included
+LONGEST = 700 * PATIENCE  # seconds for the grid through the cluster, all that happens to it included
 
 
 # The plugin looks after jobs more and more rarely, which here would be most of the time. Nothing else is changed.

@@ -90,7 +90,7 @@ class Repository:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
     def snakemake(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 1800
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake, for `timeout` seconds at most; the output holds both streams."""
         return subprocess.run(
@@ -99,7 +99,7 @@ class Repository:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 600) -> list[Job]:
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 1800) -> list[Job]:
         """Run the grid to its end; the jobs that it took."""
         result = self.snakemake(*arguments, env=env, timeout=timeout)
         assert result.returncode == 0, result.stdout[-5000:]
