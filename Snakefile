@@ -42,5 +42,9 @@ onstart:
     snakemake_patches.at_start(workflow)
 
 
+onerror:
+    sys.stderr.write(so_far.after_failure(GRID, workflow))
+
+
 onsuccess:
     sys.stderr.write(runs.written_since(rules.summarise.output[0], STARTED))

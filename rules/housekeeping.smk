@@ -1,4 +1,4 @@
-"""Asked for by name: what this machine has, what a grid takes, what takes space, an end to what killed jobs left."""
+"""Asked for by name: what this machine has, what a grid takes, what is finished, an end to what killed jobs left."""
 
 
 localrules:
@@ -6,6 +6,7 @@ localrules:
     estimate,
     estimate_disk,
     clean_state,
+    tables_so_far,
 
 
 rule doctor:
@@ -46,6 +47,23 @@ rule estimate_disk:
         configfiles=workflow.configfiles,
     script:
         "../workflow_scripts/estimate_disk.py"
+
+
+rule tables_so_far:
+    # Of the cells that are finished, while others are not or have failed. It has no output, so it is always made anew.
+    log:
+        "logs/tables_so_far.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        configfiles=workflow.configfiles,
+        overlays=[str(file) for file in workflow.config_settings.configfiles],
+        settings=dict(workflow.config_settings.config),
+        triggers=lambda wildcards: [
+            str(trigger) for trigger in workflow.dag_settings.rerun_triggers
+        ],
+    script:
+        "../workflow_scripts/tables_so_far.py"
 
 
 rule clean_state:

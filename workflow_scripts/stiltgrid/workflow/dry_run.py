@@ -34,18 +34,24 @@ class PlannedJob:
 
 
 def planned_jobs(
-    snakefile: Path, configfiles: Sequence[str], settings: Mapping[str, Any], targets: Sequence[str] = ()
+    snakefile: Path,
+    configfiles: Sequence[str],
+    settings: Mapping[str, Any],
+    targets: Sequence[str] = (),
+    triggers: Sequence[str] | None = None,
 ) -> list[PlannedJob]:
-    """Every job of some targets, or of the configured grid, whether its files are there or not, `all` aside.
+    """Every job of some targets, or of the configured grid, `all` aside, whether its files are there or not.
 
-    `configfiles` and `settings` are what the command line laid over the default configuration. Raises StiltgridError
-    with Snakemake's last lines where it reports an error.
+    `configfiles` and `settings` are what the command line laid over the default configuration. With `triggers`
+    (Snakemake's names, `--rerun-triggers`) only the jobs that a run would take now. Raises StiltgridError with
+    Snakemake's last lines where it reports an error.
     """
     request = {
         "snakefile": str(snakefile),
         "configfiles": [str(Path(file).resolve()) for file in configfiles],
         "config": dict(settings),
         "targets": list(targets),
+        "triggers": None if triggers is None else list(triggers),
     }
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder, "request.json"), Path(folder, "jobs.json")
@@ -64,9 +70,14 @@ def write_jobs(request: str, out: str) -> None:
     """Plan the jobs of a request (see `planned_jobs`) and write them to `out` as JSON; exits with 1 on an error."""
     from snakemake.api import SnakemakeApi
     from snakemake.logging import logger
+    from snakemake.settings.enums import RerunTrigger
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
     asked = json.loads(Path(request).read_text(encoding="utf-8"))
+    everything = {"forceall": True}
+    if asked["triggers"] is not None:
+        triggers = RerunTrigger.parse_choices_set(asked["triggers"])
+        everything = {"forceall": False, "rerun_triggers": triggers, "force_incomplete": True}
     jobs = JobEvents()
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         logger.addHandler(jobs)
@@ -78,7 +89,7 @@ def write_jobs(request: str, out: str) -> None:
                 ),
                 snakefile=Path(asked["snakefile"]),
             )
-            dag = workflow.dag(DAGSettings(targets=set(asked["targets"]), forceall=True))
+            dag = workflow.dag(DAGSettings(targets=set(asked["targets"]), **everything))
             dag.execute_workflow(executor="dryrun")
         except Exception as error:
             api.print_exception(error)
