@@ -1,6 +1,9 @@
 """Estimates against numbers known otherwise; real folders cleaned; what a machine says of itself."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from stiltgrid.workflow.estimate_disk import (
 )
 from transformers import AutoConfig, AutoModel
 
+ROOT = Path(__file__).resolve().parents[3]
 LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096}
 
 
@@ -69,7 +73,7 @@ def hub_grid(hub, training):
         "source": "hub", "models": {"one": {"hub": hub, "revision": "0" * 40}}, "intermediates": ["none", "mnli"],
         "targets": ["xnli"], "seeds": [1], "tasks": {"xnli": {"languages": ["en"]}}, "training": training,
     }  # fmt: skip
-    return load_grid(config, Path(__file__).resolve().parents[3], [])
+    return load_grid(config, ROOT, [])
 
 
 LORA = {"rank": 16, "targets": "all-linear"}
@@ -126,6 +130,35 @@ def test_cleaning_removes_states_and_half_written_files_only(tmp_path):
     assert all(path.is_file() for path in kept)
     assert not any(path.exists() for path in gone) and not (tmp_path / "resume").exists()
     assert clean_state(tmp_path) == 0
+
+
+def test_what_a_job_leaves_that_is_killed_while_it_writes_weights_is_removed(tmp_path):
+    """Safetensors writes a temporary file of a name of its own beside the file that it is given."""
+    out = tmp_path / "studies/vectors.safetensors"
+    code = f"""
+import sys
+sys.path.append({str(ROOT / "workflow_scripts")!r})
+import numpy as np
+from safetensors.numpy import save_file
+from stiltgrid.utils.files import atomic_path
+
+print("writing", flush=True)
+while True:
+    with atomic_path({str(out)!r}) as temporary:
+        save_file({{"a": np.zeros(10_000_000, np.float32)}}, temporary)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == b"writing\n"
+        end = time.monotonic() + 60
+        while not list(tmp_path.rglob(".tmp*")) and time.monotonic() < end:
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait()
+    assert {path.name for path in out.parent.iterdir()} - {out.name}, "killed in the midst of it"
+    clean_state(tmp_path)
+    assert {path.name for path in out.parent.iterdir()} <= {out.name}
 
 
 def test_the_doctor_reads_memory_and_commands_as_they_are(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +72,10 @@ def job_state_saver(job: Any, folder: Path = FOLDER) -> "StateSaver":
     for other in path.parent.glob(f"*{name}.*") if path.parent.is_dir() else ():
         if other != path and pattern.fullmatch(other.name):
             logger.info("%s: removed; it is the state of an earlier version of this job or half written", other)
-            other.unlink(missing_ok=True)
+            if other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+            else:
+                other.unlink(missing_ok=True)
     return StateSaver(path if seconds > 0 else None, seconds)
 
 

@@ -21,8 +21,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    # A folder of its own, because safetensors writes another temporary file beside the one that it is given, and a
+    # killed process leaves it there.
+    holder = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    temporary = holder / final.name
     try:
+        holder.mkdir(exist_ok=True)
         yield temporary
         _apply_umask(temporary)
         if temporary.is_dir() and final.is_dir():
@@ -37,10 +41,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             ) from error
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 def _apply_umask(path: Path) -> None:
