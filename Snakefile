@@ -1,11 +1,17 @@
 """The transfer grid: models × intermediates × targets × seeds, from rows of data to a transfer matrix."""
 
+from os.path import exists
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# That of the folder of the run (--directory), else the one beside this file.
+FOLDER = "." if exists("config.yaml") else workflow.basedir
+
+
+configfile: f"{FOLDER}/config.yaml"
 
 
 report: "report/workflow.rst"

@@ -19,7 +19,7 @@ from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.workflow import resources, runs, snakemake_patches, so_far, table_params
 from stiltgrid.workflow.export_jobs import ExportJobs
 from stiltgrid.workflow.job_digests import Digests
-from stiltgrid.workflow.job_inputs import TOKENIZER_FILES, JobInputs, mirror_folder
+from stiltgrid.workflow.job_inputs import TOKENIZER_FILES, JobInputs, job_path
 from stiltgrid.workflow.job_params import JobParams
 from stiltgrid.workflow.study_jobs import EMBEDDINGS, StudyJobs
 
@@ -30,14 +30,20 @@ if workflow.is_main_process and not workflow.dryrun and "--unlock" not in sys.ar
 STARTED = time.time()
 ROOT = Path(workflow.basedir)
 
+if "{" in workflow.basedir or "}" in workflow.basedir:
+    raise WorkflowError(
+        f"{workflow.basedir}: this folder's name has a brace, which Snakemake takes for the beginning of a wildcard in "
+        "the paths of scripts and environments; move or rename it"
+    )
+
 try:
     GRID = load_grid(config, ROOT, workflow.configfiles)
 except StiltgridError as error:
     raise WorkflowError(str(error)) from None
 
-DATA_DIR = mirror_folder(GRID.data_dir, ROOT)
+DATA_DIR = job_path(GRID.data_dir, ROOT)
 INPUTS = JobInputs(GRID, open_source(GRID.source, DATA_DIR, GRID.world))
-PARAMS = JobParams(INPUTS, DATA_DIR)
+PARAMS = JobParams(INPUTS, ROOT)
 NEEDS = resources.JobResources(GRID)
 STUDIES = StudyJobs(GRID, ROOT)
 EXPORTS = ExportJobs(GRID)

@@ -257,7 +257,7 @@ def run_script(name: str, grid: Any, folder: Path) -> tuple[str | None, str]:
     from stiltgrid.workflow.job_inputs import JobInputs
     from stiltgrid.workflow.job_params import JobParams
 
-    params = JobParams(JobInputs(grid, open_source(grid.source, grid.data_dir, grid.world)), grid.data_dir)
+    params = JobParams(JobInputs(grid, open_source(grid.source, grid.data_dir, grid.world)), folder)
     card, log = grid.cards["own"], folder / f"{name}.log"
     common = {"card": params.prepared_card("own"), "origins": params.origins("own"), "source": params.source()}
     if name == "prepare_train":

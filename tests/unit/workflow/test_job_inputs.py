@@ -1,15 +1,17 @@
 """Which files jobs read and what they depend on, for rows of every kind."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from configurations import ROOT, changed, load
 from stiltgrid.data.sources import open_source
-from stiltgrid.workflow.job_inputs import JobInputs, mirror_folder
+from stiltgrid.workflow.job_inputs import JobInputs, job_path
 from stiltgrid.workflow.job_params import JobParams
 from stiltgrid.workflow.resources import ADAPTER_COPIES, TRAINING_COPIES, JobResources, memory_mb, minutes
 
+MIRROR = os.path.relpath(ROOT / "tests/data/mirror")
 RECIPES: dict[str, Any] = {
     "with_text": {"tasks": ["mnli"], "mlm": {"languages": ["de", "en"], "rate": 0.25}},
     "few": {"tasks": ["mnli", "squad_v1"], "examples": 6, "upsample": False},
@@ -29,7 +31,7 @@ CONFIG = changed(
 def params() -> JobParams:
     grid = load(CONFIG)
     source = open_source("local", str(ROOT / "tests/data/mirror"))
-    return JobParams(JobInputs(grid, source), "some/mirror")
+    return JobParams(JobInputs(grid, source), ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +43,19 @@ def on_the_hub() -> JobParams:
     recipe = {"translated": {"tasks": ["mnli"], "languages": ["en", "de"], "data": "translate_train"}}
     grid = load({**CONFIG, "source": "hub", "data_dir": None, "recipes": recipe, "intermediates": ["translated"],
                  "models": {"fetched": CONFIG["models"]["fetched"]}, "targets": ["xnli"], "training": {}})  # fmt: skip
-    return JobParams(JobInputs(grid, open_source("hub")), None)
+    return JobParams(JobInputs(grid, open_source("hub")), ROOT)
 
 
 def test_a_relative_mirror_stands_beside_the_snakefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert mirror_folder("mirror", tmp_path / "clone") == "../clone/mirror"
-    assert mirror_folder("/data/mirror", tmp_path) == "/data/mirror"
-    assert mirror_folder(None, tmp_path) is None
+    assert job_path("mirror", tmp_path / "clone") == "../clone/mirror"
+    assert job_path("/data/mirror", tmp_path) == "/data/mirror"
+    assert job_path(None, tmp_path) is None
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert job_path("~/mirror", tmp_path / "clone") == str(tmp_path / "mirror")
+    monkeypatch.chdir(tmp_path)
+    assert job_path("./mirror/", tmp_path) == "mirror"
 
 
 def test_files_of_a_mirror_are_named_so_that_their_change_prepares_again(inputs: JobInputs) -> None:
@@ -103,8 +109,8 @@ def test_a_version_of_a_task_has_rows_of_its_own() -> None:
 
 
 def test_params_hold_what_a_job_reads_and_nothing_else(params: JobParams) -> None:
-    assert params.source() == {"kind": "local", "data_dir": "some/mirror"}
-    assert params.model_mirror("fetched") == "some/mirror" and params.model_mirror("tiny") is None
+    assert params.source() == {"kind": "local", "data_dir": MIRROR}
+    assert params.model_mirror("fetched") == MIRROR and params.model_mirror("tiny") is None
     assert params.model_origin("fetched") == {"hub": "someone/model", "revision": "0" * 40, "path": None}
     assert not {"languages", "characters", "tokenizer"} & params.pretraining("tiny").keys()
     assert params.tokenizer("tiny") == CONFIG["models"]["tiny"]["pretrain"]["tokenizer"]
@@ -133,7 +139,7 @@ def test_a_causal_model_is_named_in_its_tokenizers_params() -> None:
     causal = {**CONFIG["models"]["tiny"]["pretrain"], "objective": "causal"}
     grid = load({**CONFIG, "models": {"tiny": {"pretrain": causal}}, "intermediates": ["none"], "recipes": {},
                  "training": {}})  # fmt: skip
-    params = JobParams(JobInputs(grid, open_source("local", str(ROOT / "tests/data/mirror"))), None)
+    params = JobParams(JobInputs(grid, open_source("local", str(ROOT / "tests/data/mirror"))), ROOT)
     assert params.tokenizer("tiny")["objective"] == "causal"
 
 

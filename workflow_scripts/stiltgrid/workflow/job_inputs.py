@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.config.model_checks import expanded
 from stiltgrid.data import adapters
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid import paths, recipes
@@ -14,12 +15,15 @@ from stiltgrid.utils.memoize import memoize
 TOKENIZER_FILES = ("tokenizer.json", "special_tokens.json")
 
 
-def mirror_folder(data_dir: str | None, root: Path) -> str | None:
-    """The data folder as jobs see it: a relative one stands in `root`, beside the Snakefile, wherever the run is."""
-    if data_dir is None:
+def job_path(path: str | None, root: Path) -> str | None:
+    """A path of the configuration as jobs see it: a relative one starts from `root`, the folder of the Snakefile.
+
+    That is where a run is unless it has `--directory`. None for none.
+    """
+    if path is None:
         return None
-    folder = Path(data_dir).expanduser()
-    return str(folder) if folder.is_absolute() else os.path.relpath(root / folder)
+    found = expanded(path)
+    return str(found) if found.is_absolute() or Path.cwd() == root.resolve() else os.path.relpath(root / found)
 
 
 class JobInputs:

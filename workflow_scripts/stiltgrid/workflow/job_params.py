@@ -5,22 +5,24 @@ nothing. Snakemake asks several times a job, so answers are remembered; callers 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stiltgrid.grid import paths, recipes
 from stiltgrid.grid.cards import TaskCard, card_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.utils.memoize import memoize
-from stiltgrid.workflow.job_inputs import JobInputs
+from stiltgrid.workflow.job_inputs import JobInputs, job_path
 
 
 class JobParams:
-    """Params of the rules that prepare, train and score. `data_dir` is the mirror's folder as jobs see it."""
+    """Params of the rules that prepare, train and score. `root` is the folder of the Snakefile."""
 
-    def __init__(self, inputs: JobInputs, data_dir: str | None) -> None:
+    def __init__(self, inputs: JobInputs, root: Path) -> None:
         self.inputs = inputs
         self.grid = inputs.grid
-        self.data_dir = data_dir
+        self.root = root
+        self.data_dir = job_path(self.grid.data_dir, root)
 
     # ---- preparing ---------------------------------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class JobParams:
     def model_origin(self, model: str) -> dict[str, Any]:
         """Where a model's weights come from."""
         chosen = self.grid.models[model]
-        return {"hub": chosen.hub, "revision": chosen.revision, "path": chosen.path}
+        return {"hub": chosen.hub, "revision": chosen.revision, "path": job_path(chosen.path, self.root)}
 
     def model_mirror(self, model: str) -> str | None:
         """The folder that may hold a copy of a hub model, where the source is a mirror."""
