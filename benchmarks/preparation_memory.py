@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow_scripts"))
 
@@ -96,22 +95,21 @@ def verify(folder: Path) -> None:
         sys.stdout.flush()
 
 
-def _measured(work: Callable[[Path], None], folder: Path, send: Any) -> None:
+def _measured(work: Callable[[Path], None], folder: Path, count: int) -> None:
     started = time.process_time()
     work(folder)
-    send.send((time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    seconds, peak = time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(f"{count} rows, {work.__name__}: {seconds:.0f} CPU s, {peak:.0f} MB\n")
+    sys.stdout.flush()
 
 
-def measure(work: Callable[[Path], None], folder: Path) -> tuple[float, float]:
-    """(CPU seconds, peak resident MB) of some work in a new process."""
-    receive, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_measured, args=(work, folder, send))
+def measure(work: Callable[[Path], None], folder: Path, count: int) -> None:
+    """Run some work in a new process, which writes its CPU seconds and its peak resident memory."""
+    process = multiprocessing.get_context("spawn").Process(target=_measured, args=(work, folder, count))
     process.start()
     process.join()
     if process.exitcode:
         raise SystemExit(f"{work.__name__}: ended with status {process.exitcode}")
-    found: tuple[float, float] = receive.recv()
-    return found
 
 
 def main() -> None:
@@ -125,9 +123,7 @@ def main() -> None:
             folder = Path(name)
             write_rows(folder / "pairs" / "train.en.jsonl", count)
             for work in (prepare, make_tokenizer, encode, verify):
-                seconds, megabytes = measure(work, folder)
-                sys.stdout.write(f"{count} rows, {work.__name__}: {seconds:.0f} CPU s, {megabytes:.0f} MB\n")
-                sys.stdout.flush()
+                measure(work, folder, count)
 
 
 if __name__ == "__main__":
