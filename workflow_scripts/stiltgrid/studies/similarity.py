@@ -3,16 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, write_tsv
-from stiltgrid.evaluation.task_vectors import similarity
-from stiltgrid.grid.grid import NONE
+from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies import ranking
 from stiltgrid.studies.association import (
@@ -26,12 +23,12 @@ from stiltgrid.studies.association import (
     pooled,
     residual,
 )
-from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.similarity_plot import Panel, plot_similarity
 from stiltgrid.studies.similarity_results import SimilarityResults
-from stiltgrid.studies.similarity_text import DESIGN, LEFT_OUT, QUESTION, answer, findings, limits
-from stiltgrid.studies.summary import Summary, digits, write_summary
+from stiltgrid.studies.similarity_tables import Table, columns_of, common_targets, informative, read_table
+from stiltgrid.studies.similarity_text import LEFT_OUT, summary
+from stiltgrid.studies.summary import digits, write_summary
 
 STRATEGY_PERMUTATIONS = 999
 PAIR_COLUMNS = ("model", "intermediate", "target", "measure", "similarity", "gain", "score", "examples", "same_family")
@@ -59,24 +56,6 @@ CHOICE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Table:
-    """One model's numbers for one measure, (rows, targets) each: `scores` and `gains` are zero-shot."""
-
-    rows: tuple[str, ...]
-    targets: tuple[str, ...]
-    scores: np.ndarray
-    gains: np.ndarray
-    measure: np.ndarray
-    log_size: np.ndarray
-    same_family: np.ndarray
-
-    @property
-    def controls(self) -> dict[str, np.ndarray]:
-        """The controls: how much a row was trained on, and whether it is of the target's family."""
-        return {"log training size": self.log_size, "same family": self.same_family}
-
-
 def write_study(
     scores: AnyPath,
     records: Iterable[AnyPath],
@@ -100,7 +79,7 @@ def write_study(
     every: dict[str, dict[str, Table]] = {}
     for model in layout.models:
         tables = {
-            measure: _table(transfer, model, measure, files, sizes, families)
+            measure: read_table(transfer, model, measure, files, sizes, families)
             for measure, files in vectors[model].items()
         }
         every[model] = tables
@@ -112,25 +91,23 @@ def write_study(
     write_tsv(ASSOCIATION_COLUMNS, lines, out.associations)
     write_tsv(STRATEGY_COLUMNS, (_verdict_line(item, one) for item in found for one in item.verdicts), out.ranking)
     write_tsv(CHOICE_COLUMNS, (_choice_line(item.model, one) for item in found for one in item.choices), out.choices)
-    panels = [
-        panel(item.model, measure, every[item.model][measure], item.associations[measure])
-        for item in found
-        for measure in item.associations
-    ]
-    plot_similarity(panels, layout, out.plots)
-    summary = Summary(
-        "Similarity", QUESTION, DESIGN, tuple(answer(item) for item in found),
-        tuple(line for item in found for line in findings(item)), tuple(limits(layout, found)),
-        {"pairs": out.pairs, "associations": out.associations, "rankings": out.ranking, "first choices": out.choices,
-         "plot": out.plots[0]},
-        layout.synthetic,
-    )  # fmt: skip
-    write_summary(summary, out.summary)
+    plot_similarity(
+        [
+            panel(item.model, measure, every[item.model][measure], item.associations[measure])
+            for item in found
+            for measure in item.associations
+        ],
+        layout,
+        out.plots,
+    )
+    files = {"pairs": out.pairs, "associations": out.associations, "rankings": out.ranking,
+             "first choices": out.choices, "plot": out.plots[0]}  # fmt: skip
+    write_summary(summary(found, layout, files), out.summary)
 
 
 def panel(model: str, measure: str, whole: Table, found: PooledAssociation) -> Panel:
     """The partial residuals of a measure: gains and measure with the controls removed."""
-    table, _ = _informative(whole)
+    table, _ = informative(whole)
     x, y, z = design(table.gains, table.measure, [table.controls[name] for name in found.controls])
     return Panel(model, measure, table.rows, residual(x, z), residual(y, z), found)
 
@@ -157,7 +134,7 @@ def study_model(
     count = len(next(iter(tables.values())).rows)
     order = draw_orders(count, permutations, np.random.default_rng(_seed(model)))
     for measure, whole in tables.items():
-        table, left_out = _informative(whole)
+        table, left_out = informative(whole)
         remarks += [f"{model}, {measure}: {remark}" for remark in left_out]
         for item in by_target(table.gains, table.measure, table.rows, table.targets, order):
             lines.append({"model": model, "measure": measure, "target": item.target, "rho": item.rho,
@@ -170,7 +147,7 @@ def study_model(
                       **_slope_fields("within_rows", found.within_rows), "rows": found.rows,
                       "targets": found.targets, "controls": ", ".join(found.controls),
                       "remark": "; ".join(left_out)})  # fmt: skip
-    table, _ = _informative(_common(tables))
+    table, _ = informative(common_targets(tables))
     verdicts, choices = [], []
     few = order[: min(permutations, STRATEGY_PERMUTATIONS)]
     for name, predict in strategies_of(table, tables).items():
@@ -179,7 +156,7 @@ def study_model(
     random = ranking.mean_quality(ranking.at_random(table.scores))
     verdicts.append(ranking.Verdict("random", random, None, None, None))
     weights = {
-        name: ranking.fit_all(table.gains, {name: _columns(each, each.measure, table.targets), **table.controls})
+        name: ranking.fit_all(table.gains, {name: columns_of(each, each.measure, table.targets), **table.controls})
         for name, each in tables.items()
     }
     adjusted = adjusted_over_all(associations, verdicts, len(few))
@@ -221,7 +198,7 @@ def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, rankin
 
     `left out: …` predict each target by a regression on the others.
     """
-    measures = {name: _columns(each, each.measure, table.targets) for name, each in tables.items()}
+    measures = {name: columns_of(each, each.measure, table.targets) for name, each in tables.items()}
     found: dict[str, ranking.Predict] = {name: partial(_fixed, measure) for name, measure in measures.items()}
     found["size"] = partial(_fixed, table.log_size)
     if len(table.targets) >= 3:
@@ -235,58 +212,6 @@ def strategies_of(table: Table, tables: Mapping[str, Table]) -> dict[str, rankin
 def _fixed(prediction: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """A prediction that does not depend on the gains."""
     return prediction
-
-
-def _table(
-    transfer: Transfer,
-    model: str,
-    measure: str,
-    files: Mapping[str, Mapping[str, str]],
-    sizes: Mapping[tuple[str, str], int],
-    families: Mapping[str, str],
-) -> Table:
-    rows, targets = tuple(files["rows"]), tuple(files["targets"])
-    cells = [[transfer.cell(model, row, target) for target in targets] for row in rows]
-    base = [_zero_shot(transfer.cell(model, NONE, target)) for target in targets]
-    scores = np.asarray([[_zero_shot(cell) for cell in line] for line in cells])
-    alike = [[similarity(measure, files["rows"][row], files["targets"][name]) for name in targets] for row in rows]
-    size = np.log([[float(sizes[model, row])] * len(targets) for row in rows])
-    same = np.asarray([[float(families[row] == families[name]) for name in targets] for row in rows])
-    return Table(rows, targets, scores, scores - np.asarray(base), np.asarray(alike), size, same)
-
-
-def _zero_shot(cell: Cell | None) -> float:
-    """The mean over languages other than English and seeds; over all where there is no other."""
-    if cell is None:
-        return float("nan")
-    return (cell.zero_shot or cell.score).value
-
-
-def _informative(table: Table) -> tuple[Table, list[str]]:
-    """The targets on which rows differ in gains and in the measure, and a remark on each that is left out."""
-    constant = {"gain": np.ptp(table.gains, axis=0) == 0, "similarity": np.ptp(table.measure, axis=0) == 0}
-    remarks = [f"all rows have one {what} on {table.targets[n]}; it is left out" for what, each in constant.items()
-            for n in np.flatnonzero(each)]  # fmt: skip
-    kept = [name for n, name in enumerate(table.targets) if not any(each[n] for each in constant.values())]
-    if not kept:
-        raise StudyError("similarity: on no target do rows differ in gain and in similarity; nothing can be compared")
-    return _part(table, kept), remarks
-
-
-def _common(tables: Mapping[str, Table]) -> Table:
-    """The first measure's table, on the targets that every measure has."""
-    first = next(iter(tables.values()))
-    return _part(first, [name for name in first.targets if all(name in each.targets for each in tables.values())])
-
-
-def _part(table: Table, targets: Sequence[str]) -> Table:
-    names = ("scores", "gains", "measure", "log_size", "same_family")
-    matrices = {name: _columns(table, getattr(table, name), targets) for name in names}
-    return Table(table.rows, tuple(targets), **matrices)
-
-
-def _columns(table: Table, matrix: np.ndarray, targets: Sequence[str]) -> np.ndarray:
-    return matrix[:, [table.targets.index(name) for name in targets]]
 
 
 def _pair_lines(

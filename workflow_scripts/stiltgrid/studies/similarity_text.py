@@ -1,12 +1,12 @@
 """Study 1's summary: the answer, findings, limits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.association import Slope
 from stiltgrid.studies.ranking import Verdict
 from stiltgrid.studies.similarity_results import SimilarityResults
-from stiltgrid.studies.summary import Finding, signed
+from stiltgrid.studies.summary import Finding, Summary, signed
 
 MEASURE_NAMES = {
     "text": "similarity of texts (TextEmb)",
@@ -27,6 +27,15 @@ ALPHA = 0.05
 POWERED = 1 + 1.2816 / 1.96  # found 9 times in 10, in half-widths of a 95 % interval
 LEFT_OUT = "left out: {} and controls"
 SLOPES = {"slope": "over all cells", "within_rows": "within rows and targets"}
+
+
+def summary(found: Sequence[SimilarityResults], layout: Layout, files: Mapping[str, str]) -> Summary:
+    """The summary of all models; `files` maps what they hold to paths."""
+    answers = tuple(answer(item) for item in found)
+    lines = tuple(line for item in found for line in findings(item))
+    return Summary(
+        "Similarity", QUESTION, DESIGN, answers, lines, tuple(limits(layout, found)), files, layout.synthetic
+    )
 
 
 def answer(found: SimilarityResults) -> str:
