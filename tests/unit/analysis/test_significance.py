@@ -129,7 +129,7 @@ def test_a_row_with_other_examples_is_refused(grid: Grid) -> None:
 def test_predictions_that_are_not_the_scores_are_refused(grid: Grid) -> None:
     path = grid.predictions["tiny", "mnli", "xnli", 2]
     write_nli(path, 0.1, 5)
-    with pytest.raises(SourceError, match=r"mnli/seed2.*predictions give .* in de, the table of scores says"):
+    with pytest.raises(SourceError, match=r"mnli/seed2.*predictions give .* in de, the table of scores has"):
         grid.write()
 
 
