@@ -4,6 +4,7 @@ PREDICTIONS = table_params.predictions(GRID)
 CELLS = table_params.cell_keys(GRID)
 COUNTED = table_params.counted_families(GRID)
 OFFICIAL_LANGUAGES = table_params.official_languages(GRID)
+BENCHMARKS = table_params.benchmark_rules()
 HUBS = table_params.hub_names(GRID)
 
 
@@ -89,6 +90,7 @@ rule average_benchmarks:
     params:
         layout=as_params(LAYOUT),
         languages=OFFICIAL_LANGUAGES,
+        benchmarks=BENCHMARKS,
         code=lambda wildcards: CODE.plain("average_benchmarks"),
     script:
         "../workflow_scripts/average_benchmarks.py"
@@ -139,6 +141,7 @@ rule compare_published:
     params:
         layout=as_params(LAYOUT),
         languages=OFFICIAL_LANGUAGES,
+        benchmarks=BENCHMARKS,
         hubs=HUBS,
         data=CODE.data_file("published.yaml"),
         code=lambda wildcards: CODE.plain("compare_published"),
@@ -164,6 +167,7 @@ rule plot_published:
     params:
         layout=as_params(LAYOUT),
         languages=OFFICIAL_LANGUAGES,
+        benchmarks=BENCHMARKS,
         hubs=HUBS,
         data=CODE.data_file("published.yaml"),
         code=lambda wildcards: CODE.plain("plot_published"),

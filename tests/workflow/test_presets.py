@@ -59,6 +59,12 @@ EXPECTED = {
     ),
     # 4 rows, 3 of them trained; 10 targets with 8 tuned models: MNLI, SIQa then COPA, POS, NER, SQuAD 1.1, TyDiQA,
     # Mewsli-X, LAReQA. Training data: MNLI, SQuAD 1.1, HellaSwag, SIQa, COPA, POS, NER, TyDiQA, Mewsli-X, LAReQA.
+    # The same rows; 8 targets with 5 tuned models: SIB-200, MNLI (three targets), NER, Cosmos QA, CommonsenseQA.
+    # Training data: these five, SQuAD 1.1, HellaSwag.
+    "low_resource": Counter(
+        fetch_model=1, prepare_train=7, prepare_eval=8, encode_train=7, encode_eval=8, train_intermediate=3,
+        train_target=4 * 5, score_target=4 * 8, plot_languages=8,
+    ),
     "xtreme_r": Counter(
         fetch_model=1, prepare_train=10, prepare_eval=10, encode_train=10, encode_eval=10, train_intermediate=3,
         train_target=4 * 8, score_target=4 * 10, plot_languages=10,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stiltgrid.analysis.official import GROUPS, tasks_of, write_official
+from stiltgrid.analysis.official import write_official
+from stiltgrid.grid.benchmarks import benchmarks
 from stiltgrid.grid.layout import Column, Layout
 
 LANGUAGES = {
@@ -17,6 +18,9 @@ LANGUAGES = {
     "tydiqa": {"xtreme": ["en"], "xtreme_r": ["en"]},
     "lareqa": {"xtreme_r": ["de", "en"]},
 }
+LOW = {"sib200": ["am", "qu"], "afrixnli": ["am"], "americasnli": ["qu"], "indicxnli": ["or"], "masakhaner2": ["bm"],
+       "belebele": ["am"], "include44": ["hy"], "flores": ["am"]}  # fmt: skip
+LANGUAGES.update({task: {"low_resource": codes} for task, codes in LOW.items()})
 
 
 def write(folder: Path, scores: dict, split: str = "test", seeds: tuple[int, ...] = (1,)) -> list[dict[str, str]]:
@@ -98,6 +102,21 @@ def test_seeds_have_a_spread_and_gains_are_paired(tmp_path: Path) -> None:
 
 
 def test_xcopa_is_in_two_groups_but_counts_once() -> None:
-    assert sum("xcopa" in group for group in GROUPS["xtreme_r"].values()) == 2
-    assert tasks_of("xtreme_r").count("xcopa") == 1
-    assert len(tasks_of("xtreme")) == 9 and len(tasks_of("xtreme_r")) == 10
+    assert sum("xcopa" in group for group in benchmarks()["xtreme_r"].groups.values()) == 2
+    assert benchmarks()["xtreme_r"].tasks.count("xcopa") == 1
+    assert len(benchmarks()["xtreme"].tasks) == 9 and len(benchmarks()["xtreme_r"].tasks) == 10
+
+
+def test_our_own_benchmark_is_the_mean_of_its_groups_and_says_so(tmp_path: Path) -> None:
+    scores = {
+        task: {language: {"accuracy": 10.0 * number} for language in languages}
+        for number, (task, languages) in enumerate(LOW.items())
+    }
+    rows = write(tmp_path, scores)
+    assert one(rows, "low_resource", "classification")["score"] == "15.0000"  # 0, 10, 20, 30
+    assert one(rows, "low_resource", "multi_choice")["score"] == "55.0000"
+    overall = one(rows, "low_resource", "all_task")
+    assert (overall["score"], overall["official"], overall["lacks"]) == ("45.0000", "own", "")  # 15, 40, 55, 70
+    del scores["flores"]
+    overall = one(write(tmp_path, scores), "low_resource", "all_task")
+    assert (overall["official"], overall["lacks"]) == ("no", "groups retrieval")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from stiltgrid.analysis.official import GROUPS
 from stiltgrid.analysis.published import FIGURES, Figure, compare, read_figures, write_published
+from stiltgrid.grid.benchmarks import benchmarks
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.plots_published import plot_published
 from stiltgrid.utils.errors import ConfigError
@@ -69,7 +69,7 @@ def test_what_is_not_alike_is_not_compared(scores: Path, other: Figure) -> None:
 
 
 def test_the_overall_average_needs_every_task(tmp_path: Path) -> None:
-    tasks = {task: group for group, members in GROUPS["xtreme"].items() for task in members}
+    tasks = {task: group for group, members in benchmarks()["xtreme"].groups.items() for task in members}
     languages = {task: {"xtreme": ["de"]} for task in tasks}
     rows = [
         {"model": "big", "intermediate": "none", "target": task, "language": "de", "split": "test", "seed": 1,

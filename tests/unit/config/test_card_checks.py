@@ -1,5 +1,6 @@
 """Cards that cannot work are refused when the configuration is loaded."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,9 +76,7 @@ def test_hub_codes_and_prefixes_cover_every_language() -> None:
 def own_folder(folder: Path) -> Path:
     """A copy of the catalogue and the schemas, for cards of one's own."""
     for name in ("tasks", "schemas"):
-        (folder / name).mkdir()
-        for file in (ROOT / name).iterdir():
-            (folder / name / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(ROOT / name, folder / name)
     return folder
 
 
@@ -150,3 +149,22 @@ def test_rows_of_cards_go_in_no_circle(tmp_path: Path) -> None:
 def test_labels_of_the_scheme_may_hold_any_character() -> None:
     changes = {"labels": ["O", "B-Legal Entity", "I-Legal Entity"], "label_values": None}
     load(with_tasks(panx=changes, masakhaner2=changes))
+
+
+def test_benchmarks_and_cards_name_each_other(tmp_path: Path) -> None:
+    folder = own_folder(tmp_path)
+    file = folder / "tasks/benchmarks/xtreme.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("[pawsx, xnli]", "[pawsy, xnli, copa]").replace("xquad:", "xqaud:"), encoding="utf-8")
+    (folder / "tasks/benchmarks/low_resource.yaml").unlink()
+    (folder / "tasks/benchmarks/own.yaml").write_text("title: Own\naverage: mean\n", encoding="utf-8")
+    found = "\n".join(problems_in(folder))
+    for sentence in (
+        "tasks/benchmarks/xtreme.yaml: groups: no such task 'pawsy', did you mean 'pawsx'?",
+        "groups: 'copa' has no languages for it; list them in tasks/copa.yaml, benchmarks.xtreme",
+        "tasks/benchmarks/xtreme.yaml: tasks: 'xqaud' is in no group, did you mean 'xquad'?",
+        "tasks/sib200.yaml: benchmarks: no file tasks/benchmarks/low_resource.yaml",
+        "tasks/benchmarks/own.yaml: keys overall, groups are missing",
+        "tasks/benchmarks/own.yaml: average: 'mean' is unknown; valid: official, own",
+    ):
+        assert sentence in found, found

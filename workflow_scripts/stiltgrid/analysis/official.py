@@ -1,12 +1,10 @@
-"""XTREME's and XTREME-R's own averages: per task, per group and overall, by the rule of `evaluate.py`.
+"""Averages of the benchmarks: per task, per group and overall, by the rule in each benchmark's file.
 
-A task's number is the unweighted mean over its languages of accuracy, F1 or mAP@20; in question answering the
-mean of F1 and exact match. A group's number is the mean of its tasks, the overall one the mean of all tasks (not of
-the groups: XCOPA belongs to two groups of XTREME-R). `evaluate.py` prints a group or overall number only when all its
-tasks are present in all their languages; such numbers are marked `official` here, others list what is missing.
-
-XTREME-R's program has an empty list of languages for LAReQA, so it never prints an overall number. Here LAReQA counts
-like any task, with the mean over the questions of all its languages (utils_lareqa.py pools them).
+XTREME's and XTREME-R's rule is that of their `evaluate.py`: a task's number is the unweighted mean over its languages
+of accuracy, F1 or mAP@20; in question answering the mean of F1 and exact match. A group's number is the mean of its
+tasks, the overall one the mean of all tasks (not of the groups: XCOPA belongs to two groups of XTREME-R).
+`evaluate.py` prints a group or overall number only when all its tasks are present in all their languages; such numbers
+are marked `official` here, others list what is missing. Complete numbers of other benchmarks are marked `own`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,26 +13,10 @@ from typing import Any
 
 from stiltgrid.analysis.statistics import Estimate, estimate, paired_gain
 from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, read_transfer, write_tsv
+from stiltgrid.grid.benchmarks import EXAMPLES, F1_AND_EXACT_MATCH, Benchmark, benchmarks
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Layout
 
-QA = "qa"
-GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "xtreme": {
-        "classification": ("pawsx", "xnli"),
-        "tagging": ("udpos", "panx"),
-        QA: ("xquad", "mlqa", "tydiqa"),
-        "retrieval": ("bucc2018", "tatoeba"),
-    },
-    "xtreme_r": {
-        "classification": ("xnli", "xcopa"),
-        "tagging": ("udpos", "panx"),
-        QA: ("xquad", "mlqa", "tydiqa"),
-        "retrieval": ("tatoeba", "mewslix", "lareqa"),
-        "multi_choice": ("xcopa",),
-    },
-}
-POOLED = ("lareqa",)  # all questions have the same weight, whatever their language
 ALL = "all_task"
 COLUMNS = (
     "benchmark", "model", "intermediate", "level", "name", "split", "score", "sd", "gain", "gain_sd", "seeds",
@@ -47,7 +29,7 @@ Seeds = Mapping[int, float]
 
 @dataclass(frozen=True)
 class Average:
-    """One number of a benchmark for one row, by seed; `lacks` lists what is missing for an official number."""
+    """One number of a benchmark for one row, by seed; `lacks` lists what is missing for it to be complete."""
 
     level: str
     name: str
@@ -57,14 +39,9 @@ class Average:
     lacks: tuple[str, ...] = ()
 
     @property
-    def official(self) -> bool:
-        """Whether `evaluate.py` would print this number."""
+    def complete(self) -> bool:
+        """Whether all of the benchmark's tasks and languages are in this number; `evaluate.py` prints no others."""
         return not self.lacks
-
-
-def tasks_of(benchmark: str) -> tuple[str, ...]:
-    """The tasks of a benchmark, each once."""
-    return tuple(dict.fromkeys(task for group in GROUPS[benchmark].values() for task in group))
 
 
 def write_official(scores_path: AnyPath, layout: Layout, languages: Languages, out: AnyPath) -> None:
@@ -74,14 +51,15 @@ def write_official(scores_path: AnyPath, layout: Layout, languages: Languages, o
 
 def exact_matches(scores_path: AnyPath, layout: Layout) -> Transfer:
     """The exact-match scores of the question answering targets of a layout."""
-    span = [column for column in layout.columns if column.target in GROUPS["xtreme"][QA]]
+    asked = {task for item in benchmarks().values() for task, rule in item.rules.items() if rule == F1_AND_EXACT_MATCH}
+    span = [column for column in layout.columns if column.target in asked]
     part = replace(layout, columns=tuple(replace(column, metric="exact_match") for column in span))
     return read_transfer(scores_path, part) if span else Transfer(part, (), ())
 
 
 def _rows(headline: Transfer, exact: Transfer, languages: Languages) -> Iterator[dict[str, Any]]:
     layout = headline.layout
-    for benchmark in GROUPS:
+    for benchmark in benchmarks().values():
         for model in layout.models:
             rows = {row: averages(headline, exact, benchmark, model, row, languages) for row in layout.intermediates}
             baseline = {(item.level, item.name): item for item in rows.get(NONE, [])}
@@ -91,30 +69,34 @@ def _rows(headline: Transfer, exact: Transfer, languages: Languages) -> Iterator
 
 
 def averages(
-    headline: Transfer, exact: Transfer, benchmark: str, model: str, row: str, languages: Languages
+    headline: Transfer, exact: Transfer, benchmark: Benchmark, model: str, row: str, languages: Languages
 ) -> list[Average]:
     """Every number of a benchmark for one row, tasks first. Groups without any task are left out."""
     tasks = {}
-    for task in tasks_of(benchmark):
+    for task in benchmark.tasks:
         cell = headline.cell(model, row, task)
         if cell is not None:
-            wanted = tuple(languages.get(task, {}).get(benchmark, ()))
-            average = _task(cell, exact.cell(model, row, task), wanted, task in GROUPS[benchmark][QA])
+            wanted = tuple(languages.get(task, {}).get(benchmark.name, ()))
+            average = _task(cell, exact.cell(model, row, task), wanted, benchmark.rules.get(task))
             if average is not None:
                 tasks[task] = average
-    groups = [_mean("group", name, members, tasks) for name, members in GROUPS[benchmark].items()]
-    found = [*tasks.values(), *groups, _mean("overall", ALL, tasks_of(benchmark), tasks)]
-    return [item for item in found if item is not None]
+    means = {name: _mean("group", name, members, tasks) for name, members in benchmark.groups.items()}
+    groups = {name: mean for name, mean in means.items() if mean is not None}
+    if benchmark.overall == "groups":
+        overall = _mean("overall", ALL, list(benchmark.groups), groups, kind="groups")
+    else:
+        overall = _mean("overall", ALL, benchmark.tasks, tasks)
+    return [*tasks.values(), *groups.values(), *([overall] if overall is not None else [])]
 
 
-def _task(cell: Cell, exact: Cell | None, wanted: Sequence[str], is_qa: bool) -> Average | None:
+def _task(cell: Cell, exact: Cell | None, wanted: Sequence[str], rule: str | None) -> Average | None:
     column = cell.column
     present = [code for code in column.languages if code in wanted]
     lacks = [code for code in wanted if code not in column.languages]
-    if not present or is_qa and exact is None:
+    if not present or rule == F1_AND_EXACT_MATCH and exact is None:
         return None
-    values = _pooled(cell, present) if column.target in POOLED else cell.by_seed(present)
-    if is_qa and exact is not None:
+    values = _pooled(cell, present) if rule == EXAMPLES else cell.by_seed(present)
+    if rule == F1_AND_EXACT_MATCH and exact is not None:
         matches = exact.by_seed(present)
         values = {seed: (values[seed] + matches[seed]) / 2 for seed in values if seed in matches}
     reasons = [f"languages {' '.join(lacks)}"] if lacks else []
@@ -132,8 +114,10 @@ def _pooled(cell: Cell, languages: Sequence[str]) -> dict[int, float]:
     }
 
 
-def _mean(level: str, name: str, members: Sequence[str], tasks: Mapping[str, Average]) -> Average | None:
-    """The mean of a group's tasks over the seeds that all of them have; None without any."""
+def _mean(
+    level: str, name: str, members: Sequence[str], tasks: Mapping[str, Average], kind: str = "tasks"
+) -> Average | None:
+    """The mean of a group's tasks, or of groups, over the seeds that all of them have; None without any."""
     found = [tasks[task] for task in members if task in tasks]
     seeds = set.intersection(*(set(item.values) for item in found)) if found else set()
     if not seeds:
@@ -141,7 +125,7 @@ def _mean(level: str, name: str, members: Sequence[str], tasks: Mapping[str, Ave
     absent = [task for task in members if task not in tasks]
     partial = [item.name for item in found if item.lacks]
     lacks = [
-        *([f"tasks {' '.join(absent)}"] if absent else []),
+        *([f"{kind} {' '.join(absent)}"] if absent else []),
         *([f"parts of {' '.join(partial)}"] if partial else []),
     ]
     values = {seed: estimate(item.values[seed] for item in found).value for seed in sorted(seeds)}
@@ -149,13 +133,14 @@ def _mean(level: str, name: str, members: Sequence[str], tasks: Mapping[str, Ave
     return Average(level, name, splits, values, sum(item.languages for item in found), tuple(lacks))
 
 
-def _row(benchmark: str, model: str, row: str, item: Average, baseline: Average | None) -> dict[str, Any]:
+def _row(benchmark: Benchmark, model: str, row: str, item: Average, baseline: Average | None) -> dict[str, Any]:
     mean = estimate(item.values.values())
     alike = baseline is not None and baseline.lacks == item.lacks  # otherwise the two are means over different tasks
     gain: Estimate | None = paired_gain(item.values, baseline.values) if baseline and alike else None
+    complete = "yes" if benchmark.official else "own"
     return {
-        "benchmark": benchmark, "model": model, "intermediate": row, "level": item.level, "name": item.name,
+        "benchmark": benchmark.name, "model": model, "intermediate": row, "level": item.level, "name": item.name,
         "split": item.split, "score": mean.value, "sd": mean.sd, "gain": gain and gain.value,
         "gain_sd": gain and gain.sd, "seeds": mean.n, "languages": item.languages,
-        "official": "yes" if item.official else "no", "lacks": "; ".join(item.lacks),
+        "official": complete if item.complete else "no", "lacks": "; ".join(item.lacks),
     }  # fmt: skip

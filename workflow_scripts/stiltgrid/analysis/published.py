@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid.analysis.export_rows import BEST, chosen_rows
-from stiltgrid.analysis.official import ALL, Languages, averages, exact_matches, tasks_of
+from stiltgrid.analysis.official import ALL, Languages, averages, exact_matches
 from stiltgrid.analysis.statistics import Estimate, estimate
 from stiltgrid.analysis.tables import AnyPath, Cell, Transfer, read_transfer, write_tsv
+from stiltgrid.grid.benchmarks import benchmarks
 from stiltgrid.grid.layout import Layout
 from stiltgrid.utils.errors import ConfigError, StiltgridError
 from stiltgrid.utils.strict_yaml import read_yaml
@@ -136,11 +137,11 @@ def _overall(
     headline, exact = read_transfer(scores_path, layout), exact_matches(scores_path, layout)
     row = figure.intermediate
     if row == BEST:
-        if not set(tasks_of(BENCHMARK)) <= set(best):
+        if not set(benchmarks()[BENCHMARK].tasks) <= set(best):
             return
         headline, exact = _renamed(headline, best), _renamed(exact, best)
-    for item in averages(headline, exact, BENCHMARK, model, row, languages):
-        if item.name == ALL and item.official and item.split == figure.split:
+    for item in averages(headline, exact, benchmarks()[BENCHMARK], model, row, languages):
+        if item.name == ALL and item.complete and item.split == figure.split:
             yield PublishedComparison(figure, model, row, estimate(item.values.values()))
 
 

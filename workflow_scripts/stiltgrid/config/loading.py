@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.config.benchmark_checks import benchmark_problems
 from stiltgrid.config.card_checks import card_problems, hub_problems
 from stiltgrid.config.card_loading import CONFIG, read_cards
 from stiltgrid.config.checks import grid_problems, remarks, study_problems
@@ -42,7 +43,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     # Values that YAML misreads are reported with the line of their file, so the same report without a line is dropped.
     problems += [problem for problem in checked.problems if not problems or not _is_misread(problem)]
     cards, names, found = read_cards(checked.config, root, schemas)
-    problems += found
+    problems += [*found, *benchmark_problems(root, cards, names, schemas)]
     grid, found, notes = _grid_of(checked, cards, names, problems)
     problems += found
     problems += [problem for card in grid.cards.values() for problem in card_problems(card, grid.cards, names)]

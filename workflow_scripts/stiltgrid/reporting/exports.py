@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stiltgrid.analysis.official import tasks_of
+from stiltgrid.grid.benchmarks import benchmarks
 from stiltgrid.grid.grid import Grid
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import atomic_path, write_json
@@ -54,7 +54,7 @@ class Part:
 
 def exported_tasks(benchmark: str) -> tuple[str, ...]:
     """The tasks that `evaluate.py` reads for a benchmark (`xtreme` or `xtreme_r`)."""
-    return tuple(task for task in tasks_of(benchmark) if task not in NOT_READ)
+    return tuple(task for task in benchmarks()[benchmark].tasks if task not in NOT_READ)
 
 
 def grid_problems(grid: Grid, benchmark: str) -> list[str]:

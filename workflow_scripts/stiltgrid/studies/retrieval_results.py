@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from stiltgrid.analysis.official import GROUPS
+from stiltgrid.grid.benchmarks import benchmarks
 from stiltgrid.studies.effects import Effect
 from stiltgrid.studies.paired import Contrast
 
 HEADLINE = "recall@10"
-JUDGED = GROUPS["xtreme_r"]["retrieval"]  # other targets (BUCC) are shown apart
+JUDGED = benchmarks()["xtreme_r"].groups["retrieval"]  # other targets (BUCC) are shown apart
 ENGLISH_OVER_CONTROLS, MULTILINGUAL_OVER_CONTROLS = "english over controls", "multilingual over controls"
 MULTILINGUAL_OVER_ENGLISH = "multilingual over the same task in English"
 

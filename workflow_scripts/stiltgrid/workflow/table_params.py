@@ -3,6 +3,7 @@
 from typing import Any
 
 from stiltgrid.grid import paths
+from stiltgrid.grid.benchmarks import benchmark_files
 from stiltgrid.grid.grid import Grid
 from stiltgrid.grid.params import as_params
 
@@ -31,6 +32,11 @@ def predictions(grid: Grid) -> list[str]:
 def official_languages(grid: Grid) -> dict[str, Any]:
     """Target -> the official languages of each benchmark that has it."""
     return {name: as_params(grid.cards[name].benchmarks) for name in grid.targets}
+
+
+def benchmark_rules() -> dict[str, Any]:
+    """The contents of the benchmarks' files, as parameters: jobs read the files, and run again when these change."""
+    return as_params(benchmark_files())
 
 
 def hub_names(grid: Grid) -> dict[str, str | None]:
