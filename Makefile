@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 CODE := workflow_scripts tests benchmarks
 
-.PHONY: run venv venv-dev test lint format report mirror clean
+.PHONY: run venv venv-dev test lint format catalogue report mirror clean
 
 run: venv
 	$(BIN)/snakemake --cores $(CORES)
@@ -45,6 +45,10 @@ format: venv-dev
 	$(BIN)/snakefmt Snakefile rules
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/catalogue.md, from the cards.
+catalogue: venv
+	PYTHONPATH=workflow_scripts $(BIN)/python -m stiltgrid.reporting.catalogue
 
 report: venv
 	$(BIN)/snakemake --report report.html

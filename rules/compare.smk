@@ -81,7 +81,7 @@ rule average_benchmarks:
             "results/tables/official.tsv",
             caption="../report/official.rst",
             category="Benchmarks",
-            labels={"table": "XTREME and XTREME-R averages", "by": "row"},
+            labels={"table": "averages of benchmarks", "by": "row"},
         ),
     log:
         "logs/tables/official.log",

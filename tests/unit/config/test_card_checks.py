@@ -164,7 +164,7 @@ def test_benchmarks_and_cards_name_each_other(tmp_path: Path) -> None:
         "groups: 'copa' has no languages for it; list them in tasks/copa.yaml, benchmarks.xtreme",
         "tasks/benchmarks/xtreme.yaml: tasks: 'xqaud' is in no group, did you mean 'xquad'?",
         "tasks/sib200.yaml: benchmarks: no file tasks/benchmarks/low_resource.yaml",
-        "tasks/benchmarks/own.yaml: keys overall, groups are missing",
+        "tasks/benchmarks/own.yaml: keys preset, overall, groups are missing",
         "tasks/benchmarks/own.yaml: average: 'mean' is unknown; valid: official, own",
     ):
         assert sentence in found, found

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from configurations import ROOT, load, snakemake_merge
 from stiltgrid.data.sources.minilab.settings import world_settings
-from stiltgrid.grid.benchmarks import benchmarks
+from stiltgrid.grid.benchmarks import benchmark_files, benchmarks
 from stiltgrid.grid.grid import Grid, Model
 from stiltgrid.training.language_modelling import PretrainSettings
 
@@ -173,7 +173,8 @@ def test_presets_of_the_papers(name: str, rows: int, columns: int) -> None:
     paths = (ROOT / f"presets/{name}.yaml", ROOT / "config.yaml")
     grid = load({**snakemake_merge(*paths), "data_dir": "tests/data/mirror"}, paths)
     assert (len(grid.intermediates), len(grid.targets), list(grid.models)) == (rows, columns, ["xlmr_large"])
-    benchmark = benchmarks()[{"phang2020": "xtreme"}.get(name, name)]
+    (key,) = (key for key, content in benchmark_files().items() if content["preset"] == f"presets/{name}.yaml")
+    benchmark = benchmarks()[key]
     assert set(grid.targets) == set(benchmark.tasks)
     for target in grid.targets:
         counted = set(grid.cards[target].benchmarks[benchmark.name])
