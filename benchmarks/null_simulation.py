@@ -79,7 +79,7 @@ def simulate(scenario: Scenario, grids: int, draws: int = 300, shift: float = 0.
         p_values = [item.p if item.p is not None else 1.0 for item in found[:ROWS]]
         rejected += [p <= 0.05 for p in p_values]
         covered += [item.low is not None and item.low <= truth <= (item.high or 0.0) for item in found[ROWS:]]
-        # Holm's smallest adjusted p-value, by itself: the library collects garbage at every call, of which there are many.
+        # Holm's smallest adjusted p-value, by itself: statsmodels collects garbage at every call.
         holm_errors.append(min(p_values) * len(p_values) <= 0.05)
         bh_errors.append(min(adjusted_p_values(p_values, "fdr_bh")) <= 0.05)
     shares = (float(np.mean(each)) for each in (rejected, covered, holm_errors, bh_errors))
