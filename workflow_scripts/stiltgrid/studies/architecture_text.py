@@ -142,8 +142,8 @@ def limits(layout: Layout) -> Iterator[str]:
     )
     yield "Where no likeness is shown, unlikeness is not shown either: few rows or much noise look the same."
     yield (
-        "With four task families or fewer, likeness is a false alarm in up to 9 % of cases where tasks of a family move "
-        "together."
+        "With four task families or fewer, likeness is a false alarm in up to 9 % of cases where tasks of a family "
+        "move together."
     )
     yield "A target on which one model scores at chance has no room for a pattern."
     if len(layout.seeds) == 1:
