@@ -36,6 +36,7 @@ rule all:
         rules.plot_english_and_zero_shot.output,
         expand(rules.plot_languages.output, target=GRID.targets),
         COMPARISONS,
+        unfinished.outputs(GRID),
 
 
 onstart:

@@ -16,7 +16,14 @@ from stiltgrid.grid.grid import NONE, model_view
 from stiltgrid.grid.layout import grid_layout
 from stiltgrid.grid.params import as_params
 from stiltgrid.utils.errors import StiltgridError
-from stiltgrid.workflow import resources, runs, snakemake_patches, so_far, table_params
+from stiltgrid.workflow import (
+    resources,
+    runs,
+    snakemake_patches,
+    so_far,
+    table_params,
+    unfinished,
+)
 from stiltgrid.workflow.export_jobs import ExportJobs
 from stiltgrid.workflow.job_digests import Digests
 from stiltgrid.workflow.job_inputs import TOKENIZER_FILES, JobInputs, job_path

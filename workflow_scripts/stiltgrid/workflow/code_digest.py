@@ -17,7 +17,14 @@ FAMILIES = f"{PACKAGE}.tasks.families."
 # How a process starts, ends and logs changes no result, and is imported by every script.
 PLUMBING = frozenset(
     f"{PACKAGE}.{name}"
-    for name in ("workflow.job_runner", "workflow.fork_server", "workflow.runs", "utils.logs", "training.launcher")
+    for name in (
+        "workflow.job_runner",
+        "workflow.fork_server",
+        "workflow.runs",
+        "workflow.unfinished",
+        "utils.logs",
+        "training.launcher",
+    )
 )
 
 

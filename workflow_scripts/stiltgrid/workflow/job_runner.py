@@ -14,7 +14,7 @@ from stiltgrid.modeling import gpu_slots
 from stiltgrid.training import launcher
 from stiltgrid.utils import logs
 from stiltgrid.utils.errors import StiltgridError
-from stiltgrid.workflow import runs
+from stiltgrid.workflow import runs, unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
     if not network:
         os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
+    record = None if member else unfinished.begin(snakemake)
     try:
         processes = launcher.requested_processes(snakemake.resources)
         if together and not member and processes > 1:
@@ -46,6 +47,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
             main(snakemake)
         if not member:  # the process that started it counts all of them
             _log_usage(snakemake.rule, time.monotonic() - started)
+        unfinished.end(record)
     except StiltgridError as error:
         logger.error("%s", error)
         _log_rerun_command(snakemake, member)
