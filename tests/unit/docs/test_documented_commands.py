@@ -242,7 +242,7 @@ def planner(sandbox: Path) -> Planner:
     for command in list(found.made):
         for line in run(sandbox, "make", "--dry-run", "--always-make", *command.words[1:]).splitlines():
             for part in split(f"{command.place} ({' '.join(command.words)})", line):
-                program = part.words[0].removeprefix(".venv/bin/")
+                program = next(word for word in part.words if "=" not in word).removeprefix(".venv/bin/")
                 if program == "snakemake" and not {"--report", "--lint"} & set(part.words):
                     found.dry_run(Command(part.place, ("snakemake", *part.words[1:])))
                 else:
