@@ -61,6 +61,7 @@ LAYOUT = grid_layout(GRID)
 TOKENIZER = multiext("results/models/{model}/tokenizer/", *TOKENIZER_FILES)
 BEST_ROWS = "results/tables/best_rows.tsv"
 FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]
+CONVERTED = [name for name in FETCHED if GRID.models[name].convert]
 PRETRAINED = [name for name, model in GRID.models.items() if model.pretrain]
 
 

@@ -7,6 +7,8 @@ localrules:
     prepare_variant,
     prepare_eval,
     prepare_text,
+    convert_model,
+    convert_weights,
     fetch_model,
     fetch_language_head,
     count_examples,
@@ -123,7 +125,31 @@ rule prepare_text:
         "../workflow_scripts/prepare_text.py"
 
 
+rule convert_model:
+    input:
+        lambda wildcards: INPUTS.converted(),
+
+
+rule convert_weights:
+    # The only job that reads a pickle, with the restricted unpickler.
+    output:
+        directory("results/models/{model}/converted"),
+    log:
+        "logs/models/{model}/convert.log",
+    wildcard_constraints:
+        model=paths.pattern(CONVERTED),
+    conda:
+        "../envs/data.yaml"
+    params:
+        model=lambda wildcards: PARAMS.pickled_origin(wildcards.model),
+        code=lambda wildcards: CODE.plain("convert_model"),
+    script:
+        "../workflow_scripts/convert_model.py"
+
+
 rule fetch_model:
+    input:
+        lambda wildcards: INPUTS.origin(wildcards.model),
     output:
         tokenizer=TOKENIZER,
         backbone=multiext("results/models/{model}/backbone/", *paths.CHECKPOINT),
@@ -143,6 +169,8 @@ rule fetch_model:
 
 rule fetch_language_head:
     # Apart from the backbone, because only rows with language modelling need it.
+    input:
+        lambda wildcards: INPUTS.origin(wildcards.model),
     output:
         "results/models/{model}/language_head.safetensors",
     log:

@@ -157,6 +157,13 @@ def _plain(kind: str, shape: Mapping[str, Any]) -> Any:
     return AutoModel.from_config(AutoConfig.for_model(kind, **shape))
 
 
+def _as_published(kind: str, shape: Mapping[str, Any]) -> Any:
+    """A model whose configuration names code of its repository, as before transformers had the architecture."""
+    model = _plain(kind, shape)
+    model.config.auto_map = {"AutoModel": f"modeling_{kind}.Model"}
+    return model
+
+
 def _wrapper(kind: str, shape: Mapping[str, Any]) -> Any:
     """A model of pictures and text, as it is published."""
     return AutoModelForImageTextToText.from_config(
@@ -187,6 +194,9 @@ KINDS: Mapping[str, Kind] = {
     "bert": Kind("bert", word_pieces, ROUND, "masked", "cls"),
     "deberta-v3": Kind("deberta-v2", unigram_deberta, DISENTANGLED, "masked", "cls"),
     "modernbert": Kind("modernbert", bytes_modernbert, SHAPE, "masked", "cls"),
+    "eurobert": Kind(
+        "eurobert", bytes_modernbert, {**GROUPED, "max_position_embeddings": 512}, "masked", "cls", _as_published
+    ),
     "xlm-roberta-decoder": Kind(
         "xlm-roberta",
         unigram_xlmr,
@@ -205,6 +215,7 @@ KINDS: Mapping[str, Kind] = {
     "llama": Kind("llama", bytes_llama, {**SHAPE, "num_key_value_heads": 1}, "causal", "last"),
     "qwen3": Kind("qwen3", bytes_gpt2, GROUPED, "causal", "last"),
     "gemma2": Kind("gemma2", pieces_gemma, GROUPED, "causal", "last"),
+    "gemma3-text": Kind("gemma3_text", pieces_gemma, {**GROUPED, "sliding_window": 8}, "causal", "last"),
     "gemma3": Kind("gemma3", pieces_gemma, GROUPED, "causal", "last", _wrapper),
     "mt5": Kind("mt5", unigram_t5, PAIR, None, "mean"),
     "umt5": Kind("umt5", unigram_t5, PAIR, None, "mean"),

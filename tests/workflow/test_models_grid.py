@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import torch
 from architectures import write_folder
 from repository import GRID, Repository, counts
+from safetensors.torch import load_file
 
 MODELS = {
     "tiny": GRID["models"]["tiny"],
@@ -30,7 +32,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     record = {"hub": "made/gpt2", "revision": "main", "commit": "a" * 40, "folder": "models/made--gpt2"}
     (mirror / "mirror.json").write_text(json.dumps({"rows": {}, "models": {"made/gpt2": record}}))
     gpt2 = {"hub": "made/gpt2", "revision": "a" * 40}
-    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": gpt2}
+    # A folder with pickled weights, which are converted first.
+    write_folder("eurobert", repository.folder / "own")
+    weights = repository.folder / "own/model.safetensors"
+    torch.save(load_file(weights), repository.folder / "own/pytorch_model.bin")
+    weights.unlink()
+    pickled = {"path": "own", "convert": True}
+    models = {"twin": MODELS["twin"], "tiny": MODELS["tiny"], "gpt2": gpt2, "pickled": pickled}
     repository.configure({**GRID, **CHANGES, "models": models})
     targets = [
         f"results/scores/{model}/{row}/{target}/seed1/metrics.json"
@@ -39,7 +47,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
         for target in CHANGES["targets"]
     ]
     # The head for rows with language modelling, which comes from the same checkpoint.
-    targets.append("results/models/gpt2/language_head.safetensors")
+    targets += [f"results/models/{model}/language_head.safetensors" for model in ("gpt2", "pickled")]
+    targets.append("results/models/pickled/backbone/config.json")
     # Nobody listens there: what a mirror has is not asked of the hub.
     repository.first = repository.run(*targets, env={"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert repository.pending(*targets) == []
@@ -48,8 +57,17 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
 
 def test_both_go_through_the_whole_way(pair: Repository) -> None:
     found = counts(pair.first)
-    assert (found["fetch_model"], found["fetch_language_head"], found["pretrain_backbone"]) == (1, 1, 1)
+    assert (found["fetch_model"], found["fetch_language_head"], found["pretrain_backbone"]) == (2, 2, 1)
     assert (found["train_intermediate"], found["train_target"], found["score_target"]) == (2, 4, 8)
+
+
+def test_pickled_weights_are_converted_once_for_all_that_read_them(pair: Repository) -> None:
+    assert counts(pair.first)["convert_weights"] == 1
+    record = json.loads((pair.folder / "results/models/pickled/converted/conversion.json").read_text())
+    provenance = json.loads((pair.folder / "results/models/pickled/provenance.json").read_text())
+    assert provenance["converted"] == record and record["model"] == "pickled"
+    assert (pair.folder / "logs/models/pickled/convert.log").read_text().count("are now in") == 1
+    assert not pair.pending("convert_model")
 
 
 def test_what_the_mirror_holds_is_not_asked_of_the_hub(pair: Repository) -> None:

@@ -17,7 +17,11 @@ from stiltgrid.data.sources.local import LocalSource
 from stiltgrid.workflow.dry_run import planned_jobs
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
-BENEATH = {"local_recipes": ["local_mirror"]}  # what an overlay is for, where that is not config.yaml
+# What an overlay is for, where that is not config.yaml.
+BENEATH = {"local_recipes": ["local_mirror"], "backbones": ["xtreme_r"]}
+    "local_recipes": ["local_mirror"],
+    "backbones": ["xtreme_r"],
+}  # what an overlay is for, where that is not config.yaml
 PRETRAINED = Counter(prepare_text=1, train_tokenizer=1, pretrain_backbone=1)
 # Models times what each takes; data is prepared once for all.
 EXPECTED = {
@@ -59,6 +63,12 @@ EXPECTED = {
     ),
     # 4 rows, 3 of them trained; 10 targets with 8 tuned models: MNLI, SIQa then COPA, POS, NER, SQuAD 1.1, TyDiQA,
     # Mewsli-X, LAReQA. Training data: MNLI, SQuAD 1.1, HellaSwag, SIQa, COPA, POS, NER, TyDiQA, Mewsli-X, LAReQA.
+    # The same with twelve models, two of which have pickled weights.
+    "backbones": Counter(
+        convert_weights=2, fetch_model=12, prepare_train=10, prepare_eval=10, encode_train=12 * 10,
+        encode_eval=12 * 10, train_intermediate=12 * 3, train_target=12 * 4 * 8, score_target=12 * 4 * 10,
+        plot_languages=10,
+    ),
     # The same rows; 8 targets with 5 tuned models: SIB-200, MNLI (three targets), NER, Cosmos QA, CommonsenseQA.
     # Training data: these five, SQuAD 1.1, HellaSwag.
     "low_resource": Counter(

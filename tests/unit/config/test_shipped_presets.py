@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from architectures import KINDS
 from configurations import ROOT, load, snakemake_merge
 from stiltgrid.data.sources.minilab.settings import world_settings
 from stiltgrid.grid.benchmarks import benchmark_files, benchmarks
@@ -180,3 +181,21 @@ def test_presets_of_the_papers(name: str, rows: int, columns: int) -> None:
         counted = set(grid.cards[target].benchmarks[benchmark.name])
         assert counted <= set(grid.languages(target))
         assert counted == set(grid.languages(target)) or not benchmark.official
+
+
+# The architecture of each backbone, which goes through every family with two layers and random weights
+# (tests/unit/studies/test_architecture_grids.py, tests/unit/modeling/test_architectures.py).
+ARCHITECTURES = {
+    "xlmr_large": "xlm-roberta", "xlmr_base": "xlm-roberta", "xlm_v": "xlm-roberta", "glot500": "xlm-roberta",
+    "e5_base": "xlm-roberta", "bge_m3": "xlm-roberta", "labse": "bert", "mdeberta": "deberta-v3",
+    "eurobert": "eurobert", "mmbert": "modernbert", "qwen3_06b": "qwen3", "gemma3_270m": "gemma3-text",
+}  # fmt: skip
+
+
+def test_every_backbone_is_pinned_licensed_and_of_an_architecture_that_was_tried() -> None:
+    paths = (ROOT / "presets/backbones.yaml", ROOT / "presets/xtreme_r.yaml", ROOT / "config.yaml")
+    grid = load({**snakemake_merge(*paths), "data_dir": "tests/data/mirror"}, paths)
+    assert grid.models.keys() == ARCHITECTURES.keys()
+    assert all(model.hub and len(model.revision or "") == 40 and model.licence for model in grid.models.values())
+    assert set(ARCHITECTURES.values()) <= KINDS.keys()
+    assert [name for name, model in grid.models.items() if model.convert] == ["mmbert", "bge_m3"]

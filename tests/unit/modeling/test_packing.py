@@ -32,11 +32,13 @@ PACKED = {
     },
     "llama": GROUPED_QUERIES,
     "qwen3": GROUPED_QUERIES,
+    "eurobert": {**GROUPED_QUERIES, "bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4},
 }
 PADDED = {
     "t5": {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_ff": 48, "d_kv": 16},  # biases by distance
     "deberta-v2": {**SMALL, "max_position_embeddings": 64},  # attention of its own
     "modernbert": {**SMALL, "local_attention": 8, "global_attn_every_n_layers": 2},  # windows
+    "gemma3_text": {**GROUPED_QUERIES, "sliding_window": 8},
 }
 
 

@@ -38,7 +38,8 @@ def calls(path):
 @pytest.mark.parametrize("path", CODE, ids=lambda path: path.name)
 def test_no_code_runs_or_unpickles_what_it_reads(path):
     for line, name, keywords in calls(path):
-        assert name not in FORBIDDEN, f"{path.name}:{line}: {name}"
+        restricted = path.name == "conversion.py" and name == "torch.load" and keywords["weights_only"] == "True"
+        assert name not in FORBIDDEN or restricted, f"{path.name}:{line}: {name}"
         assert keywords.get("shell", "False") == "False", f"{path.name}:{line}: a shell"
         assert keywords.get("trust_remote_code", "False") == "False", f"{path.name}:{line}: remote code"
 

@@ -27,6 +27,8 @@ def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Ite
         found = " and ".join(given) if given else "none of them"
         yield f"expected exactly one of hub, path and pretrain, found {found}"
         return
+    if model.convert and model.pretrain:
+        yield "convert: a model that is pretrained here has no weights to convert"
     if model.hub and not model.revision:
         yield f"revision: '{model.hub}' must be pinned to a commit of its repository; found none"
     if model.revision and not model.hub:
@@ -38,7 +40,7 @@ def model_problems(model: Model, root: Path, data_dir: str | None = None) -> Ite
     except SourceError as error:
         yield str(error)
         return
-    wrong = list(folder_problems(folder, model.path or str(folder))) if folder else []
+    wrong = list(folder_problems(folder, model.path or str(folder), model.convert)) if folder else []
     for problem in wrong:
         yield f"path: {problem}" if model.path else problem
     if model.pretrain:

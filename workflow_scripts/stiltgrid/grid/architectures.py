@@ -18,6 +18,9 @@ MASKED_TYPES = frozenset({
     "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "squeezebert", "tapas", "ultrabert", "ultravbert",
     "xlm", "xlm-roberta", "xlm-roberta-xl", "xmod", "yoso",
 })  # fmt: skip
+# Architectures that transformers took over from the repositories of their first models, whose `config.json` still names
+# that code (`auto_map`). It is not run: transformers' own class reads the same weights.
+TAKEN_OVER = frozenset({"eurobert"})
 LAYER_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 # Position ids of these architectures start after the padding id, as in fairseq: the position table holds fewer tokens.
 OFFSET_POSITIONS = frozenset({

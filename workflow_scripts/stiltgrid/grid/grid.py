@@ -47,13 +47,14 @@ class TrainingSettings:
 class Model:
     """A backbone. Exactly one of `hub`, `path` and `pretrain` says where its weights come from.
 
-    `pooling` None means `architectures.default_pooling`.
+    `pooling` None means `architectures.default_pooling`. `convert`: its weights are pickled and converted once.
     """
 
     name: str
     hub: str | None = None
     revision: str | None = None
     path: str | None = None
+    convert: bool = False
     pretrain: Mapping[str, Any] | None = None
     pooling: str | None = None
     retrieval_pooling: str = "mean"

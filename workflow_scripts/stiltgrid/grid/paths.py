@@ -48,6 +48,11 @@ def backbone_folder(model: str) -> str:
     return f"{RESULTS}/models/{model}/backbone"
 
 
+def converted_folder(model: str) -> str:
+    """The folder of a model whose pickled weights were converted."""
+    return f"{RESULTS}/models/{model}/converted"
+
+
 def intermediate_folder(model: str, intermediate: str, seed: int | str) -> str:
     """The folder of a row's checkpoint; for `none`, which trains nothing, that of the backbone."""
     if intermediate == NONE:

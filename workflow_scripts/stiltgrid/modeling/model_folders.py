@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stiltgrid.grid.architectures import MASKED_TYPES, text_part
+from stiltgrid.grid.architectures import MASKED_TYPES, TAKEN_OVER, text_part
 from stiltgrid.modeling.architecture_keys import KINDS, known_keys, model_types
 from stiltgrid.utils.errors import nearest
 
@@ -26,8 +26,11 @@ SIZES = (
 )  # fmt: skip
 
 
-def folder_problems(folder: Path, shown: str) -> Iterator[str]:
-    """What keeps a folder from being a model that the grid can read. `shown` is its name in messages."""
+def folder_problems(folder: Path, shown: str, pickled: bool = False) -> Iterator[str]:
+    """What keeps a folder from being a model that the grid can read. `shown` is its name in messages.
+
+    `pickled`: its weights are to be converted, so they are not looked at.
+    """
     if not folder.is_dir():
         yield f"expected a model folder, found {_what_is(folder)} at {shown}"
         return
@@ -39,12 +42,13 @@ def folder_problems(folder: Path, shown: str) -> Iterator[str]:
             yield f"{shown}/{CONFIG}: {found}"
     if not any((folder / name).is_file() and (folder / name).stat().st_size for name in TOKENIZERS):
         yield f"expected a tokenizer in {shown} ({', '.join(TOKENIZERS)}), found none of these files"
-    yield from _weight_problems(folder, shown)
+    if not pickled:
+        yield from _weight_problems(folder, shown)
 
 
 def config_problems(config: Mapping[str, Any]) -> Iterator[str]:
     """Wrong model types and sizes of a `config.json`. It may have keys that transformers does not know."""
-    if config.get("auto_map"):
+    if config.get("auto_map") and config.get("model_type") not in TAKEN_OVER:
         yield "needs the repository's own code (auto_map), which is never run; choose a model that transformers knows"
         return
     problem = type_problem(config)
@@ -125,7 +129,8 @@ def _weight_problems(folder: Path, shown: str) -> Iterator[str]:
         files = sorted(set(shards.values()))
     else:
         pickled = [name for name in names if name.endswith(PICKLED)]
-        found = f"only pickled ones ({', '.join(pickled[:3])}), and a pickle can run any code" if pickled else "none"
+        some = f"only pickled ones ({', '.join(pickled[:3])}), and a pickle can run any code: see `convert`"
+        found = some if pickled else "none"
         yield f"expected weights in {shown}/{WEIGHTS}, found {found}"
         return
     for name in files:

@@ -20,6 +20,7 @@ from stiltgrid.data.sources.local import MANIFEST, parse_name, split_names
 from stiltgrid.data.sources.rowfiles import SUFFIXES
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Grid
+from stiltgrid.grid.paths import converted_folder
 from stiltgrid.grid.recipes import by_version, of_version, texts, variants
 from stiltgrid.preparation.models import mirror_model
 from stiltgrid.utils.errors import SourceError
@@ -79,7 +80,14 @@ def mirror(grid: Grid, out_dir: str | os.PathLike[str], client: HubClient | None
     for name, how in dict.fromkeys((card.name, card.obtain or "Add your own copy") for card in absent):
         logger.warning("%s is not on the hub. %s", name, how)
     for model in grid.models.values():
-        if model.hub is not None:
+        if model.hub is not None and model.convert:
+            logger.warning(
+                "model '%s' is not mirrored, its weights are converted by a job of its own: run "
+                "`snakemake convert_model` where the hub can be reached, and keep %s",
+                model.name,
+                converted_folder(model.name),
+            )
+        elif model.hub is not None:
             manifest.add_model(model.hub, mirror_model(model, folder, client))
     logger.info("the mirror is complete: set `source: local` and `data_dir: %s`", folder)
 

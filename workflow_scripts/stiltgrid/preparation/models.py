@@ -14,7 +14,7 @@ from typing import Any
 
 from stiltgrid.data.sources.client import HubClient, Repository
 from stiltgrid.data.sources.local import MANIFEST
-from stiltgrid.grid.architectures import CAUSAL, default_pooling, objective, text_part
+from stiltgrid.grid.architectures import CAUSAL, TAKEN_OVER, default_pooling, objective, text_part
 from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.model_folders import folder_problems
@@ -24,6 +24,7 @@ from stiltgrid.utils.files import atomic_path, read_json, write_json
 
 logger = logging.getLogger(__name__)
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+RECORD = "conversion.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -73,7 +74,8 @@ def model_folder(
         if not folder.is_dir():
             raise SourceError(f"model '{model.name}': expected a folder at {folder}, found none")
         _weight_files({path.name for path in folder.iterdir()}, f"{folder}", lambda name: folder / name)
-        return folder, {"path": str(folder)}
+        converted = {"converted": read_json(folder / RECORD)} if (folder / RECORD).is_file() else {}
+        return folder, {"path": str(folder), **converted}
     if model.hub is None:
         raise SourceError(f"model '{model.name}': neither `hub` nor `path` says where its weights are")
     repository = client.repository(model.hub, model.revision or "main", kind="model")
@@ -143,7 +145,8 @@ def _weight_files(names: set[str], shown: str, fetch: Any) -> list[str]:
     found = f"only pickled ones ({', '.join(pickled[:3])})" if pickled else "none"
     raise SourceError(
         f"{shown}: expected weights in {WEIGHTS}, found {found}; loading a pickle can run any code. "
-        "Name a revision that has safetensors (the hub's conversion bot offers them as refs/pr/…), or convert a copy"
+        "Name a revision that has safetensors (the hub's conversion bot offers them as refs/pr/…), or set "
+        "`convert: true` for this model"
     )
 
 
@@ -154,7 +157,7 @@ def _checked_config(folder: Path, name: str) -> Mapping[str, Any]:
         raise SourceError(f"model '{name}': no readable config.json in {folder} ({error})") from error
     for file in ("config.json", "tokenizer_config.json"):
         settings = read_json(folder / file) if (folder / file).is_file() else {}
-        if settings.get("auto_map"):
+        if settings.get("auto_map") and config.get("model_type") not in TAKEN_OVER:
             asked = ", ".join(sorted(settings["auto_map"]))
             raise SourceError(
                 f"model '{name}': {file} needs the repository's own code (auto_map: {asked}); "

@@ -10,6 +10,7 @@ from stiltgrid.data import adapters
 from stiltgrid.data.sources.base import Source
 from stiltgrid.grid import paths, recipes
 from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.utils.errors import ConfigError
 from stiltgrid.utils.memoize import memoize
 
 TOKENIZER_FILES = ("tokenizer.json", "special_tokens.json")
@@ -84,6 +85,17 @@ class JobInputs:
         assert isinstance(self.source, LocalSource)
         files = (self.source.text_file(language) for language in self.text_request(name)["languages"])
         return [str(file) for file in files if file]
+
+    def origin(self, model: str) -> list[str]:
+        """The folder of a model whose pickled weights are converted first; nothing for any other."""
+        return [paths.converted_folder(model)] if self.grid.models[model].convert else []
+
+    def converted(self) -> list[str]:
+        """The folders of all models whose weights are converted; raises ConfigError where there is none."""
+        found = [folder for model in self.grid.models for folder in self.origin(model)]
+        if not found:
+            raise ConfigError(["no model has `convert: true`, so there are no weights to convert"])
+        return found
 
     def encoding(self, model: str) -> list[str]:
         """A model's tokenizer; of a fetched model also the configuration, which says its longest sequence."""

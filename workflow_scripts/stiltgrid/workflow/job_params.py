@@ -70,13 +70,20 @@ class JobParams:
 
     @memoize
     def model_origin(self, model: str) -> dict[str, Any]:
-        """Where a model's weights come from."""
+        """Where a model's weights come from: those that were converted, where they must be."""
+        if self.grid.models[model].convert:
+            return {"hub": None, "revision": None, "path": paths.converted_folder(model)}
+        return self.pickled_origin(model)
+
+    def pickled_origin(self, model: str) -> dict[str, Any]:
+        """Where a model's weights come from before any conversion."""
         chosen = self.grid.models[model]
         return {"hub": chosen.hub, "revision": chosen.revision, "path": job_path(chosen.path, self.root)}
 
     def model_mirror(self, model: str) -> str | None:
         """The folder that may hold a copy of a hub model, where the source is a mirror."""
-        return self.data_dir if self.grid.source == "local" and self.grid.models[model].hub else None
+        chosen = self.grid.models[model]
+        return self.data_dir if self.grid.source == "local" and chosen.hub and not chosen.convert else None
 
     @memoize
     def pretraining(self, model: str) -> dict[str, Any]:
