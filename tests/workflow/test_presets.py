@@ -19,9 +19,6 @@ from stiltgrid.workflow.dry_run import planned_jobs
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
 # What an overlay is for, where that is not config.yaml.
 BENEATH = {"local_recipes": ["local_mirror"], "backbones": ["xtreme_r"]}
-    "local_recipes": ["local_mirror"],
-    "backbones": ["xtreme_r"],
-}  # what an overlay is for, where that is not config.yaml
 PRETRAINED = Counter(prepare_text=1, train_tokenizer=1, pretrain_backbone=1)
 # Models times what each takes; data is prepared once for all.
 EXPECTED = {
