@@ -166,7 +166,7 @@ def test_a_cell_given_twice_is_refused(tmp_path):
     path = grids.write_metrics(tmp_path / "scores")[0]
     copy = path.with_name("copy.json")
     copy.write_bytes(path.read_bytes())
-    with pytest.raises(SourceError, match="a cell of its own"):
+    with pytest.raises(SourceError, match="expected every cell once"):
         collect_scores([path, copy], tmp_path / "scores.parquet")
 
 

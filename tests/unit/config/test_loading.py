@@ -1,5 +1,6 @@
 """A wrong configuration is refused before any work, with all problems in one list."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,9 +46,7 @@ def test_parsing_is_quick_and_light() -> None:
 
 def test_a_new_task_needs_a_card_and_nothing_else(tmp_path: Path) -> None:
     for folder in ("tasks", "schemas"):
-        (tmp_path / folder).mkdir()
-        for file in (ROOT / folder).iterdir():
-            (tmp_path / folder / file.name).write_bytes(file.read_bytes())
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     card = (ROOT / "tasks/qqp.yaml").read_text(encoding="utf-8").replace("[qqp]", "[quora]")
     (tmp_path / "tasks/quora.yaml").write_text(card, encoding="utf-8")
     config = changed(data_dir=str(ROOT / "tests/data/mirror"), intermediates=["none", "quora"])

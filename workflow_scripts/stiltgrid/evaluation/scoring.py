@@ -81,6 +81,7 @@ def score_target(
         "tokens": count.real,
         "computed_tokens": count.computed,
         "seconds": round(seconds, 3),
+        "dtype": str(compute.dtype).removeprefix("torch."),
     }
     write_json(_record(replace(settings, card=card), measured, facts), metrics_path)
     summary = _summary(card, measured)
