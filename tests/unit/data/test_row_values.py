@@ -17,7 +17,7 @@ READERS = (
     values.whole_numbers, values.mapping, values.label,
 )  # fmt: skip
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.decimals(), st.binary(), st.dates(),
+    st.none(), st.booleans(), st.integers(), st.floats(allow_subnormal=False), st.text(), st.decimals(), st.binary(), st.dates(),
     st.text().map(Untyped),
     st.text(st.characters(categories=["Cs"])),
 )  # fmt: skip
@@ -79,7 +79,11 @@ def test_lists_and_mappings_in_cells_of_csv_are_json() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_subnormal=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )

@@ -63,7 +63,7 @@ def test_a_job_sees_what_a_fresh_process_would(
     assert (tmp_path / "facts.txt").read_text().split("\n") == expected
 
 
-def test_nothing_passes_from_job_to_job(server: ForkServer, tmp_path: Path) -> None:
+def test_nothing_passes_from_job_to_job(server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = 'import sys, os, random; sys.leak = 1; os.environ["LEAK"] = "1"; random.seed(0)'
     assert job(server, tmp_path, first).wait() == 0
     second = """
@@ -72,7 +72,7 @@ def test_nothing_passes_from_job_to_job(server: ForkServer, tmp_path: Path) -> N
     """
     assert job(server, tmp_path, second).wait() == 0
     draws = "import random; open('draws.txt', 'a').write(f'{random.random()}\\n')"
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert job(server, tmp_path, draws).wait() == 0
     assert len(set((tmp_path / "draws.txt").read_text().split())) == 2
