@@ -17,7 +17,8 @@ READERS = (
     values.whole_numbers, values.mapping, values.label,
 )  # fmt: skip
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_subnormal=False), st.text(), st.decimals(), st.binary(), st.dates(),
+    st.none(), st.booleans(), st.integers(), st.floats(allow_subnormal=False), st.text(), st.decimals(),
+    st.binary(), st.dates(),
     st.text().map(Untyped),
     st.text(st.characters(categories=["Cs"])),
 )  # fmt: skip
