@@ -1,4 +1,4 @@
-"""What ties the library to Snakemake: code digests, resources, how jobs are started, estimates, housekeeping.
+"""What connects the library to Snakemake: inputs, params and resources of jobs, code digests, estimates, housekeeping.
 
-Nothing else in `stiltgrid` knows of Snakemake; all that reaches into its internals is in `snakemake_patches`.
+No other package knows about Snakemake. All changes to Snakemake itself are in `snakemake_patches`.
 """

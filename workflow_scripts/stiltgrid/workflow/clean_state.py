@@ -1,4 +1,4 @@
-"""Removes what serves only unfinished jobs: saved states, and half-written files of jobs that were killed."""
+"""Removes files of unfinished jobs: saved states, and half-written files of jobs that were killed."""
 
 import shutil
 from pathlib import Path
@@ -9,14 +9,14 @@ RESUME = "resume"
 
 
 def clean_state(results: Path) -> int:
-    """Remove `results/resume` and everything half-written; the bytes that this freed. Finished outputs stay.
+    """Remove `results/resume` and all half-written files; returns the freed bytes. Finished outputs stay.
 
-    To be called while no other run works in the folder, which Snakemake's lock sees to.
+    Call it only while no other run works in the folder, which Snakemake's lock ensures.
     """
-    doomed = [path for path in results.rglob("*") if is_partial(path.name)]
-    doomed.append(results / RESUME)
+    removed = [path for path in results.rglob("*") if is_partial(path.name)]
+    removed.append(results / RESUME)
     freed = 0
-    for path in doomed:
+    for path in removed:
         if path.is_dir():
             freed += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""Digests of code kept on disk, so that a run in unchanged code reads none of it."""
+"""A cache of code digests on disk: with unchanged code, a run parses no source file."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from stiltgrid.utils.files import write_json
 
 
 class DigestCache:
-    """Digests that hold while no Python file below a folder has another time or size; written by `save`."""
+    """Digests that are valid while no Python file below a folder changes its time or size; written by `save`."""
 
     def __init__(self, folder: Path, file: Path | None) -> None:
         self._file = file
@@ -27,14 +27,14 @@ class DigestCache:
                 self._digests = {}
 
     def digest(self, key: str, make: Callable[[], str]) -> str:
-        """The digest of this name, made once."""
+        """The digest of this name; `make` computes it where it is not cached."""
         if key not in self._digests:
             self._digests[key] = make()
             self._changed = True
         return self._digests[key]
 
     def save(self) -> None:
-        """Keep them for the next run; a cache that cannot be written costs a second, no more."""
+        """Write the cache for the next run. Where it cannot be written, the next run takes a second longer."""
         if self._file is None or not self._changed:
             return
         with contextlib.suppress(OSError, StiltgridError):

@@ -1,9 +1,9 @@
-"""Digests of code: what a job runs, told by syntax trees, so that a comment or a `touch` reruns nothing.
+"""Digests of the code that a job runs, over syntax trees, so that a comment or a `touch` reruns nothing.
 
-The digest of a script covers the script and, in every `stiltgrid` module that it imports, transitively and also
-from inside functions, what it reaches: all statements that run on import, and the functions and classes that are
-named from there on. What is imported by name at run time (a family, a source, an adapter) is passed explicitly.
-Names are matched, not traced, so a digest covers a little too much rather than too little.
+The digest of a script covers the script and the code that it reaches in every `stiltgrid` module that it imports,
+directly or indirectly, at the top or inside functions: all statements that run on import, and the functions and classes
+whose names are used. Modules that are imported by name at run time (a family, a source, an adapter) are passed
+explicitly. Names are matched without resolving scopes, so a digest covers rather too much than too little.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from stiltgrid.workflow.code_outline import PACKAGE, Outline, Outlines, Piece, T
 
 LIBRARY = Path(__file__).resolve().parents[1]
 FAMILIES = f"{PACKAGE}.tasks.families."
-# How a process starts, ends and logs changes no result, and is imported by every script.
+# Every script imports these, and they change no result: how a process starts, ends and logs.
 PLUMBING = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
@@ -36,8 +36,8 @@ def code_digest(
 ) -> str:
     """SHA-256 (its first 16 hex digits) of the code that a script runs.
 
-    `modules` are dotted names that the script imports dynamically, or `module:name` for what it takes from one.
-    `leave_out` are the families' methods that it never calls. Raises FileNotFoundError for a script or module
+    `modules` are dotted names that the script imports dynamically, or `module:name` for one name of a module.
+    `leave_out` are methods of families that the script never calls. Raises FileNotFoundError for a script or module
     that does not exist and SyntaxError, naming file and line, for one that Python cannot read.
     """
     reached = _Reached(outlines or Outlines(LIBRARY), frozenset(leave_out))
@@ -49,7 +49,7 @@ def code_digest(
 
 
 class _Reached:
-    """The pieces of code that are reached from an entry; `lines` holds each once, with its digest."""
+    """The pieces of code that are reached from a script; `lines` holds the digest of each."""
 
     def __init__(self, outlines: Outlines, leave_out: frozenset[str]) -> None:
         self.outlines = outlines
@@ -58,7 +58,7 @@ class _Reached:
         self._targets: set[Target] = set()
 
     def target(self, target: Target) -> None:
-        """A module with all that it holds, or what it calls by a name (and what runs on its import)."""
+        """Add a whole module, or one name of a module and the statements that run on its import."""
         if target in self._targets or target.module in PLUMBING:
             return
         self._targets.add(target)
@@ -73,13 +73,13 @@ class _Reached:
         self._named(target.module, target.name, found)
 
     def whole(self, module: str, found: Outline) -> None:
-        """Everything in a file."""
+        """Add everything in a file."""
         self._piece(module, "", found.always, found)
         for name in found.definitions:
             self._named(module, name, found)
 
     def _named(self, module: str, name: str, found: Outline) -> None:
-        """What a name means at the top of a module: a definition, or something imported."""
+        """Add what a name refers to at the top of a module: a definition or an import."""
         if name in found.definitions:
             definition = found.definitions[name]
             self._piece(module, name, definition.body, found)
@@ -107,7 +107,7 @@ class _Reached:
                 self._named(module, used, found)
 
     def _imported(self, target: Target, attributes: Sequence[str] | None) -> None:
-        """What an imported name brings: of a module only the attributes that are read, where it is read by dots."""
+        """Add what an import refers to; of a module that is only used as `module.attribute`, those attributes alone."""
         module = target.module if target.name is None else f"{target.module}.{target.name}"
         if self.outlines.module_file(module) is None:
             self.target(target)

@@ -1,4 +1,4 @@
-"""One Python file as pieces of code: what runs on import, each definition, and what each of them names."""
+"""The outline of a Python file: what runs on import, each definition, and the names that each of them uses."""
 
 import ast
 import hashlib
@@ -15,7 +15,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class Target(NamedTuple):
-    """Something in the package: a module (`name` is None), or what a module calls by a name."""
+    """A module of the package (`name` is None), or one name in it."""
 
     module: str
     name: str | None
@@ -23,7 +23,7 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """Some statements: their digest, the names in them, and of names that are read by dots, what is read of them."""
+    """Some statements: their digest, the names they use, and the attributes they read of names (`name.attribute`)."""
 
     digest: str
     names: Sequence[str]
@@ -33,7 +33,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, or a class with its methods apart."""
+    """A function, or a class without its methods and the methods by name."""
 
     body: Piece
     methods: Mapping[str, Piece] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Outline:
-    """A file. `always` is what runs on import, definitions aside."""
+    """A file. `always` is what runs on import, without the definitions."""
 
     always: Piece
     definitions: Mapping[str, Definition]
@@ -49,7 +49,7 @@ class Outline:
 
 
 class Outlines:
-    """Outlines of a package's files, read again only when a file's time or size changed; kept on disk by `save`."""
+    """Outlines of a package's files. A file is parsed again if its time or size changed; `save` writes them to disk."""
 
     def __init__(self, library: Path, cache: Path | None = None) -> None:
         self.library = library
@@ -68,7 +68,7 @@ class Outlines:
                 self._saved = {}
 
     def of(self, path: Path) -> Outline:
-        """The outline of a file; FileNotFoundError and SyntaxError as Python raises them."""
+        """The outline of a file. Raises FileNotFoundError and SyntaxError as Python does."""
         state = path.stat()
         key = f"{path}|{state.st_mtime_ns}|{state.st_size}"
         if key not in self._found:
@@ -79,14 +79,14 @@ class Outlines:
         return self._found[key]
 
     def of_module(self, module: str) -> Outline:
-        """The outline of a module of the package; FileNotFoundError when there is none."""
+        """The outline of a module of the package. Raises FileNotFoundError where there is none."""
         path = self.module_file(module)
         if path is None:
             raise FileNotFoundError(f"module {module}: no such file in {self.library}")
         return self.of(path)
 
     def module_file(self, module: str) -> Path | None:
-        """The file of a dotted name, None where it is no module of the package."""
+        """The file of a dotted name; None where it is not a module of the package."""
         if module not in self._modules:
             self._modules[module] = self._find(module)
         return self._modules[module]
@@ -102,7 +102,7 @@ class Outlines:
         return None
 
     def save(self) -> None:
-        """Keep what was read for the next run; a cache that cannot be written costs a second, no more."""
+        """Write the outlines for the next run. Where that fails, the next run takes a second longer."""
         if self._cache is None or not self._changed:
             return
         used = {key: self._saved[key] for key in self._found}
@@ -160,10 +160,10 @@ def _piece(statements: Iterable[ast.stmt], package: Sequence[str]) -> Piece:
 
 
 def _tokens(node: ast.AST, package: Sequence[str]) -> Iterator[str]:
-    """A tree as text: kinds, field names and values; no positions, no docstrings, no type-checking blocks.
+    """A tree as text: node types, field names and values, without positions, docstrings and type-checking blocks.
 
-    Imports from the package are left out: what they lead to is digested where it stands. So are empty
-    fields, which also keeps the text the same across Python versions.
+    Imports from the package are left out, because the imported code has digests of its own. Empty fields are left out
+    too, which keeps the text the same across versions of Python.
     """
     if isinstance(node, (ast.Import, ast.ImportFrom)) and _imports(node, package):
         return
@@ -192,7 +192,7 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imports(node: ast.Import | ast.ImportFrom, package: Sequence[str]) -> dict[str, Target]:
-    """Local name -> what of the package it is; empty for imports from elsewhere."""
+    """Local name -> what it imports from the package; empty for imports from elsewhere."""
     if isinstance(node, ast.Import):
         return {
             alias.asname or alias.name: Target(alias.name, None)

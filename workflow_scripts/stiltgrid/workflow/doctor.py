@@ -1,4 +1,4 @@
-"""What this machine has for a grid, in one screen: processors, memory, GPUs, SLURM, the mirror, versions."""
+"""A report about this machine: processors, memory, disk, GPUs, SLURM, the data that is there, versions."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PATIENCE = 10  # seconds for a command of the system
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, and what to do where that is not enough."""
+    """One line of the report: the subject, what was found, and advice where that may not be enough."""
 
     about: str
     found: str
@@ -29,33 +29,33 @@ class Finding:
 
 
 def examine(grid: Grid, source: Source) -> list[Finding]:
-    """Everything, in the order of the screen. Imports no torch, reads no data, reaches no network."""
+    """All findings, in the order of the report. Imports no torch, reads no data and uses no network."""
     return [processors(), memory(), disk(Path.cwd()), gpus(), slurm(), rows(grid, source), software()]
 
 
 def processors() -> Finding:
-    """Processors that this process may use, and how many the machine has."""
+    """Processors that this process may use, of those that the machine has."""
     usable, all_of_them = len(os.sched_getaffinity(0)), os.cpu_count() or 0
     return Finding("processors", f"{usable} usable of {all_of_them}")
 
 
 def memory(path: Path = Path("/proc/meminfo")) -> Finding:
-    """Memory in total and free."""
+    """Free and total memory."""
     if not path.is_file():
-        return Finding("memory", "not told by this system")
+        return Finding("memory", "unknown on this system")
     values = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
     total, free = (int(values[name].split()[0]) * 1024 / GIGABYTE for name in ("MemTotal", "MemAvailable"))
     return Finding("memory", f"{free:.1f} GB free of {total:.1f} GB", "" if free > 2 else "a job needs about 2 GB")
 
 
 def disk(folder: Path) -> Finding:
-    """Room where the results will be."""
+    """Free space where the results will be."""
     free = shutil.disk_usage(folder).free / GIGABYTE
     return Finding("disk", f"{free:.1f} GB free in {folder}", "see: snakemake --cores 1 estimate_disk")
 
 
 def gpus() -> Finding:
-    """GPUs as the driver tells them."""
+    """GPUs that the driver lists."""
     lines = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     if not lines:
         return Finding("GPUs", "none", "large models need one; the mini-lab does not")
@@ -77,14 +77,14 @@ def slurm() -> Finding:
 
 
 def rows(grid: Grid, source: Source) -> Finding:
-    """Tasks of the catalogue that the source has and has not."""
+    """How many tasks of the catalogue the source has, and which it lacks."""
     missing = missing_tasks(grid.cards, source)
     found = f"{grid.source}{f' in {grid.data_dir}' if grid.data_dir else ''}: {len(grid.cards) - len(missing)} tasks"
     return Finding("rows", found, f"not there: {', '.join(missing)}" if missing else "")
 
 
 def missing_tasks(cards: Mapping[str, TaskCard], source: Source) -> list[str]:
-    """Names of tasks without a single split in a single language at the source."""
+    """Tasks of which the source has no split in any language."""
     missing = []
     for name, card in sorted(cards.items()):
         languages = dict.fromkeys((*card.train_languages, *card.languages))
@@ -99,12 +99,12 @@ def missing_tasks(cards: Mapping[str, TaskCard], source: Source) -> list[str]:
 
 
 def software() -> Finding:
-    """Versions of what numbers depend on."""
+    """Versions of the libraries that scores depend on."""
     return Finding("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
 
 
 def screen(findings: Sequence[Finding]) -> str:
-    """The findings as text, advice below what it is about."""
+    """The findings as text, each with its advice below."""
     lines = []
     for finding in findings:
         lines.append(f"{finding.about:<12}{finding.found}")
@@ -114,7 +114,7 @@ def screen(findings: Sequence[Finding]) -> str:
 
 
 def _output(command: Sequence[str]) -> list[str] | None:
-    """Lines of a command's output; None where it is not installed, [] where it fails."""
+    """Lines of a command's output; None where it is not installed, empty where it fails."""
     if shutil.which(command[0]) is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""What a grid will take before anything runs: jobs, tokens, hours of its GPU, disk. At most: nobody stops early.
+"""What a grid will take, before anything runs: jobs, tokens, GPU hours, disk. Stages that stop early take less.
 
-Tokens follow from the data's sizes, the settings and the recipes; hours from how fast earlier jobs were, or from the
-configuration's `estimate.tokens_per_second`.
+Tokens follow from the sizes of the data, the settings and the recipes; hours follow from the speed of earlier jobs or
+from the configuration's `estimate.tokens_per_second`.
 """
 
 import json
@@ -34,7 +34,7 @@ RECORDS = {
 
 @dataclass(frozen=True)
 class Work:
-    """Tokens of a job: those it learns from, and those it only reads. `unknown` names data of no known size."""
+    """Tokens of a job: those it trains on and those it only reads. `unknown` names data of unknown size."""
 
     trained: float = 0.0
     read: float = 0.0
@@ -45,13 +45,13 @@ class Work:
 
     @property
     def effort(self) -> float:
-        """Tokens of training that would take as long."""
+        """The number of training tokens that take the same time."""
         return self.trained + FORWARD_SHARE * self.read
 
 
 @dataclass
 class Line:
-    """All jobs of a model's stage."""
+    """All jobs of one stage of a model."""
 
     model: str
     stage: str
@@ -62,7 +62,7 @@ class Line:
 
     @property
     def seconds(self) -> float | None:
-        """Time of all of them one after the other; scoring's speed is in tokens that are read."""
+        """Seconds of all jobs one after another. The speed of scoring is in tokens that are read."""
         if self.speed is None:
             return None
         return (self.work.read if self.stage == "score" else self.work.effort) / self.speed
@@ -99,7 +99,7 @@ def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSett
 
 
 def _text_steps(steps: int, mlm: Mapping[str, Any] | None) -> int:
-    """Steps of language modelling beside so many of the tasks."""
+    """Steps of language modelling beside `steps` steps of the tasks."""
     if mlm is None:
         return 0
     rate = mlm.get("rate")
@@ -107,7 +107,7 @@ def _text_steps(steps: int, mlm: Mapping[str, Any] | None) -> int:
 
 
 def _text_tokens(mlm: Mapping[str, Any] | None) -> int:
-    """Tokens of one of them."""
+    """Tokens of one step of language modelling."""
     return mlm.get("batch_size", TEXT_BATCH) * mlm.get("sequence_length", TEXT_LENGTH) if mlm else 0
 
 
@@ -117,7 +117,7 @@ def _steps(examples: float, settings: TrainingSettings) -> int:
 
 
 def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
-    """Tokens of a job of one of RULES."""
+    """Tokens of a job whose rule is in RULES."""
     model = job.wildcards["model"]
     if job.rule == "pretrain_backbone":
         section = grid.models[model].pretrain or {}
@@ -145,13 +145,13 @@ def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
 
 
 def _data_folders(job: PlannedJob) -> dict[str, str]:
-    """Task -> folder of the encoded data that the job reads of it: its own name, or that of a version."""
+    """Task -> folder of the encoded data that the job reads: the task's name, or that of a variant."""
     parts = [Path(name).parts for name in job.inputs if name.endswith("/train.arrow")]
     return {part[-2].partition("+")[0]: part[-2] for part in parts}
 
 
 def measured_speed(results: Path, model: str, stage: str) -> float | None:
-    """Tokens a second of a model's earlier jobs of a stage, by what they wrote down; None where there is none."""
+    """Tokens per second of a model's earlier jobs of a stage, from their records; None where there are none."""
     tokens, seconds = 0.0, 0.0
     if stage == "pretrain":
         path = results / "models" / model / "backbone/pretraining.json"
@@ -174,7 +174,7 @@ def measured_speed(results: Path, model: str, stage: str) -> float | None:
 
 
 def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Path) -> list[Line]:
-    """A line for every model and stage that computes, in the order of a run."""
+    """A line for every model and stage, in the order of a run."""
     found: dict[tuple[str, str], Line] = {}
     for job in jobs:
         if job.rule in RULES:
@@ -194,7 +194,7 @@ def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Pat
 
 
 def report(grid: Grid, jobs: Sequence[PlannedJob], sizes: DataSizes, results: Path, at_once: int) -> str:
-    """The screen: jobs a rule, tokens and hours a model and stage, disk, and how well all that is known."""
+    """The report: jobs by rule, tokens and hours by model and stage, disk, and where the sizes come from."""
     counts = Counter(job.rule for job in jobs)
     found = lines(grid, jobs, sizes, results)
     parts = [_block("jobs", [(name, f"{count:,}") for name, count in counts.items()], f"{len(jobs):,}")]
@@ -234,7 +234,7 @@ def _disk(grid: Grid, results: Path, at_once: int) -> Iterable[str]:
 
 
 def _certainty(sizes: DataSizes, found: Iterable[Line]) -> Iterable[str]:
-    """How the sizes of the data are known."""
+    """Where the sizes of the data come from."""
     meanings = {"encoded": "counted in encoded files", "rows": "from prepared rows, by their characters",
                 "source": "from the source's rows, by their characters",
                 "given": "given by the configuration"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What takes space: the results as they are, and the peak that a grid will need. Pure arithmetic over file sizes."""
+"""Disk space: what the results take now, and the most that a grid will need, from sizes of files and models."""
 
 import json
 import os
@@ -25,7 +25,7 @@ STATE_COPIES, REPLACING = 4, 2
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a table: so many files or folders of so many bytes each."""
+    """One line of a table: a number of files or folders and the bytes of each."""
 
     name: str
     count: int
@@ -33,13 +33,13 @@ class Item:
 
     @property
     def total(self) -> int:
-        """Bytes of all of them."""
+        """Bytes of all files or folders."""
         return self.count * self.each
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many checkpoints a grid of one model makes, and how many jobs train at once."""
+    """The number of checkpoints of a grid with one model, and of jobs that train at a time."""
 
     rows: int
     tuned: int
@@ -48,21 +48,21 @@ class Counts:
 
 
 def counts(grid: Grid, jobs: int) -> Counts:
-    """Checkpoints of each model of a grid: rows that are trained, tuned models a row (shared ones once), seeds."""
+    """Checkpoints of each model of a grid: trained rows, and tuned models (those that targets share counted once)."""
     tuned = {name for target in grid.targets if (name := grid.cards[target].tuned)}
     return Counts(len(_trained_rows(grid)), len(tuned) * len(grid.intermediates), len(grid.seeds), jobs)
 
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """Bytes of a weight in intermediate and in tuned checkpoints."""
+    """Bytes per weight in intermediate and in tuned checkpoints."""
 
     intermediate: int = FLOAT
     tuned: int = FLOAT
 
 
 def weight_bytes(grid: Grid) -> WeightBytes:
-    """The bytes of a weight at the most, from the settings `checkpoint_precision` of all stages."""
+    """The most bytes per weight, from the settings `checkpoint_precision` of all stages."""
     rows = [row_settings(grid, row) for row in _trained_rows(grid)]
     last = [grid.cards[target].train[-1] for target in grid.targets if grid.cards[target].train]
     tuned = [grid.training_for("target", task) for task in last]
@@ -76,10 +76,10 @@ def _most(settings: Iterable[TrainingSettings]) -> int:
 def peak(
     parameters: int, found: Counts, keep_tuned: bool, stored: WeightBytes | None = None, trained: int | None = None
 ) -> list[Item]:
-    """What a model of so many parameters will need at the most, largest things first.
+    """The most space that a model with this many parameters will need, largest items first.
 
-    `trained` of them are in a running job's state (default: all; few where low-rank adapters are trained).
-    Without `keep_tuned` a tuned model goes when its targets are scored: one a job, and one a job that waits.
+    `trained` parameters are in the state of a running job (default: all; few where low-rank adapters are trained).
+    Without `keep_tuned` a tuned model is deleted once its targets are scored: a job has one, and one waits.
     """
     stored, tuned = stored or WeightBytes(), found.tuned * found.seeds
     state = parameters if trained is None else trained
@@ -97,9 +97,9 @@ def peak(
 
 
 def adapters(grid: Grid, hub: str | None, pretrain: Mapping[str, Any] | None, folder: Path) -> int | None:
-    """Weights in a running job's state where all that is trained are low-rank adapters; None where it is the model.
+    """Parameters in a running job's state where only low-rank adapters are trained; None where the model is trained.
 
-    At most: adapters on every matrix of every layer. Models that are pretrained here have the whole model's state.
+    An upper bound: adapters on every matrix of every layer. For models that are pretrained here it is the whole model.
     """
     ranks = [0 if settings.lora is None else int(settings.lora["rank"]) for settings in _trainings(grid)]
     if pretrain or not ranks or not all(ranks):
@@ -117,7 +117,7 @@ def _trained_rows(grid: Grid) -> set[str]:
 
 
 def _trainings(grid: Grid) -> Iterable[TrainingSettings]:
-    """Settings of all that a grid fine-tunes; the plain ones for rows whose language model is trained whole."""
+    """Settings of every training of a grid; the default settings for rows of language modelling alone."""
     for row in _trained_rows(grid):
         if grid.recipe(row).mlm is not None:
             yield TrainingSettings()
@@ -127,7 +127,7 @@ def _trainings(grid: Grid) -> Iterable[TrainingSettings]:
 
 
 def model_parameters(hub: str | None, pretrain: Mapping[str, Any] | None, backbone: Path) -> int | None:
-    """Weights of a model: from its file where it is here, else from what is known of it; None where nothing is."""
+    """Parameters of a model, from its file, else from its architecture or its name; None where neither is known."""
     if backbone.is_file():
         return stored_parameters(backbone)
     if pretrain:
@@ -138,7 +138,7 @@ def model_parameters(hub: str | None, pretrain: Mapping[str, Any] | None, backbo
 
 
 def encoder_parameters(shape: Mapping[str, Any], vocabulary: int, positions: int) -> int:
-    """Weights of a BERT-like encoder (embeddings and layers with their biases and norms)."""
+    """Parameters of a BERT-like encoder: embeddings, and layers with their biases and norms."""
     hidden, layers = shape["hidden_size"], shape["num_hidden_layers"]
     inner = shape.get("intermediate_size", 4 * hidden)
     embeddings = (vocabulary + positions + 1 + 2) * hidden
@@ -147,7 +147,7 @@ def encoder_parameters(shape: Mapping[str, Any], vocabulary: int, positions: int
 
 
 def stored_parameters(path: Path) -> int:
-    """Numbers in a safetensors file, read from its header."""
+    """The number of parameters in a safetensors file, read from its header."""
     total = 0
     for name, tensor in weights_header(path).items():
         if name != "__metadata__":
@@ -159,7 +159,7 @@ def stored_parameters(path: Path) -> int:
 
 
 def used(folder: str | os.PathLike[str]) -> list[Item]:
-    """What each folder under `results/` takes now, largest first; half-written files of killed jobs apart."""
+    """What each folder under `results/` takes now, largest first, and half-written files of killed jobs."""
     sizes: dict[str, list[int]] = {}
     for path in files_below(folder):
         parts = path.relative_to(folder).parts
@@ -170,17 +170,17 @@ def used(folder: str | os.PathLike[str]) -> list[Item]:
 
 
 def files_below(folder: str | os.PathLike[str]) -> Iterable[Path]:
-    """Every file below a folder; none where it does not exist."""
+    """All files below a folder; none where it does not exist."""
     return sorted(path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def is_partial(name: str) -> bool:
-    """Whether a name is one that files carry while they are being written."""
+    """Whether a name is a temporary one, of files that are being written."""
     return name.startswith(".") and name.endswith(".partial")
 
 
 def table(title: str, items: Iterable[Item]) -> str:
-    """Lines of sizes with their sum."""
+    """Lines of sizes, and their sum."""
     items = list(items)
     lines = [title]
     for item in items:
@@ -191,7 +191,7 @@ def table(title: str, items: Iterable[Item]) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes in the unit that suits them."""
+    """A number of bytes in a suitable unit."""
     for unit, factor in (("GB", GIGABYTE), ("MB", 10**6)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Which cells an export reads, and what it records of them."""
+"""Which cells an export reads, and what it records about them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ BEST, PARTIAL = "best", "_partial"
 class ExportJobs:
     """Inputs and params of submission folders and of exported checkpoints.
 
-    `benchmark` is xtreme or xtreme_r, with the ending `_partial` for what is there; `row` is a row of the grid or
+    `benchmark` is xtreme or xtreme_r, with the ending `_partial` for what exists; `row` is a row of the grid or
     `best`, which takes each task from the row that is best for it on development data.
     """
 
@@ -29,7 +29,7 @@ class ExportJobs:
     def targets(self, benchmark: str, row: str) -> list[str]:
         """The tasks of an export that this grid scores.
 
-        Raises StiltgridError listing all that a whole export lacks; a partial one takes what is there.
+        Raises StiltgridError listing everything that a complete export lacks; a partial export takes what exists.
         """
         plain = benchmark.removesuffix(PARTIAL)
         problems = exports.grid_problems(self.grid, plain)
@@ -88,7 +88,7 @@ class ExportJobs:
         }
 
     def _task_facts(self, row: str, task: str) -> dict[str, Any]:
-        """What a model card says of a training task."""
+        """What a model card says about a training task."""
         card, item = self.grid.cards[task], recipes.variant_of(self.grid, row, task)
         found = recipes.of_version(card, item.version).hub
         hub = found if self.grid.source == "hub" and found else {}

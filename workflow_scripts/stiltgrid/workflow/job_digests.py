@@ -1,4 +1,4 @@
-"""Code digests of the jobs of a grid: each script with what it loads by name."""
+"""Code digests of the jobs of a grid: each script, with the modules that it imports by name."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -9,8 +9,8 @@ from stiltgrid.workflow.code_cache import DigestCache
 from stiltgrid.workflow.code_digest import code_digest
 from stiltgrid.workflow.code_outline import PACKAGE, Outlines
 
-# Methods of a family by the stages that call them: what a stage does not call cannot rerun it. A method that is
-# named nowhere here counts for every stage.
+# Methods of a family by the stage that calls them. A change of a method that a stage does not call does not rerun it; a
+# method that is not listed counts for every stage.
 CALLS = {
     "prepare": frozenset({"examples", "subsample", "with_inventory"}),
     "encode": frozenset({"encode"}),
@@ -23,10 +23,10 @@ METHODS = frozenset().union(*CALLS.values())
 
 
 class Digests:
-    """Code digests of the scripts, with what each job of a grid loads by name."""
+    """Code digests of the scripts, with the modules that each job imports by name."""
 
     def __init__(self, grid: Grid, scripts: Path, records: Path | None = None) -> None:
-        """`records` is the folder where digests and outlines are kept for the next run."""
+        """`records` is the folder where digests and outlines are cached for the next run."""
         self.grid = grid
         self.scripts = scripts
         self._outlines = Outlines(scripts / PACKAGE, records / "stiltgrid_code.json" if records else None)
@@ -34,12 +34,12 @@ class Digests:
         self._found: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def save(self) -> None:
-        """Keep what was read for the next run."""
+        """Write the caches for the next run."""
         self._outlines.save()
         self._cache.save()
 
     def plain(self, script: str) -> str:
-        """Digest of a script that loads nothing by name."""
+        """Digest of a script that imports nothing by name."""
         return self._digest(script, [])
 
     def prepare(self, script: str, task: str) -> str:
@@ -58,7 +58,7 @@ class Digests:
         return sha256((self.scripts / PACKAGE / "analysis" / name).read_bytes()).hexdigest()[:16]
 
     def families(self, script: str, tasks: Sequence[str]) -> str:
-        """Digest of a script that loads the families of these tasks."""
+        """Digest of a script that imports the families of these tasks."""
         return self._digest(script, [self._family(task) for task in tasks], CALLS[script.partition("_")[0]])
 
     def _family(self, task: str) -> str:

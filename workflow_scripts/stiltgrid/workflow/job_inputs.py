@@ -1,4 +1,4 @@
-"""Which files the jobs of a grid read. Snakemake asks once a job while it plans a run, so answers are remembered."""
+"""Which files the jobs of a grid read. Snakemake calls these methods for every job, so their results are memoized."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def job_path(path: str | None, root: Path) -> str | None:
 
 
 class JobInputs:
-    """Paths of the files that jobs read; those in a mirror are there because their change must rerun the job."""
+    """Paths of the files that jobs read. Files of a mirror are listed so that a change in one reruns the job."""
 
     def __init__(self, grid: Grid, source: Source) -> None:
         self.grid = grid
@@ -41,7 +41,7 @@ class JobInputs:
         return self.variants[name].task if name in self.variants else name
 
     def text_request(self, name: str) -> Mapping[str, Any]:
-        """Languages and characters of the raw text `name`: a pretrained model's, or a recipe's beside its tasks."""
+        """Languages and characters of the raw text `name`: a model's to be pretrained, or a recipe's."""
         if name in self.texts:
             return self.texts[name]
         return self.grid.models[name].pretrain or {}
@@ -127,7 +127,7 @@ class JobInputs:
 
     @memoize
     def beside_tasks(self, model: str, row: str) -> list[str]:
-        """What training a row reads beside its tasks: raw text, and the check that there are enough examples."""
+        """What training a row reads besides its tasks: raw text, and the check that there are enough examples."""
         recipe = self.grid.recipe(row)
         counted = recipe.examples is not None and recipe.upsample is False
         return [

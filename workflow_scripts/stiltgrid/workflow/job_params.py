@@ -1,7 +1,7 @@
-"""What the jobs of a grid depend on beside files, as plain containers: a job reruns when its params change.
+"""What the jobs of a grid depend on besides files, as plain containers. A job reruns when its params change.
 
-Each method returns just what its job reads, so that a change elsewhere in the configuration or the cards reruns
-nothing. Snakemake asks several times a job, so answers are remembered; callers must not change them.
+Each method returns only what its job reads, so that other changes of the configuration or the cards rerun nothing.
+Snakemake calls them several times per job, so results are memoized and callers must not change them.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class JobParams:
 
     @memoize
     def origins(self, task: str) -> dict[str, Any]:
-        """What preparing a task reads of the cards whose rows it takes over, by name."""
+        """What preparing a task reads of the cards whose rows it uses, by name."""
         return {
             name: card_view(card, "prepare", self.grid.source) for name, card in self.grid.origin_cards(task).items()
         }

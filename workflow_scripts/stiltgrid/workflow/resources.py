@@ -36,7 +36,7 @@ def megabytes(files: Files, suffix: str = "") -> float:
 def memory_mb(files: Files, copies: int, attempt: int = 1) -> int:
     """Megabytes for a job that holds `copies` of its weights in float32 and maps the rest of its inputs.
 
-    Each further attempt has half as much again.
+    Each further attempt asks for half of that more.
     """
     names = [str(file) for file in files]
     weights = megabytes(names, ".safetensors")
@@ -50,9 +50,9 @@ def text_memory_mb(file: str | os.PathLike[str], attempt: int = 1) -> int:
 
 
 def minutes(files: Files, passes: float, operations: int = FORWARD_AND_BACKWARD, attempt: int = 1) -> int:
-    """Minutes for `passes` over the encoded inputs; an attempt gets its number times that.
+    """Minutes for `passes` over the encoded inputs, multiplied by the number of the attempt.
 
-    A resumed attempt goes on where the last one stopped, so the time of all attempts counts.
+    An attempt resumes where the last one stopped, so the time of all attempts counts.
     """
     names = [str(file) for file in files]
     weights = megabytes(names, ".safetensors") * MEGABYTE / WEIGHT_BYTES
@@ -68,7 +68,7 @@ class JobResources:
         self.grid = grid
 
     def threads(self, model: str) -> int:
-        """One thread for models pretrained here, which are small: two are slower. Profiles may set more."""
+        """One thread for models that are pretrained here: they are small, and two are slower. Profiles may set more."""
         return 1 if self.grid.models[model].pretrain else 4
 
     def training_mb(self, stage: str, tasks: Sequence[str], files: Files, attempt: int) -> int:

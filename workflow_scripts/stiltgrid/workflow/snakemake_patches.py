@@ -1,7 +1,9 @@
-"""Changes to Snakemake itself: each with its reason, what it is worth, and the versions that it was tried with.
+"""Changes to Snakemake itself: each with its reason, its measured worth, and the versions it was tried with.
 
-Under a version that is not in TRIED nothing of Snakemake is changed: it runs as it comes, which is slower, and one line
-of the log says so. What the rules call are `at_parse`, `after_rules` and `at_start`.
+With a version that is not in TRIED, Snakemake is not changed: it works as it comes, more slowly, and one line of the log
+says so. The rules call `at_parse`, `after_rules` and `at_start`.
+
+Worth is in CPU seconds on two cores: of a dry run of 10,207 jobs (42 seeds of the default grid), or of a run.
 """
 
 import contextlib
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 TRIED = ("9.27.1",)
-SWITCH = "STILTGRID_FORK"  # "0": every job is a process of its own
+SWITCH = "STILTGRID_FORK"  # "0" starts every job as a plain process
 PARAMETERS = "_overwrite_params"  # where `snakemake.common.overwrite_function_params` leaves them
 DEFAULT_PACE = (100, 1)  # Snakemake's --max-jobs-per-timespan: jobs, seconds
 COLLECTION = (50_000, 20, 20)  # Python's own: (700, 10, 10)
@@ -27,24 +29,24 @@ log = logging.getLogger(__name__)
 
 
 def is_tried(version: str | None = None) -> bool:
-    """Whether the changes were tried with this version of Snakemake (None: the installed one)."""
+    """Whether the changes were tried with this version of Snakemake; None is the installed one."""
     return (version or metadata.version("snakemake")) in TRIED
 
 
 def at_parse() -> None:
-    """What this process needs before rules are read; touches nothing of Snakemake's, so any version will do."""
+    """Prepare this process before the rules are read. Changes nothing of Snakemake, so it holds for all versions."""
     ignore_user_signal()
-    collect_rarely()
+    relax_garbage_collection()
 
 
 def after_rules(workflow: Any, version: str | None = None) -> None:
-    """Once all rules are known: nothing under a version that was not tried."""
+    """Speed up planning once all rules are known. Does nothing with a version that was not tried."""
     if is_tried(version):
-        sign_functions(workflow.rules)
+        cache_signatures(workflow.rules)
 
 
 def at_start(workflow: Any, version: str | None = None) -> None:
-    """When jobs are about to start: nothing but a line of the log under a version that was not tried."""
+    """Speed up starting jobs when the run begins. Only logs a warning with a version that was not tried."""
     if not is_tried(version):
         log.warning(
             "Snakemake %s was not tried with stiltgrid/workflow/snakemake_patches.py (%s was): jobs start more slowly",
@@ -52,46 +54,46 @@ def at_start(workflow: Any, version: str | None = None) -> None:
             ", ".join(TRIED),
         )
         return
-    lift_default_pace(workflow)
+    remove_default_rate_limit(workflow)
     fork_jobs(workflow)
 
 
 def ignore_user_signal() -> None:
-    """Keep Snakemake alive when a scheduler sends SIGUSR1 to every process of a job before its time is up.
+    """Keep Snakemake alive when a scheduler sends SIGUSR1 to all processes of a job before its time is up.
 
-    Training listens to it and saves its state; Snakemake has no handler, and would die of it.
+    Training handles the signal and saves its state. Snakemake does not handle it and would die.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
-def collect_rarely() -> None:
-    """Let Python look for unreachable cycles less often, and never among what is there already.
+def relax_garbage_collection() -> None:
+    """Let Python's garbage collector run less often, and skip the objects that exist already.
 
-    Of a grid of thousands of jobs Snakemake keeps millions of objects that live to its end; looking through them
-    again and again takes time. What is unreachable is still found, later.
+    Snakemake holds millions of objects until the end of a large dry run, and each full collection visits them all.
+    Unreachable cycles are still collected, later. Worth: GCWORTH.
     """
     gc.freeze()
     gc.set_threshold(*COLLECTION)
 
 
-def sign_functions(rules: Iterable[Any]) -> None:
-    """Let every function among the rules' inputs, parameters and resources carry its signature.
+def cache_signatures(rules: Iterable[Any]) -> None:
+    """Store the signature of every function among the rules' inputs, params and resources on the function.
 
-    Snakemake asks for it several times a job: `inspect` takes one that is there instead of working it out, and
-    Snakemake itself takes what `overwrite_function_params` leaves. Its own `Resource.evaluate`, through which every
-    resource goes, gets one too. Nothing is called otherwise than before.
+    Snakemake inspects each function several times per job. `inspect.signature` returns a stored `__signature__`, and
+    Snakemake itself uses what its `overwrite_function_params` stores. `Resource.evaluate`, through which every resource
+    goes, gets one too. How functions are called does not change. Worth: 6.2 seconds become 1.0.
     """
     for rule in rules:
         for item in (*rule.input, *rule.params):
-            _sign(getattr(getattr(item, "_file", item), "callable", item))
+            _cache_signature(getattr(getattr(item, "_file", item), "callable", item))
         for resource in getattr(rule, "resources", None) or ():
             found = rule.resources[resource]
-            _sign(getattr(found, "_evaluator", None))
-            _sign(getattr(type(found), "evaluate", None), bound=True)
+            _cache_signature(getattr(found, "_evaluator", None))
+            _cache_signature(getattr(type(found), "evaluate", None), bound=True)
 
 
-def _sign(function: Any, bound: bool = False) -> None:
-    """Store a plain function's parameters where both look; without `self` for a method that is only called bound."""
+def _cache_signature(function: Any, bound: bool = False) -> None:
+    """Store a function's parameters in both places; without `self` for a method that is only called bound."""
     if not inspect.isfunction(function) or hasattr(function, PARAMETERS):
         return
     signature = inspect.signature(function)
@@ -101,11 +103,12 @@ def _sign(function: Any, bound: bool = False) -> None:
     setattr(function, PARAMETERS, parameters)
 
 
-def lift_default_pace(workflow: Any) -> None:
-    """Let this run start jobs as soon as there is room for them, unless --max-jobs-per-timespan says otherwise.
+def remove_default_rate_limit(workflow: Any) -> None:
+    """Let jobs start as soon as there is room for them, unless `--max-jobs-per-timespan` was given.
 
-    Under any limit Snakemake keeps a timer for each round of its scheduler, and a timer's end is one more round: after
-    some hundred jobs it looks through all that are ready hundreds of times a second.
+    With any limit, Snakemake starts a timer in each round of its scheduler, and each timer starts another round: after
+    some hundred jobs it examines all ready jobs hundreds of times a second. Worth: in a run of 600 short jobs, 11.8
+    seconds become 7.6.
     """
     scheduler = getattr(workflow, "scheduler", None)
     limiter = getattr(scheduler, "job_rate_limiter", None)
@@ -114,11 +117,11 @@ def lift_default_pace(workflow: Any) -> None:
 
 
 def fork_jobs(workflow: Any) -> None:
-    """Let local jobs be forked from processes that have imported their libraries (see `fork_server`).
+    """Run local jobs in forks of processes that have imported their libraries (see `fork_server`).
 
-    The environment of a rule (`conda:`) says which libraries its jobs need. Rules without one, jobs that run in an
-    environment or container of their own, jobs of clusters, and all jobs where `STILTGRID_FORK` is 0 start as plain
-    processes; so does a job whose fork server cannot be started or is gone.
+    The environment file of a rule (`conda:`) says which libraries its jobs need. Jobs start as plain processes if their
+    rule has none, if they run in an environment or container of their own, on clusters, with STILTGRID_FORK=0, and where
+    the fork server cannot be started or has died. Worth: FORKWORTH.
     """
     if os.environ.get(SWITCH) == "0" or sys.platform != "linux" or not workflow.local_exec:
         return
@@ -149,5 +152,5 @@ def fork_jobs(workflow: Any) -> None:
 
 
 def rule_environments(rules: Iterable[Any]) -> Mapping[str, str]:
-    """Rule -> name of its environment file without the ending (`training`), for the rules that have one."""
+    """Rule -> name of its environment file without the ending (`training`); rules without one are left out."""
     return {rule.name: Path(str(rule.conda_env)).stem for rule in rules if rule.conda_env}

@@ -1,8 +1,7 @@
 """Tables, plots and the summary of the cells that are finished, where others are not yet or have failed.
 
-They go to a folder of their own, so that tables of a part are never taken for those of the whole grid. Every file is
-made as for the whole grid: cells without a score are counted and left empty, and no mean is taken over other seeds or
-languages than it stands for.
+They are written to a folder of their own, so that tables of a part are not mistaken for those of the whole grid. The
+files are made as for the whole grid: cells without a score are counted and left empty.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What tables and plots read of a grid, or of a study's part of it, beside the scores."""
+"""What tables and plots read of a grid, or of the cells of a study, besides the scores."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""Jobs that began and did not end: the next run makes their outputs first, whatever exists that was made from them.
+"""Records of jobs that began and did not end, so that the next run repeats them.
 
-Snakemake removes the outputs of a job that fails or is interrupted. Where results of an earlier version of these files
-still exist, a later run would find those up to date, since files in between may be missing: scores of old settings
-would pass for scores of the new ones. So each job leaves a record while it runs, and the target `all` asks for the
-missing outputs of every record that is left.
+Snakemake removes the outputs of a job that fails or is interrupted. If results that were made from an earlier version
+of these outputs still exist, Snakemake considers them up to date, because intermediate files may be missing: after a
+change of settings and a failed training, the old scores would count as scores of the new settings. So each job has a
+record while it runs, and the target `all` asks for the missing outputs of every record that remains.
 """
 
 import hashlib
