@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# That of the folder of the run (--directory), else the one beside this file.
+# The configuration in the folder of the run (--directory), else the one beside this file.
 FOLDER = "." if exists("config.yaml") else workflow.basedir
 
 

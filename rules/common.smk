@@ -1,4 +1,4 @@
-"""Loads and checks the grid, and opens what answers the rules' questions about it (`stiltgrid/workflow`)."""
+"""Loads and checks the grid, and creates the objects that the rules ask for inputs, params and resources."""
 
 import atexit
 import sys

@@ -21,7 +21,7 @@ localrules:
 rule test_gains:
     input:
         scores=rules.collect_scores.output[0],
-        # As a function: of a list, Snakemake digests the whole for each of its files.
+        # A function, because of a list Snakemake digests the whole for each file.
         predictions=lambda wildcards: PREDICTIONS,
     output:
         report(

@@ -1,4 +1,4 @@
-"""Asked for by name: what this machine has, what a grid takes, what is finished, an end to what killed jobs left."""
+"""Requested by name: reports on the machine, the grid and the disk, tables so far, removal of what killed jobs left."""
 
 
 localrules:
@@ -30,7 +30,7 @@ rule estimate:
         jobs=lambda wildcards: workflow.cores or 1,
         data_dir=DATA_DIR,
         configfiles=workflow.configfiles,
-        # What was laid over the default configuration, for the dry run that counts the jobs.
+        # What the command line laid over the default configuration, for the dry run.
         overlays=[str(file) for file in workflow.config_settings.configfiles],
         settings=dict(workflow.config_settings.config),
     script:
@@ -50,7 +50,7 @@ rule estimate_disk:
 
 
 rule tables_so_far:
-    # Of the cells that are finished, while others are not or have failed. It has no output, so it is always made anew.
+    # Of the cells that are finished, while others are not or have failed. Without outputs, so it always runs.
     log:
         "logs/tables_so_far.log",
     conda:

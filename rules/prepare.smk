@@ -168,7 +168,7 @@ rule fetch_model:
 
 
 rule fetch_language_head:
-    # Apart from the backbone, because only rows with language modelling need it.
+    # Not part of fetch_model, because only rows with language modelling need it.
     input:
         lambda wildcards: INPUTS.origin(wildcards.model),
     output:
@@ -224,7 +224,7 @@ rule pretrain_backbone:
     priority: 100
     conda:
         "../envs/training.yaml"
-    # Nothing else can go on until it ends.
+    # No other job can run until it ends.
     threads: 2
     resources:
         gpu=1,
@@ -304,7 +304,7 @@ rule encode_eval:
 
 
 rule mirror:
-    # Asked for by name (`make mirror`), on a machine with internet; keeps what is there already.
+    # Requested by name (`make mirror`), on a machine with internet; keeps what is there already.
     log:
         "logs/mirror.log",
     conda:

@@ -32,7 +32,7 @@ rule train_intermediate:
         **training_needs(
             "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
         ),
-        # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        # Seconds between saved states; 0 saves none. It changes no result, so it is not a param.
         gpu=1,
         save_seconds=600,
     params:
@@ -74,7 +74,7 @@ rule train_target:
     threads: lambda wildcards: NEEDS.threads(wildcards.model)
     resources:
         **training_needs("target", lambda wildcards: wildcards.tuned.split("+")),
-        # State for a resumed run; 0 saves none. Changes no result, so it is no parameter.
+        # Seconds between saved states; 0 saves none. It changes no result, so it is not a param.
         gpu=1,
         save_seconds=600,
     params:

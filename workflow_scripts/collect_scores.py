@@ -1,4 +1,4 @@
-"""Every cell's numbers as one tidy table."""
+"""The scores of all cells as one tidy table."""
 
 from stiltgrid.workflow.job_runner import run
 

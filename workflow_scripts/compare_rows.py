@@ -1,4 +1,4 @@
-"""Scores and gains over the row `none`, a line a cell and a line a language."""
+"""Scores and gains over the row `none`, by cell and by language."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""Whether a row's tasks have the examples that its recipe asks for; told before anything is trained."""
+"""Whether a row's tasks have the examples that its recipe asks for, before anything is trained."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""One screen about this machine."""
+"""A report about this machine."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""A task's vector by its text, its sentences or its pieces."""
+"""A task's vector from its texts, its sentences or its subwords."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""Tables of what takes space, now and at the most."""
+"""Tables of the disk space that is used now, and of the most that is needed."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""What stands on a model's backbone for language modelling, from its checkpoint."""
+"""The language model's head of a fetched checkpoint."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""A picture of our scores beside published figures."""
+"""A plot of our scores beside published figures."""
 
 from stiltgrid.workflow.job_runner import run
 

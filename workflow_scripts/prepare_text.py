@@ -1,4 +1,4 @@
-"""Raw text that a model is pretrained on."""
+"""Raw text that a model or a row is trained on."""
 
 from stiltgrid.workflow.job_runner import run
 

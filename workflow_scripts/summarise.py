@@ -1,4 +1,4 @@
-"""The last words of a run: the best row of each target, and where everything is."""
+"""The summary that a run prints: the best row of each target, and paths of the results."""
 
 from stiltgrid.workflow.job_runner import run
 

@@ -1,4 +1,4 @@
-"""Gains over `none` with intervals and p-values, a line a cell and a line a language."""
+"""Gains over `none` with intervals and p-values, by cell and by language."""
 
 from stiltgrid.workflow.job_runner import run
 

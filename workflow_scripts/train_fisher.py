@@ -1,4 +1,4 @@
-"""A task's Fisher embedding from a model tuned on it; a row's head is fitted anew."""
+"""A task's Fisher embedding from a model tuned on it; for a row, with a head that is fitted again."""
 
 from stiltgrid.workflow.job_runner import run
 

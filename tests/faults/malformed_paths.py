@@ -1,4 +1,4 @@
-"""Paths that are not what they should be: folders, pipes, links to nothing, homes of nobody."""
+"""Paths that are not what they should be: folders, pipes, dangling links, home folders of unknown users."""
 
 import os
 from pathlib import Path

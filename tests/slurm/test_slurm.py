@@ -49,7 +49,7 @@ class Victim:
 def disturbed(
     cluster: Cluster, undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Repository]:
-    """The grid through the cluster, while everything happens to it that happens to jobs; nobody helps."""
+    """The grid through the cluster, while everything happens to it that happens to jobs, without help."""
     repository = Repository(tmp_path_factory.mktemp("slurm"))
     repository.configure(SMALL)
     edit_profile(repository.folder / "profiles" / "slurm" / "config.yaml")
@@ -93,7 +93,7 @@ def disturb(cluster: Cluster, run: subprocess.Popen[bytes], folder: Path, patien
     log = folder / "logs/models/tiny/backbone.log"
 
     def warn(job: str) -> None:
-        """SIGUSR1 comes two minutes before the end of the time (which SLURM looks at every 30 s)."""
+        """SIGUSR1 comes two minutes before the end of the time (which SLURM checks every 30 s)."""
         cluster.call("scontrol", "update", f"jobid={job}", "EndTime=now+100")
         patience.wait_for("the warning", lambda: "stopped by SIGUSR1; state saved" in log.read_text())
         cluster.send(job, signal.SIGCONT)  # what the cluster has not woken itself

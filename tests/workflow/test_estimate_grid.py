@@ -1,4 +1,4 @@
-"""What a grid takes is told before it runs, and telling it makes nothing."""
+"""What a grid takes is estimated before it runs, and the estimate creates no file."""
 
 import re
 from collections import Counter

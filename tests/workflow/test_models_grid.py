@@ -49,7 +49,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     # The head for rows with language modelling, which comes from the same checkpoint.
     targets += [f"results/models/{model}/language_head.safetensors" for model in ("gpt2", "pickled")]
     targets.append("results/models/pickled/backbone/config.json")
-    # Nobody listens there: what a mirror has is not asked of the hub.
+    # No server answers there: what a mirror has is not requested from the hub.
     repository.first = repository.run(*targets, env={"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert repository.pending(*targets) == []
     yield repository

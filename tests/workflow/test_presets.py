@@ -83,7 +83,7 @@ EXPECTED["mini"] = EXPECTED["config"]
 
 
 def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty files wherever the preset's cards look for some: counting jobs opens none."""
+    """Empty files where the preset's cards expect files: planning jobs opens none."""
     monkeypatch.setattr(loading, "data_problems", lambda grid, root: [])
     folder.mkdir()
     grid = loading.load_grid({**loading.read_yaml(preset), "data_dir": str(folder)}, ROOT)

@@ -26,7 +26,7 @@ def test_a_job_of_two_processes_writes_one_checkpoint(grid: Repository, tmp_path
         assert stages[0][key] == stages[1][key], f"another {key} a step"
     assert copy.pending(str(CELL / "training.json")) == [], "how many GPUs is no parameter"
     log = (copy.folder / "logs/tuned/tiny/none/mnli/seed1.log").read_text()
-    assert log.count("target stage 'mnli': 2 steps") == 1, "the first process tells"
+    assert log.count("target stage 'mnli': 2 steps") == 1, "only the first process logs"
 
 
 def test_what_one_process_says_is_not_lost(grid: Repository, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Changes to Snakemake itself: each with its reason, its measured worth, and the versions it was tried with.
 
-With a version that is not in TRIED, Snakemake is not changed: it works as it comes, more slowly, and one line of the log
+With a version that is not in TRIED, Snakemake is not changed: it works as usual, more slowly, and one line of the log
 says so. The rules call `at_parse`, `after_rules` and `at_start`.
 
 Worth is in CPU seconds on two cores: of a dry run of 10,207 jobs (42 seeds of the default grid), or of a run.
@@ -120,7 +120,7 @@ def fork_jobs(workflow: Any) -> None:
     """Run local jobs in forks of processes that have imported their libraries (see `fork_server`).
 
     The environment file of a rule (`conda:`) says which libraries its jobs need. Jobs start as plain processes if their
-    rule has none, if they run in an environment or container of their own, on clusters, with STILTGRID_FORK=0, and where
+    rule has none, if they run in an environment or container of their own, on clusters, with STILTGRID_FORK=0, and if
     the fork server cannot be started or has died. Worth: FORKWORTH.
     """
     if os.environ.get(SWITCH) == "0" or sys.platform != "linux" or not workflow.local_exec:
