@@ -70,7 +70,8 @@ def relax_garbage_collection() -> None:
     """Let Python's garbage collector run less often, and skip the objects that exist already.
 
     Snakemake holds millions of objects until the end of a large dry run, and each full collection visits them all.
-    Unreachable cycles are still collected, later. Worth: GCWORTH.
+    Unreachable cycles are still collected, later. Worth: 5.8 seconds become
+    2.7.
     """
     gc.freeze()
     gc.set_threshold(*COLLECTION)
@@ -121,7 +122,8 @@ def fork_jobs(workflow: Any) -> None:
 
     The environment file of a rule (`conda:`) says which libraries its jobs need. Jobs start as plain processes if their
     rule has none, if they run in an environment or container of their own, on clusters, with STILTGRID_FORK=0, and if
-    the fork server cannot be started or has died. Worth: FORKWORTH.
+    the fork server cannot be started or has died. Worth: starting a job takes 0.01 seconds
+    in place of 1.0 (data), 1.6 (analysis) or 8.0 (training).
     """
     if os.environ.get(SWITCH) == "0" or sys.platform != "linux" or not workflow.local_exec:
         return
