@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stiltgrid.utils.parquet import parquet_writer
 
-ROW_GROUP = 131_072  # rows; the file is the same however its rows came in batches
+ROW_GROUP = 65_536  # rows; the file is the same however its rows came in batches
 
 
 class RowSpool:
