@@ -22,7 +22,7 @@ from stiltgrid.modeling.encoded import CHECKSUM, write_encoded
 from stiltgrid.utils.checksums import digest
 from stiltgrid.utils.files import atomic_path
 
-COPIED = 2**24  # bytes at a time
+COPIED = 2**20  # bytes at a time
 
 
 class EncodedWriter:
