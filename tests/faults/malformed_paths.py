@@ -1,6 +1,7 @@
 """Paths that are not what they should be: folders, pipes, dangling links, home folders of unknown users."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from malformed import CONFIG, Case
@@ -9,7 +10,7 @@ PATHS = "paths"
 ROWS_FILE, CARD_FILE = "data/own/train.en.jsonl", "tasks/own.yaml"
 
 
-def replace_by_folder(name: str):
+def replace_by_folder(name: str) -> Callable[[Path], None]:
     def arrange(folder: Path) -> None:
         (folder / name).unlink()
         (folder / name).mkdir()
@@ -17,7 +18,7 @@ def replace_by_folder(name: str):
     return arrange
 
 
-def replace_by_pipe(name: str):
+def replace_by_pipe(name: str) -> Callable[[Path], None]:
     def arrange(folder: Path) -> None:
         (folder / name).unlink()
         os.mkfifo(folder / name)
@@ -25,7 +26,7 @@ def replace_by_pipe(name: str):
     return arrange
 
 
-def replace_by_dangling_link(name: str):
+def replace_by_dangling_link(name: str) -> Callable[[Path], None]:
     def arrange(folder: Path) -> None:
         (folder / name).unlink()
         (folder / name).symlink_to("nothing")
@@ -64,5 +65,10 @@ CASES = [
     Case(PATHS, "a card that is a pipe", "own.yaml", arrange=replace_by_pipe(CARD_FILE)),
     Case(PATHS, "a card that is a link to nothing", "own.yaml", arrange=replace_by_dangling_link(CARD_FILE)),
     Case(PATHS, "no card", "tasks", arrange=lambda folder: (folder / CARD_FILE).unlink()),
-    Case(PATHS, "raw text that is a folder", "en.txt", open=True, arrange=replace_by_folder("data/text/en.txt")),
+    Case(
+        PATHS,
+        "raw text that is a folder",
+        "found a folder 'text/en.txt'",
+        arrange=replace_by_folder("data/text/en.txt"),
+    ),
 ]

@@ -189,7 +189,9 @@ def _text_problems(grid: Grid, source: Source) -> Iterator[str]:
     for where, languages in wanted.items():
         absent = [language for language in languages if not source.has_text(language)]
         if absent:
-            yield f"config: {where}: no raw text of {', '.join(absent)} in source '{grid.source}'{_text_hint(grid)}"
+            obstacles = [obstacle for language in absent if (obstacle := source.text_obstacle(language))]
+            hint = ", ".join([_text_hint(grid), *obstacles])
+            yield f"config: {where}: no raw text of {', '.join(absent)} in source '{grid.source}'{hint}"
 
 
 def _text_hint(grid: Grid) -> str:

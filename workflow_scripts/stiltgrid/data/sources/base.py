@@ -48,6 +48,10 @@ class Source(ABC):
         """Whether `text` would find documents. As fast as `has`."""
         return False
 
+    def text_obstacle(self, language: str) -> str:
+        """What is in the place of the file that `text` would read, where that is not a file; else empty."""
+        return ""
+
     def count(self, card: TaskCard, split: str, language: str) -> int | None:
         """Number of rows that `read` would find; None where it is not known without reading."""
         return None

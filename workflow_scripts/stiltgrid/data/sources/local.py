@@ -129,6 +129,12 @@ class LocalSource(Source):
         """See `Source.has_text`."""
         return self.text_file(language) is not None
 
+    def text_obstacle(self, language: str) -> str:
+        """See `Source.text_obstacle`."""
+        places = (self.data_dir / "text" / f"{language}{suffix}" for suffix in TEXT_SUFFIXES)
+        blocked = next((path for path in places if os.path.lexists(path) and not path.is_file()), None)
+        return f"found {_kind_of(blocked)} 'text/{blocked.name}'" if blocked else ""
+
     def text(self, language: str) -> Iterator[str]:
         """One document a line."""
         path = self.text_file(language)
