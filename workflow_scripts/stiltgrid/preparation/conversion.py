@@ -22,6 +22,7 @@ from stiltgrid.data.sources.client import HubClient
 from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.model_folders import CONFIG, INDEX, PICKLED, WEIGHTS, folder_problems
 from stiltgrid.preparation.models import RECORD, TOKENIZER_FILES
+from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, read_json, write_json
 
@@ -61,6 +62,7 @@ def convert_model(model: Model, out_dir: str | os.PathLike[str], client: HubClie
         for name, path in files.items():
             shutil.copyfile(path, temporary / name)
         save_file(separate, temporary / WEIGHTS, {"format": "pt"})
+        seal_weights(temporary / WEIGHTS)
         write_json(record, temporary / RECORD)
         for problem in folder_problems(temporary, shown):
             raise SourceError(f"{shown}: {problem}")

@@ -18,7 +18,7 @@ from stiltgrid.grid.architectures import CAUSAL, TAKEN_OVER, default_pooling, ob
 from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.model_folders import folder_problems
-from stiltgrid.utils.checksums import seal_weights
+from stiltgrid.utils.checksums import seal_weights, verify_weights
 from stiltgrid.utils.errors import SourceError
 from stiltgrid.utils.files import atomic_path, read_json, write_json
 
@@ -257,6 +257,10 @@ def _write_backbone(folder: Path, out: Path, name: str) -> None:
 
     saved = read_json(folder / "config.json")
     with library_errors(f"model '{name}': it cannot be read from {folder}"):
+        names = _weight_files({path.name for path in folder.iterdir()}, str(folder), lambda item: folder / item)
+        for weights in names:
+            if weights.endswith(".safetensors"):
+                verify_weights(folder / weights)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         model, report = auto_class(config).from_pretrained(
             folder,
