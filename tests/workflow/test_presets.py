@@ -14,6 +14,7 @@ from repository import AFTERWARDS, ROOT
 from snakemake.utils import update_config
 from stiltgrid.config import loading
 from stiltgrid.data.sources.local import LocalSource
+from stiltgrid.utils.strict_yaml import read_yaml
 from stiltgrid.workflow.dry_run import planned_jobs
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
@@ -86,7 +87,7 @@ def stand_in_mirror(preset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch)
     """Empty files where the preset's cards expect files: planning jobs opens none."""
     monkeypatch.setattr(loading, "data_problems", lambda grid, root: [])
     folder.mkdir()
-    grid = loading.load_grid({**loading.read_yaml(preset), "data_dir": str(folder)}, ROOT)
+    grid = loading.load_grid({**read_yaml(preset), "data_dir": str(folder)}, ROOT)
     source = LocalSource(folder)
     languages = {code for model in grid.models.values() for code in (model.pretrain or {}).get("languages", ())}
     stems = [f"text/{code}.txt" for code in languages]
