@@ -24,7 +24,7 @@ DESIGN = (
     "same number of examples where the configuration sets one, are compared with the first k of random orders and with "
     "each task alone, in languages near to English and far from it."
 )
-# Test -> what it varies, what it changes, unit, about what the finding speaks.
+# Test -> what it varies, what it changes, unit, what the finding is about.
 WORDS: Mapping[str, tuple[str, str, str, str]] = {
     TREND: ("more tasks in this order", "scores", "points per doubling of the tasks", "These tasks, best first"),
     RANDOM_TREND: ("more tasks in any order", "scores", "points per doubling of the tasks", "Mixtures of this pool"),
