@@ -30,7 +30,7 @@ $(READY_DEV): $(READY) requirements-dev.txt
 	touch $@
 
 test: venv-dev
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --cov --cov-report=term --durations=10
 
 lint: venv-dev
 	$(BIN)/snakefmt --check Snakefile rules
