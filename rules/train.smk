@@ -79,8 +79,8 @@ rule train_target:
         save_seconds=600,
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "train"),
-        tasks=lambda wildcards: PARAMS.training(
-            "target", wildcards.model, wildcards.tuned.split("+")
+        tasks=lambda wildcards: PARAMS.target_tasks(
+            wildcards.model, wildcards.intermediate, wildcards.tuned
         ),
         code=lambda wildcards: CODE.families("train_target", wildcards.tuned.split("+")),
     script:

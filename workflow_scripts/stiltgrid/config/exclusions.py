@@ -110,7 +110,7 @@ def _section(section: Mapping[str, Any], gone: Collection[str], rows: _Rows) -> 
             kept[key] = [name for name in value if name not in gone]
         elif key in ("tasks", "intermediates", "english", "multilingual", "controls"):
             kept[key] = [name for name in value if name not in gone and rows.remains(name)]
-        elif key in ("chance", "best"):
+        elif key in ("chance", "best", "translated"):
             kept[key] = {name: item for name, item in value.items() if name not in gone}
         else:
             kept[key] = value

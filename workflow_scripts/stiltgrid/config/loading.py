@@ -91,9 +91,17 @@ def _with_studies(grid: Grid, names: Sequence[str], root: Path) -> Grid:
     """The grid with the plans of its studies. A study whose models or rows have problems gets those instead."""
     planned = add_plans(grid, names)
     wrong = {
-        study: tuple(found) for study in planned.plans if (found := study_problems(planned.view(study), names, root))
+        study: tuple(found)
+        for study in planned.plans
+        if (found := study_problems(_with_encoders(planned, study), names, root))
     }
     return add_plans(replace(grid, study_problems={**grid.study_problems, **wrong}), names) if wrong else planned
+
+
+def _with_encoders(grid: Grid, study: str) -> Grid:
+    """The cells of a study as a grid, with the models that it only embeds with."""
+    view = grid.view(study)
+    return replace(view, models={**view.models, **grid.plans[study].own_models})
 
 
 def _reported(place: str, problems: Iterable[str]) -> bool:

@@ -36,7 +36,7 @@ from stiltgrid.utils.parquet import read_parquet
 from stiltgrid.utils.seeding import derive_seed
 
 LOG = logging.getLogger(__name__)
-ENGLISH = "en"
+ENGLISH, DEV = "en", "dev"
 # Steps, examples per step and learning rate of a head that is fitted on the frozen backbone.
 HEAD_STEPS, HEAD_BATCH, HEAD_RATE = 100, 16, 3e-3
 
@@ -67,9 +67,9 @@ class FisherSettings:
 
 
 def embed_task(paths: EvaluationPaths, settings: EmbeddingSettings, out: AnyPath) -> None:
-    """Write a task's text, sentence or words embedding, from its English examples where it has any.
+    """Write a task's text, sentence or words embedding, from its English development examples where it has any.
 
-    No label is read.
+    Without them English examples of any split are read, and without those examples of any language. No label is read.
 
     Raises:
         SourceError: for damaged files, or a task without sequences.
@@ -218,11 +218,12 @@ def _modules(backbone: Backbone) -> Iterator[tuple[str, list[torch.nn.Parameter]
 
 
 def _english_part(encoded: Encoded, rows_path: AnyPath, examples: int) -> Encoded:
-    """The sequences of at most `examples` rows; of English rows where there are any."""
-    languages = np.asarray(read_parquet(rows_path, columns=["language"]).column("language").to_pylist())
-    numbers = np.unique(encoded.examples)
-    if not len(numbers):
+    """The sequences of at most `examples` rows: English ones where there are any, of those development rows."""
+    rows = read_parquet(rows_path, columns=["language", "split"])
+    pool = np.unique(encoded.examples)
+    if not len(pool):
         raise SourceError(f"{rows_path}: no sequences to embed")
-    english = numbers[languages[numbers] == ENGLISH]
-    pool = english if len(english) else numbers
+    for column, wanted in (("language", ENGLISH), ("split", DEV)):
+        part = pool[np.asarray(rows.column(column).to_pylist())[pool] == wanted]
+        pool = part if len(part) else pool
     return encoded.take_examples(pool[draw_examples(len(pool), examples, derive_seed("embed", len(pool)))])

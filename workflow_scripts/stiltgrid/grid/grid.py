@@ -6,6 +6,7 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.params import QUIET
+from stiltgrid.grid.target_caps import uncapped
 
 NONE = "none"
 MIXTURE = "mix_"  # prefix of the studies' rows that are named after what they mix: mix_v2000_mnli__qqp
@@ -180,9 +181,9 @@ class Grid:
 
     @property
     def all_intermediates(self) -> tuple[str, ...]:
-        """Every row: the grid's, the studies', and the steps of their chains."""
+        """Every row that has a checkpoint: the grid's, the studies', and the steps of their chains."""
         rows = (name for plan in self.plans.values() for name in (*plan.intermediates, *plan.trained))
-        asked = dict.fromkeys((*self.intermediates, *rows))
+        asked = dict.fromkeys(map(uncapped, (*self.intermediates, *rows)))
         return tuple(dict.fromkeys((*asked, *(step for name in asked for step in self.chain(name)))))
 
     @property
@@ -205,6 +206,7 @@ class Grid:
 
     def recipe(self, intermediate: str) -> Recipe:
         """The recipe of a row: a named recipe, `none`, a mixture or a single task."""
+        intermediate = uncapped(intermediate)
         if intermediate in self.recipes:
             return self.recipes[intermediate]
         if intermediate == NONE:

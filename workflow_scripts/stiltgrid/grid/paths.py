@@ -9,6 +9,7 @@ from typing import Any
 
 from stiltgrid.grid.architectures import position_limit
 from stiltgrid.grid.grid import NONE, Grid, Model, mixture_pattern
+from stiltgrid.grid.target_caps import PATTERN, uncapped
 
 RESULTS = "results"
 CHECKPOINT = ("config.json", "model.safetensors")
@@ -55,6 +56,7 @@ def converted_folder(model: str) -> str:
 
 def intermediate_folder(model: str, intermediate: str, seed: int | str) -> str:
     """The folder of a row's checkpoint; for `none`, which trains nothing, that of the backbone."""
+    intermediate = uncapped(intermediate)
     if intermediate == NONE:
         return backbone_folder(model)
     return f"{RESULTS}/intermediate/{model}/{intermediate}/seed{seed}"
@@ -79,10 +81,12 @@ def pattern(names: Iterable[str]) -> str:
 
 
 def trained_rows(grid: Grid, untrained: bool = False) -> str:
-    """A wildcard constraint for all rows with an intermediate stage; with `untrained`, also for `none`."""
+    """A wildcard constraint for all rows with an intermediate stage; with `untrained`, for all rows that are scored."""
     names = [name for name in grid.all_intermediates if untrained or name != NONE]
     mixed = sorted({task for plan in grid.plans.values() for task in plan.mixed})
-    return "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
+    found = "|".join([pattern(names), *([mixture_pattern(mixed)] if mixed else [])])
+    capped = any(uncapped(name) != name for plan in grid.plans.values() for name in plan.intermediates)
+    return f"(?:{found})(?:{PATTERN})?" if untrained and capped else found
 
 
 def tuned_names(grid: Grid) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Grid, Recipe, TrainingSettings
+from stiltgrid.grid.target_caps import target_cap
 
 ORIGINAL = "original"
 THEN = ".then."  # joins the steps of a chain without a name of its own; names in the configuration have no dot
@@ -151,6 +152,14 @@ def task_settings(grid: Grid, row: str, task: str) -> TrainingSettings:
     budget = grid.recipe(row).examples
     mine = budget.get(task) if isinstance(budget, Mapping) else budget
     return settings if mine is None or grid.recipe(row).upsample is None else settings.override({"examples": None})
+
+
+def target_settings(grid: Grid, row: str, task: str) -> TrainingSettings:
+    """Settings of a target's training task; a capped row limits its examples."""
+    settings, cap = grid.training_for("target", task), target_cap(row)
+    if cap is None:
+        return settings
+    return settings.override({"examples": min(cap, settings.examples or cap)})
 
 
 def budget_problems(recipe: Recipe, counts: Mapping[str, int]) -> list[str]:

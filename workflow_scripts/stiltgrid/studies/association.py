@@ -149,8 +149,9 @@ def _slope(x: np.ndarray, y: np.ndarray, z: np.ndarray, order: np.ndarray) -> Sl
 def max_t(found: Sequence[float], drawn: Sequence[np.ndarray]) -> list[float]:
     """P-values adjusted over tests that share permutations (Westfall and Young 1993, single step).
 
-    `found` are statistics whose size is evidence against the null, `drawn` those of the permutations, in the same order for
-    every test. Each is divided by its standard deviation over the permutations, and compared with the largest of all.
+    `found` are statistics whose size is evidence against the null, `drawn` those of the permutations, in the same order
+    for every test. Each is divided by its standard deviation over the permutations, and compared with the largest of
+    all.
     """
     spreads = [float(each.std()) or 1.0 for each in drawn]
     largest = np.max([each / spread for each, spread in zip(drawn, spreads, strict=True)], axis=0)

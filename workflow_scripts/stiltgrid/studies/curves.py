@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stiltgrid.analysis.statistics import t_quantile
-from stiltgrid.studies.effects import CONFIDENCE, Effect, mean_effect
+from stiltgrid.studies.effects import CONFIDENCE, Effect, mean_effect, slope_effect
 from stiltgrid.studies.errors import StudyError
 
 
@@ -88,6 +88,15 @@ def order_trend(sizes: Sequence[int], orders: np.ndarray) -> Effect:
     if len(sizes) < 2:
         raise StudyError(f"trend over random orders: expected two sizes at least, found {len(sizes)}")
     return mean_effect("points a doubling", log2_slopes(sizes, orders).tolist())
+
+
+def set_trend(sizes: Sequence[int], scores: np.ndarray) -> Effect:
+    """Points per doubling of the tasks over independent sets of tasks, from scores (sets, seeds); sets are the units.
+
+    Raises StudyError for fewer than four sets and sets of one size.
+    """
+    return slope_effect("points a doubling", np.log2(np.asarray(sizes, dtype=np.float64)).tolist(),
+                        np.asarray(scores, dtype=np.float64).mean(axis=1).tolist())  # fmt: skip
 
 
 def against_random(chosen: np.ndarray, orders: np.ndarray) -> Effect:

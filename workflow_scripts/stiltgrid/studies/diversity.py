@@ -8,12 +8,13 @@ from typing import Any
 from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.designs import diversity as design
 from stiltgrid.grid.layout import Layout
+from stiltgrid.grid.target_caps import uncapped
 from stiltgrid.studies.diversity_effects import DiversityEffects, fit_effects
 from stiltgrid.studies.diversity_plot import plot_outcomes
 from stiltgrid.studies.effects import Effect
 from stiltgrid.studies.outcomes import Outcome, known_outcomes, row_outcomes
 from stiltgrid.studies.scores import complete
-from stiltgrid.studies.summary import Finding, Summary, signed, write_summary
+from stiltgrid.studies.summary import Finding, Summary, signed, target_limit, write_summary
 
 OUTCOME_COLUMNS = (
     "model", "intermediate", "set", "tasks", "examples_asked", "examples", "seed", "zero_shot", "worst", "spread",
@@ -58,7 +59,7 @@ def write_study(
         DESIGN,
         tuple(answer(model, found) for model, found in effects.items()),
         tuple(item for model, found in effects.items() for item in _findings(model, found, rows)),
-        tuple(_limits(rows, layout)),
+        tuple(_limits(rows, layout, section)),
         {"effects": out.effects, "outcomes of every row": out.outcomes, "plot": out.plots[0]},
         layout.synthetic,
     )
@@ -83,7 +84,7 @@ def _with_design(
         "set": designed["set"],
         "tasks": designed["tasks"],
         "examples_asked": designed["examples"],
-        "examples": drawn[row["model"], row["intermediate"], row["seed"]],
+        "examples": drawn[row["model"], uncapped(row["intermediate"]), row["seed"]],
     }
 
 
@@ -148,7 +149,7 @@ def _comparison(place: str, outcome: Outcome, both: Effect) -> str:
     return f"{place} {'more tasks' if first else 'more examples'} do more good, or less harm."
 
 
-def _limits(rows: Sequence[Mapping[str, Any]], layout: Layout) -> Iterator[str]:
+def _limits(rows: Sequence[Mapping[str, Any]], layout: Layout, section: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Sets are drawn from one pool and share tasks, so all findings are about these tasks: other tasks may respond "
         "to more examples, or combine, in another way."
@@ -161,6 +162,8 @@ def _limits(rows: Sequence[Mapping[str, Any]], layout: Layout) -> Iterator[str]:
         f"Outcomes are means over {', '.join(column.target for column in layout.columns)}: no single target is judged."
     )
     yield "The outcomes come from the same scores, and their tests are not corrected for being several."
+    if section.get("target_examples"):
+        yield target_limit(section["target_examples"])
     yield "Early stopping may keep a checkpoint that has not seen all examples of its row."
     short = {row["intermediate"] for row in rows if row["examples"] < row["examples_asked"]}
     if short:

@@ -32,6 +32,7 @@ from stiltgrid.studies.how_many_text import (
     DESIGN,
     QUESTION,
     RANDOM_TREND,
+    SET_TREND,
     SIMILARITY,
     TREND,
     WELL,
@@ -59,9 +60,10 @@ def read_curves(
 ) -> TaskCurves:
     """One model's scores; StudyError where cells are missing."""
     best, random = design.best_rows(section, ranking), design.random_rows(section)
-    single = design.alone_rows(section)
+    single, sets = design.alone_rows(section), design.set_rows(section)
     alone = [single[task] for task in ranking]
-    rows = dict.fromkeys([*best.values(), *alone, *(row for order in random for row in order.values())])
+    drawn = [*(row for order in random for row in order.values()), *(row for some in sets.values() for row in some)]
+    rows = dict.fromkeys([*best.values(), *alone, *drawn])
     transfer = complete(scores, replace(layout, models=(model,), intermediates=tuple(rows)), "how_many")
     languages = sorted({code for column in layout.columns for code in column.languages} - {ENGLISH})
     by_row = {row: _by_language(transfer, model, row, languages) for row in rows}
@@ -74,6 +76,8 @@ def read_curves(
         {code: np.asarray([[by_row[row][code] for row in order.values()] for order in random]) for code in languages},
         {code: np.asarray([by_row[row][code] for row in alone]) for code in languages},
         _cells(transfer, model, list(best.values())),
+        tuple(size for size, some in sets.items() for _ in some),
+        {code: np.asarray([by_row[row][code] for some in sets.values() for row in some]) for code in languages},
     )
 
 
@@ -172,6 +176,7 @@ def test_lines(model: TaskCurves) -> list[dict[str, Any]]:
         for test, effect_of, n in (
             (TREND, model.trend, f"{len(model.sizes)} sizes, {seeds} seeds, {len(languages)} languages"),
             (RANDOM_TREND, model.random_trend, f"{orders} random orders, {len(model.random_sizes)} sizes"),
+            *([(SET_TREND, model.set_trend, f"{len(model.set_sizes)} sets")] if model.set_sizes else []),
             (AGAINST_RANDOM, model.ranked_against_random, f"{orders} random orders, {len(model.random_sizes)} sizes"),
             (ALONE, model.ranked_alone, f"{len(model.ranking)} tasks, {seeds} seeds"),
         ):

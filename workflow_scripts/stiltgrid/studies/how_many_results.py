@@ -1,12 +1,12 @@
 """The scores of study 4 by language, read by its tests and its plot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from stiltgrid.analysis.typology import KINDS, similarity_groups
-from stiltgrid.studies.curves import Curve, against_random, fit_curve, order_trend, places, trend
+from stiltgrid.studies.curves import Curve, against_random, fit_curve, order_trend, places, set_trend, trend
 from stiltgrid.studies.effects import Effect
 
 ALL = "all"
@@ -18,7 +18,7 @@ class TaskCurves:
 
     `best` are scores (sizes, seeds) of the best tasks, `random` (orders, sizes, seeds), `alone` (tasks, seeds) of each
     task alone in the ranking's order; each language is the mean over the targets that have it. `cells` are `best` by
-    (target, language).
+    (target, language). `sets` are scores (sets, seeds) of the independent random sets, whose sizes are `set_sizes`.
     """
 
     name: str
@@ -29,6 +29,8 @@ class TaskCurves:
     random: Mapping[str, np.ndarray]
     alone: Mapping[str, np.ndarray]
     cells: Mapping[tuple[str, str], np.ndarray]
+    set_sizes: tuple[int, ...] = ()
+    sets: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Groups of languages: all, then near and far from English by each kind of similarity."""
@@ -54,6 +56,10 @@ class TaskCurves:
     def random_trend(self, languages: Sequence[str]) -> Effect:
         """Points per doubling of randomly ordered tasks, orders as units: mixtures of tasks from this pool."""
         return order_trend(self.random_sizes, self.orders(languages))
+
+    def set_trend(self, languages: Sequence[str]) -> Effect:
+        """Points per doubling of the tasks over independent sets, sets as units."""
+        return set_trend(self.set_sizes, np.mean([self.sets[code] for code in languages], axis=0))
 
     def ranked_against_random(self, languages: Sequence[str]) -> Effect:
         """The ranking less random orders, at the sizes that both have."""

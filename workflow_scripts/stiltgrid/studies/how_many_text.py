@@ -10,9 +10,9 @@ from stiltgrid.grid.designs import how_many as design
 from stiltgrid.grid.layout import Layout
 from stiltgrid.studies.effects import CONFIDENCE
 from stiltgrid.studies.how_many_results import ALL, TaskCurves
-from stiltgrid.studies.summary import Finding, signed
+from stiltgrid.studies.summary import Finding, signed, target_limit
 
-TREND, RANDOM_TREND = "trend", "trend over random orders"
+TREND, RANDOM_TREND, SET_TREND = "trend", "trend over random orders", "trend over independent sets"
 AGAINST_RANDOM, ALONE = "ranked against random", "ranked alone"
 SIMILARITY, WELL = "similarity", "similarity, well observed languages"
 QUESTION = (
@@ -28,6 +28,7 @@ DESIGN = (
 WORDS: Mapping[str, tuple[str, str, str, str]] = {
     TREND: ("more tasks in this order", "scores", "points per doubling of the tasks", "These tasks, best first"),
     RANDOM_TREND: ("more tasks in any order", "scores", "points per doubling of the tasks", "Mixtures of this pool"),
+    SET_TREND: ("more tasks", "scores", "points per doubling of the tasks", "Random sets of these tasks"),
     AGAINST_RANDOM: ("the best tasks instead of random ones", "scores", "points", "This ranking"),
     ALONE: ("a better place in the ranking", "the score of a task alone", "points per place", "Tasks like these"),
     SIMILARITY: (
@@ -125,6 +126,8 @@ def limits(languages: Sequence[str], layout: Layout, section: Mapping[str, Any],
         f"Scores are means over {', '.join(column.target for column in layout.columns)}, each language over those that "
         "have it. The effect of similarity compares languages within targets."
     )
+    if section.get("target_examples"):
+        yield target_limit(section["target_examples"])
     unknown = [code for code in languages if not observed(code)]
     if unknown:
         yield f"Not in Grambank, so without a morphological similarity: {', '.join(unknown)}."

@@ -11,6 +11,7 @@ from stiltgrid.analysis.bootstrap import Replicates, replicate
 from stiltgrid.analysis.cell_examples import read_examples
 from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
 from stiltgrid.analysis.tables import AnyPath, write_tsv
+from stiltgrid.grid.designs.retrieval import MATCHED, SINGLE
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.studies.effects import Effect, group_difference, mean_effect
@@ -22,7 +23,7 @@ from stiltgrid.studies.retrieval_results import (
     HEADLINE,
     JUDGED,
     MULTILINGUAL_OVER_CONTROLS,
-    MULTILINGUAL_OVER_ENGLISH,
+    OVER_ENGLISH,
     RowEffect,
     TargetContrast,
 )
@@ -99,11 +100,11 @@ def row_effects(
                 yield _row_effect(
                     model, phase, name, len(first), len(second), partial(group_difference, name, first, second)
                 )
-        pairs = list(zip(groups.get("matched_multilingual", ()), groups.get("matched_english", ()), strict=True))
-        if pairs:
-            apart = [means[phase, row] - means[phase, twin] for row, twin in pairs]
-            name = MULTILINGUAL_OVER_ENGLISH
-            yield _row_effect(model, phase, name, len(pairs), len(pairs), partial(mean_effect, name, apart))
+        for kind, name in OVER_ENGLISH.items():
+            twins = list(zip(*(groups.get(group, ()) for group in MATCHED[kind]), strict=True))
+            if twins:
+                apart = [means[phase, row] - means[phase, twin] for row, twin in twins]
+                yield _row_effect(model, phase, name, len(twins), len(twins), partial(mean_effect, name, apart))
 
 
 def _row_effect(
@@ -150,12 +151,14 @@ def _pairs(groups: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Sequence[
     for kind in ("english", "multilingual"):
         if kind in known:
             yield f"{kind} over controls", known[kind], known["controls"]
-    matched = groups.get("matched_multilingual", ()), groups.get("matched_english", ())
-    if matched[0]:
-        yield MULTILINGUAL_OVER_ENGLISH, *matched
-        for row, twin in zip(*matched, strict=True):
-            yield f"{row} over {twin}", (row,), (twin,)
-    for name in (*known.get("english", ()), *known.get("multilingual", ()), *known["controls"]):
+    for kind, name in OVER_ENGLISH.items():
+        matched = [groups.get(group, ()) for group in MATCHED[kind]]
+        if matched[0]:
+            yield name, matched[0], matched[1]
+            for row, twin in zip(*matched, strict=True):
+                yield f"{row} over {twin}", (row,), (twin,)
+    asked = (known.get(kind, ()) for kind in ("english", "multilingual", SINGLE, "controls"))
+    for name in (row for rows in asked for row in rows):
         others = [row for row in known["controls"] if row != name]
         if others:
             yield f"{name} over controls", (name,), others

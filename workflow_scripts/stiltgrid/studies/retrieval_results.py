@@ -10,6 +10,8 @@ HEADLINE = "recall@10"
 JUDGED = benchmarks()["xtreme_r"].groups["retrieval"]  # other targets (BUCC) are shown apart
 ENGLISH_OVER_CONTROLS, MULTILINGUAL_OVER_CONTROLS = "english over controls", "multilingual over controls"
 MULTILINGUAL_OVER_ENGLISH = "multilingual over the same task in English"
+SINGLE_OVER_ENGLISH = "one other language over the same task in English"
+OVER_ENGLISH = {"multilingual": MULTILINGUAL_OVER_ENGLISH, "single": SINGLE_OVER_ENGLISH}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from stiltgrid.studies.retrieval_results import (
     JUDGED,
     MULTILINGUAL_OVER_CONTROLS,
     MULTILINGUAL_OVER_ENGLISH,
+    OVER_ENGLISH,
+    SINGLE_OVER_ENGLISH,
     RowEffect,
     TargetContrast,
 )
@@ -20,13 +22,14 @@ QUESTION = (
 )
 DESIGN = (
     "Rows of question answering against controls of the same size, and the same task and number of examples in several "
-    "languages against English. Every query is ranked against its full pool, before any retrieval training and after "
-    "it. Means are over XTREME-R's retrieval targets."
+    "languages, or in one other language, against English. Every query is ranked against its full pool, before any "
+    "retrieval training and after it. Means are over XTREME-R's retrieval targets."
 )
 NAMES = {
     ENGLISH_OVER_CONTROLS: "English question answering instead of a control",
     MULTILINGUAL_OVER_CONTROLS: "question answering in several languages instead of a control",
     MULTILINGUAL_OVER_ENGLISH: "question answering in several languages instead of the same in English",
+    SINGLE_OVER_ENGLISH: "translated question answering in one other language instead of the same in English",
 }
 PHASE_NAMES = {
     "before": "before any retrieval training",
@@ -109,7 +112,7 @@ def _overall(model: str, item: TargetContrast, seeds: int) -> Finding:
 
 def _over_rows(item: RowEffect) -> Finding:
     place = f"{item.model}, {PHASE_NAMES[item.phase]}, rows like these: {NAMES[item.name]}"
-    n = f"{item.first} rows" if item.name == MULTILINGUAL_OVER_ENGLISH else f"{item.first} and {item.second} rows"
+    n = f"{item.first} rows" if item.name in OVER_ENGLISH.values() else f"{item.first} and {item.second} rows"
     if item.effect is None:
         return Finding(f"{place} was not tested over rows ({item.remark}).")
     effect = item.effect
@@ -122,7 +125,8 @@ def _over_rows(item: RowEffect) -> Finding:
 
 def _each_row(model: str, items: Sequence[TargetContrast], groups: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Every row against the other controls, so that a reader sees how few rows carry a mean."""
-    rows = dict.fromkeys(name for kind in ("english", "multilingual", "controls") for name in groups.get(kind, ()))
+    kinds = ("english", "multilingual", "single", "controls")
+    rows = dict.fromkeys(name for kind in kinds for name in groups.get(kind, ()))
     for phase in PHASES:
         found = {item.name: item.contrast.value for item in items if item.phase == phase}
         shown = [f"{row} {signed(found[f'{row} over controls'])}" for row in rows if f"{row} over controls" in found]
@@ -157,6 +161,8 @@ def limits(layout: Layout, groups: Mapping[str, Sequence[str]], trained_on: str 
     yield "The layer and the pooling before retrieval training are settings, and can decide the sign."
     if trained_on:
         yield f"Targets without a training of their own are scored after training on {trained_on}."
+    if groups.get("single"):
+        yield "Rows of translations were translated by machine, so they differ from English in quality as well."
     if not groups.get("multilingual"):
         yield "No row of question answering in several languages was configured, so that comparison is absent."
     if len(layout.seeds) == 1:

@@ -139,9 +139,9 @@ def limits(layout: Layout, found: Sequence[SimilarityResults]) -> Iterator[str]:
     )
     yield "P-values permute rows, all targets together; with few rows only strong relations can be found."
     yield (
-        "A target's vector is made of its own English evaluation text (all its text where it has no English); no "
-        "label is read. Fisher vectors of targets come from the row `none`, first seed; a row's head was not kept, so "
-        "a new one was fitted on the frozen backbone."
+        "A target's vector is made of its own English text, of the development split where it has one (all its text "
+        "where it has no English); no label is read. Fisher vectors of targets come from the row `none`, first seed; a "
+        "row's head was not kept, so a new one was fitted on the frozen backbone."
     )
     yield "Targets without training have no Fisher vector; rankings are compared on targets that every measure has."
     if len(layout.seeds) == 1:

@@ -75,6 +75,14 @@ def write_summary(summary: Summary, out: AnyPath) -> None:
         temporary.write_text(summary.text(), encoding="utf-8")
 
 
+def target_limit(examples: int) -> str:
+    """What a limit of the targets' training data means for the findings."""
+    return (
+        f"Targets were trained on {examples:,} examples at most: more target data leaves less for an intermediate task "
+        "to add, so effects on fully trained targets are smaller."
+    )
+
+
 def signed(value: float) -> str:
     """Two decimals with a sign, a true minus, and no negative zero."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\u2212")

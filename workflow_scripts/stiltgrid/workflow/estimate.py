@@ -15,7 +15,7 @@ from typing import Any
 
 from stiltgrid.grid.grid import Grid, Recipe, TrainingSettings
 from stiltgrid.grid.paths import TEXT_BATCH, TEXT_LENGTH
-from stiltgrid.grid.recipes import row_settings, task_settings
+from stiltgrid.grid.recipes import row_settings, target_settings, task_settings
 from stiltgrid.preparation.budgets import mixing_weights, share_budget
 from stiltgrid.preparation.data_sizes import DataSizes, Size
 from stiltgrid.training.evaluation_schedule import FORWARD_SHARE, epoch_steps, schedule_evaluations
@@ -129,8 +129,9 @@ def job_work(grid: Grid, sizes: DataSizes, job: PlannedJob) -> Work:
     folders = _data_folders(job)
     if job.rule == "train_target":
         names = job.wildcards["tuned"].split("+")
-        stages = [[(name, folders.get(name, name), grid.training_for("target", name))] for name in names]
-        recipes = [(Recipe(name, (name,)), grid.training_for("target", name)) for name in names]
+        settings = {name: target_settings(grid, job.wildcards["intermediate"], name) for name in names}
+        stages = [[(name, folders.get(name, name), settings[name])] for name in names]
+        recipes = [(Recipe(name, (name,)), settings[name]) for name in names]
     else:
         row = job.wildcards["intermediate"]
         recipe = grid.recipe(row)

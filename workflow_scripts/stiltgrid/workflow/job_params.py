@@ -127,6 +127,14 @@ class JobParams:
         ]
 
     @memoize
+    def target_tasks(self, model: str, row: str, tuned: str) -> list[dict[str, Any]]:
+        """Cards, settings and files of the tasks that a row's target trains on, within the row's limit of examples."""
+        return [
+            {**item, "settings": as_params(recipes.target_settings(self.grid, row, item["card"]["name"]))}
+            for item in self.training("target", model, tuned.split("+"))
+        ]
+
+    @memoize
     def row_tasks(self, model: str, row: str) -> list[dict[str, Any]]:
         """Cards, settings and files of a row's tasks."""
         data = self.training("intermediate", model, self.inputs.row_data(row))

@@ -4,30 +4,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stiltgrid.grid.designs import Design
-from stiltgrid.grid.designs.checks import chosen, row_problems, target_problems, unknown
-from stiltgrid.grid.grid import NONE, Grid, Model, Plan
+from stiltgrid.grid.designs.checks import (
+    chosen,
+    new_models,
+    own_model_problems,
+    own_models,
+    row_problems,
+    target_problems,
+    unknown,
+)
+from stiltgrid.grid.grid import NONE, Grid, Plan
 
 
 def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> Iterator[str]:
     """What a schema cannot say of the section."""
-    own = own_models(section)
-    yield from unknown("models", section.get("models", ()), (*grid.models, *own), "model")
-    for name, model in own.items():
-        if grid.models.get(name, model) != model:
-            yield f"own_models.{name}: `models` has another model of this name; rename one"
+    yield from unknown("models", section.get("models", ()), (*grid.models, *own_models(section)), "model")
+    yield from own_model_problems(section, grid)
     yield from target_problems(section.get("targets", ()), grid, names)
     yield from row_problems("intermediates", section.get("intermediates", ()), grid, names)
-
-
-def own_models(section: Mapping[str, Any]) -> dict[str, Model]:
-    """The models that belong to this study only."""
-    return {name: Model(name=name, **model) for name, model in section.get("own_models", {}).items()}
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
     """`none` and the rows, on the targets, for every model."""
     asked = chosen(section, "intermediates", grid.intermediates)
-    own = {name: model for name, model in own_models(section).items() if name not in grid.models}
+    own = new_models(section, grid)
     return Plan(
         models=chosen(section, "models", (*grid.own_models, *own)),
         intermediates=(NONE, *(name for name in asked if name != NONE)),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.grid.grid import NONE, Grid, Model
 from stiltgrid.utils.errors import nearest
 
 
@@ -28,6 +28,23 @@ def target_problems(targets: Iterable[str], grid: Grid, names: Sequence[str]) ->
 def row_problems(key: str, rows: Iterable[str], grid: Grid, names: Sequence[str]) -> Iterator[str]:
     """Rows of a study that are neither tasks nor recipes."""
     yield from unknown(key, rows, (NONE, *grid.recipes, *names), "task or recipe")
+
+
+def own_models(section: Mapping[str, Any]) -> dict[str, Model]:
+    """The models that belong to a study only."""
+    return {name: Model(name=name, **model) for name, model in section.get("own_models", {}).items()}
+
+
+def own_model_problems(section: Mapping[str, Any], grid: Grid) -> Iterator[str]:
+    """Models of a study under the name of another model of the grid."""
+    for name, model in own_models(section).items():
+        if grid.models.get(name, model) != model:
+            yield f"own_models.{name}: `models` has another model of this name; rename one"
+
+
+def new_models(section: Mapping[str, Any], grid: Grid) -> dict[str, Model]:
+    """The models that a study adds to the grid's."""
+    return {name: model for name, model in own_models(section).items() if name not in grid.models}
 
 
 def chosen(section: Mapping[str, Any], key: str, default: Iterable[Any]) -> tuple[Any, ...]:

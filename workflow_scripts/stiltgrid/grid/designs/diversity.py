@@ -8,6 +8,7 @@ from stiltgrid.grid.designs import Design
 from stiltgrid.grid.designs.checks import chosen, sample_problems, target_problems, unknown
 from stiltgrid.grid.designs.draws import draw_sets
 from stiltgrid.grid.grid import Grid, Plan, mixture_name
+from stiltgrid.grid.target_caps import capped
 
 DRAWS = 4
 
@@ -25,7 +26,7 @@ def rows(section: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every row of the design: its name (`intermediate`), its `set`, number of `tasks` (d) and of `examples` (v)."""
     return [
         {
-            "intermediate": mixture_name(names, examples),
+            "intermediate": capped(mixture_name(names, examples), section.get("target_examples")),
             "set": "+".join(names),
             "tasks": count,
             "examples": examples,

@@ -1,5 +1,6 @@
 """Study 4, how many tasks: the best k of the ranked tasks against the first k of random orders.
 
+Independent random sets are drawn as those of study 3, so with the same tasks, examples and seed they are its rows.
 The ranking is known only after each task has been trained alone, so the rows of the best tasks are not in the plan:
 a Snakemake checkpoint adds them when the ranking has been computed.
 """
@@ -10,8 +11,9 @@ from typing import Any
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.designs import Design
 from stiltgrid.grid.designs.checks import chosen, sample_problems, target_problems, unknown
-from stiltgrid.grid.designs.draws import draw_orders
+from stiltgrid.grid.designs.draws import draw_orders, draw_sets
 from stiltgrid.grid.grid import Grid, Plan, mixture_name
+from stiltgrid.grid.target_caps import capped
 
 DRAWS = 3
 GUESSED = ("sequence", "choice")  # families in which guessing is right once in as many times as there are labels
@@ -31,18 +33,28 @@ def random_counts(section: Mapping[str, Any]) -> list[int]:
 def random_rows(section: Mapping[str, Any]) -> list[dict[int, str]]:
     """For each random order of the tasks: size -> the row that mixes the first tasks of the order."""
     orders = draw_orders(section["tasks"], section.get("draws", DRAWS), section.get("draw_seed", 0))
-    sizes, examples = random_counts(section), section.get("examples")
-    return [{size: mixture_name(order[:size], examples) for size in sizes} for order in orders]
+    return [{size: _row(order[:size], section) for size in random_counts(section)} for order in orders]
+
+
+def set_rows(section: Mapping[str, Any]) -> dict[int, list[str]]:
+    """Size -> the rows of the independent random sets of this size; empty without `sets`."""
+    sets, seed = section.get("sets", 0), section.get("draw_seed", 0)
+    sizes = random_counts(section) if sets else ()
+    return {size: [_row(names, section) for names in draw_sets(section["tasks"], size, sets, seed)] for size in sizes}
 
 
 def alone_rows(section: Mapping[str, Any]) -> dict[str, str]:
     """Task -> the row that trains on it alone, with as many examples as a mixture."""
-    return {task: mixture_name([task], section.get("examples")) for task in section["tasks"]}
+    return {task: _row([task], section) for task in section["tasks"]}
 
 
 def best_rows(section: Mapping[str, Any], ranking: Sequence[str]) -> dict[int, str]:
     """Size -> the row that mixes the best tasks of `ranking`, which is sorted best first."""
-    return {size: mixture_name(ranking[:size], section.get("examples")) for size in counts(section)}
+    return {size: _row(ranking[:size], section) for size in counts(section)}
+
+
+def _row(tasks: Sequence[str], section: Mapping[str, Any]) -> str:
+    return capped(mixture_name(tasks, section.get("examples")), section.get("target_examples"))
 
 
 def scale(card: TaskCard, section: Mapping[str, Any]) -> tuple[float, float]:
@@ -70,6 +82,8 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     strange = [count for count in random_counts(section) if count not in counts(section)]
     if strange:
         yield f"random_counts: {', '.join(map(str, strange))} not among counts, so there is nothing to compare with"
+    if section.get("sets") and len(random_counts(section)) < 2:
+        yield "sets: a trend over sets needs two sizes below the number of tasks at least; add some to random_counts"
     if section.get("examples") and section["examples"] < len(tasks):
         yield f"examples: {section['examples']} cannot be shared by {len(tasks)} tasks"
     for name in tasks:
@@ -84,7 +98,11 @@ def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
 
     The ranking uses the tasks' own rows with all their examples; the rows of one task here are as large as a mixture.
     """
-    rows = [*alone_rows(section).values(), *(row for order in random_rows(section) for row in order.values())]
+    rows = [
+        *alone_rows(section).values(),
+        *(row for order in random_rows(section) for row in order.values()),
+        *(row for rows in set_rows(section).values() for row in rows),
+    ]
     return Plan(
         models=chosen(section, "models", grid.models),
         intermediates=tuple(dict.fromkeys(rows)),

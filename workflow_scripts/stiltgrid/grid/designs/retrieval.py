@@ -6,34 +6,52 @@ from typing import Any
 from stiltgrid.grid.designs import Design
 from stiltgrid.grid.designs.checks import chosen, row_problems, unknown
 from stiltgrid.grid.grid import NONE, Grid, Plan, Recipe, mixture_name
-from stiltgrid.grid.recipes import native_languages
+from stiltgrid.grid.recipes import codes, native_languages
 
 KINDS = ("english", "multilingual", "controls")
-MATCHED = ("matched_english", "matched_multilingual")
+SINGLE = "single"
+# Kind of row in other languages -> the groups of its rows that have a twin in English, and of these twins.
+MATCHED = {
+    "multilingual": ("matched_multilingual", "matched_english"),
+    SINGLE: ("matched_single", "matched_single_english"),
+}
 FAMILIES = ("embedding", "dual")
 TRAINED_ON = "mewslix"
+ENGLISH, TRANSLATIONS = "en", "translate_train"
 
 
 def groups(section: Mapping[str, Any], grid: Grid) -> dict[str, tuple[str, ...]]:
     """Kind of row -> names of its rows in the grid; with `examples`, a task is a mixture of itself alone.
 
-    `matched_english` and `matched_multilingual` are pairs in order: the same task and number of examples, in English
-    and in several languages. The English row of a task is made for the study, that of a recipe is named under
-    `matched`.
+    `single` are rows of translations in one language other than English. The groups of `MATCHED` are pairs in order:
+    the same task and number of examples in other languages and in English. The English row of a task is made for the
+    study, that of a recipe is named under `matched`.
     """
     found = {kind: tuple(_row(name, section, grid) for name in section.get(kind, ())) for kind in KINDS}
-    found["multilingual"] = tuple(own for own, _ in _multilingual(section, grid))
+    native, translated = list(_native(section, grid)), list(_translated(section))
     matched = section.get("matched", {})
-    pairs = [
-        (_row(matched.get(name, name), section, grid), own)
-        for name, own in zip(section.get("multilingual", ()), found["multilingual"], strict=True)
+    twins = {
+        own: _row(matched.get(name, name), section, grid)
+        for name, (own, _) in zip(section.get("multilingual", ()), native, strict=True)
         if name in matched or name not in grid.recipes
-    ]
-    return {**found, **{kind: tuple(pair[place] for pair in pairs) for place, kind in enumerate(MATCHED)}}
+    }
+    twins |= {own: _row(recipe.tasks[0], section, grid) for own, recipe in translated}
+    found["multilingual"] = tuple(own for own, _ in native)
+    found["multilingual"] += tuple(own for own, recipe in translated if not _is_single(recipe))
+    found[SINGLE] = tuple(own for own, recipe in translated if _is_single(recipe))
+    for kind, (rows, english) in MATCHED.items():
+        found[rows] = tuple(own for own in found[kind] if own in twins)
+        found[english] = tuple(twins[own] for own in found[rows])
+    return found
 
 
-def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
-    """Name and recipe of each multilingual row: a recipe of the grid, or a task in all its languages."""
+def _is_single(recipe: Recipe) -> bool:
+    """Whether a row of translations is of one language."""
+    return any(len(languages) == 1 for languages in (recipe.languages or {}).values())
+
+
+def _native(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of each row under `multilingual`: a recipe of the grid, or a task in all its languages."""
     budget = section.get("examples")
     for name in section.get("multilingual", ()):
         if name in grid.recipes:
@@ -42,6 +60,17 @@ def _multilingual(section: Mapping[str, Any], grid: Grid) -> Iterator[tuple[str,
         own = "_".join(["all_languages", *([f"v{budget}"] if budget else []), name])
         languages = {name: native_languages(grid.cards[name], grid.source) or ()}
         yield own, Recipe(own, (name,), sampling="uniform", examples=budget, languages=languages)
+
+
+def _translated(section: Mapping[str, Any]) -> Iterator[tuple[str, Recipe]]:
+    """Name and recipe of each row of translations: mixed with English, then of each language alone."""
+    budget = section.get("examples")
+    for task, languages in section.get("translated", {}).items():
+        for spoken in dict.fromkeys(((ENGLISH, *languages), *((code,) for code in languages))):
+            volume = [f"v{budget}"] if budget else []
+            own = "_".join(["translated", codes(spoken), *volume, task])
+            yield own, Recipe(own, (task,), sampling="uniform", examples=budget, languages={task: spoken},
+                              data={task: TRANSLATIONS})  # fmt: skip
 
 
 def _row(name: str, section: Mapping[str, Any], grid: Grid) -> str:
@@ -66,6 +95,12 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
     yield from unknown("models", section.get("models", ()), grid.models, "model")
     for kind in KINDS:
         yield from row_problems(kind, section.get(kind, ()), grid, names)
+    yield from unknown("translated", section.get("translated", {}), names, "task")
+    for task, languages in section.get("translated", {}).items():
+        if ENGLISH in languages:
+            yield f"translated.{task}: expected languages other than {ENGLISH}, which the mixed row has anyway"
+        if task in grid.recipes:
+            yield f"translated.{task}: '{task}' is a recipe here; expected a task"
     yield from unknown("matched", section.get("matched", {}), section.get("multilingual", ()), "row of `multilingual`")
     yield from row_problems("matched", section.get("matched", {}).values(), grid, names)
     yield from unknown("targets", section.get("targets", ()), names, "task")
@@ -98,7 +133,11 @@ def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
         intermediates=(NONE, *dict.fromkeys(rows)),
         targets=targets(section, grid),
         seeds=chosen(section, "seeds", grid.seeds),
-        recipes={name: recipe for name, recipe in _multilingual(section, grid) if name not in grid.recipes},
+        recipes={
+            name: recipe
+            for name, recipe in (*_native(section, grid), *_translated(section))
+            if name not in grid.recipes
+        },
     )
 
 

@@ -4,7 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from stiltgrid.grid.designs import Design
-from stiltgrid.grid.designs.checks import chosen, row_problems, target_problems, unknown
+from stiltgrid.grid.designs.checks import (
+    chosen,
+    new_models,
+    own_model_problems,
+    own_models,
+    row_problems,
+    target_problems,
+    unknown,
+)
 from stiltgrid.grid.grid import NONE, Grid, Plan
 
 MEASURES = ("text", "sentence", "fisher", "words")
@@ -19,7 +27,12 @@ def rows(section: Mapping[str, Any], grid: Grid) -> tuple[str, ...]:
 def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> Iterator[str]:
     """What a schema cannot say of the section."""
     yield from unknown("models", section.get("models", ()), grid.models, "model")
-    yield from unknown("encoder", [section["encoder"]] if "encoder" in section else [], grid.models, "model")
+    encoder = [section["encoder"]] if "encoder" in section else []
+    yield from unknown("encoder", encoder, (*grid.models, *own_models(section)), "model")
+    yield from own_model_problems(section, grid)
+    for name in own_models(section):
+        if name not in encoder:
+            yield f"own_models.{name}: nothing uses it; expected the name of `encoder`"
     yield from target_problems(section.get("targets", ()), grid, names)
     wrong = list(row_problems("intermediates", section.get("intermediates", ()), grid, names))
     yield from wrong
@@ -29,12 +42,13 @@ def problems(section: Mapping[str, Any], grid: Grid, names: Sequence[str]) -> It
 
 
 def plan(section: Mapping[str, Any], grid: Grid) -> Plan:
-    """`none` and the rows of a single task, on the study's targets."""
+    """`none` and the rows of a single task, on the study's targets; a model of the study's own only embeds."""
     return Plan(
         models=chosen(section, "models", grid.own_models),
         intermediates=(NONE, *rows(section, grid)),
         targets=chosen(section, "targets", grid.targets),
         seeds=chosen(section, "seeds", grid.seeds),
+        own_models=new_models(section, grid),
     )
 
 
