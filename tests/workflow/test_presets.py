@@ -14,6 +14,8 @@ from repository import AFTERWARDS, ROOT
 from snakemake.utils import update_config
 from stiltgrid.config import loading
 from stiltgrid.data.sources.local import LocalSource
+from stiltgrid.grid.designs import how_many
+from stiltgrid.grid.target_caps import uncapped
 from stiltgrid.utils.strict_yaml import read_yaml
 from stiltgrid.workflow.dry_run import planned_jobs
 
@@ -118,9 +120,9 @@ def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path, monkey
     The best tasks' mixtures of study 4 follow from its ranking, so no plan has them.
     """
     paths = [*(ROOT / f"presets/{name}.yaml" for name in presets), ROOT / "config.yaml"]
-    merged = loading.read_yaml(paths[-1])
+    merged = read_yaml(paths[-1])
     for path in paths[:-1]:
-        update_config(merged, loading.read_yaml(path))
+        update_config(merged, read_yaml(path))
     monkeypatch.chdir(tmp_path)
     jobs = study_jobs(*presets)
     assert [jobs[name] for name in STUDY_RULES] == [1] * 5
@@ -129,12 +131,29 @@ def test_every_study_is_planned(presets: tuple[str, ...], tmp_path: Path, monkey
         (model, row, seed)
         for plan in grid.plans.values()
         for model in plan.models
-        for row in (*plan.intermediates, *plan.trained)
+        for row in map(uncapped, (*plan.intermediates, *plan.trained))
         for seed in plan.seeds
         if row != "none"
     }
     assert jobs["train_intermediate"] == len(rows)
-    assert jobs["fetch_model"] + jobs["pretrain_backbone"] == len({model for model, _, _ in rows}) == 2
+    # Beside the models that train rows, the real studies have a sentence encoder that only embeds.
+    models = {model for model, _, _ in rows} | {name for plan in grid.plans.values() for name in plan.own_models}
+    assert jobs["fetch_model"] + jobs["pretrain_backbone"] == len(models) == (5 if presets else 2)
+
+
+@pytest.mark.parametrize("tenth", ["snli", "ccg"])
+def test_ten_tasks_with_and_without_ccgbank(tenth: str) -> None:
+    """The best 1 to 10 tasks; the sets of 9,600 examples are those of the study of diversity."""
+    studies = read_yaml(ROOT / "presets/studies.yaml")["studies"]
+    for name in ("diversity", "how_many"):
+        studies[name]["tasks"] = [tenth if task == "snli" else task for task in studies[name]["tasks"]]
+    config = {**read_yaml(ROOT / "presets/xtreme_r.yaml"), "studies": studies, "data_dir": "data"}
+    grid = loading.load_grid(config, ROOT)
+    assert how_many.counts(studies["how_many"]) == list(range(1, 11))
+    assert not {"diversity", "how_many"} & grid.study_problems.keys()
+    sets = {row for rows in how_many.set_rows(studies["how_many"]).values() for row in rows}
+    large = {row for row in grid.plans["diversity"].intermediates if row.startswith("mix_v9600_")}
+    assert sets == large and len(sets) == 4 * 6 and any(tenth in row for row in sets)
 
 
 def test_every_preset_is_counted() -> None:

@@ -1,6 +1,7 @@
 """A study on the small grid, to its end: the checkpoint asks for what the ranking says, jobs are shared."""
 
 import csv
+import json
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ CONFIG: dict[str, Any] = {
         "how_many": {
             "tasks": TASKS,
             "examples": 6,
+            "target_examples": 3,
             "counts": [1, 2, 3],
-            "random_counts": [1],
+            "random_counts": [1, 2],
             "draws": 2,
+            "sets": 2,
             "targets": ["tatoeba", "xnli"],
             "seeds": [1, 2],
         },
@@ -46,11 +49,21 @@ def test_the_ranking_decides_what_is_trained(lab: Repository) -> None:
     assert sorted(ranking(lab)) == sorted(TASKS)
     trained = {job.wildcards["intermediate"] for job in lab.first if job.rule == "train_intermediate"}
     best = [f"mix_v6_{'__'.join(sorted(ranking(lab)[:size]))}" for size in (1, 2, 3)]
-    assert {*TASKS, *best} <= trained and len(trained) <= 3 + 3 + 2
+    assert {*TASKS, *best} <= trained and len(trained) <= 3 + 3 + 4
     files = sorted(path.name for path in (lab.folder / STUDY).iterdir())
     wanted = ["curves.png", "curves.svg", "curves.tsv", "languages.tsv", "ranking.tsv"]
     wanted += ["scores.parquet", "summary.md", "tests.tsv"]
     assert files == wanted
+
+
+def test_targets_train_on_as_many_examples_as_the_study_says(lab: Repository) -> None:
+    """In trainings of their own, after the checkpoints of the rows themselves."""
+    tuned = [job.wildcards["intermediate"] for job in lab.first if job.rule == "train_target"]
+    assert tuned and all(row.endswith("@3") for row in tuned)
+    assert not any("@" in job.wildcards["intermediate"] for job in lab.first if job.rule == "train_intermediate")
+    record = lab.folder / f"results/tuned/tiny/{tuned[0]}/mnli/seed1/training.json"
+    (stage,) = json.loads(record.read_text(encoding="utf-8"))["stages"]
+    assert [task["examples"] for task in stage["tasks"]] == [3]
 
 
 def test_no_job_is_run_twice_and_a_second_run_does_nothing(lab: Repository) -> None:

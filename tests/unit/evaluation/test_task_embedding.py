@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -99,6 +100,23 @@ def test_words_are_counted_in_english_rows_alone(place: Path, tiny_tokenizer_fol
     assert (few > 0).sum() < (found > 0).sum()
 
 
+def test_development_rows_come_before_test_rows(place: Path, tiny_tokenizer_folder: Path, tmp_path: Path) -> None:
+    """Of English rows those of the development split, where there are some; the other rows have none of their words."""
+    table = pq.read_table(place / "toy/eval.parquet").to_pylist()
+    for number, row in enumerate(table):
+        row["split"] = "dev" if number % 2 else "test"
+    rows = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(table), rows)
+    paths = EvaluationPaths(place / "backbone", tiny_tokenizer_folder, place / "toy/eval.arrow", rows)
+    embed_task(paths, EmbeddingSettings("words", Model("tiny", path="x"), 1000, 200), tmp_path / "words.safetensors")
+    (found,) = load_file(tmp_path / "words.safetensors").values()
+    kept = [row["language"] == "en" and row["split"] == "dev" for row in table]
+    assert 0 < sum(kept) < sum(row["language"] == "en" for row in table)
+    chosen = [ids for ids, wanted in zip(sequences(place / "toy/eval.arrow"), kept, strict=True) if wanted]
+    tokens = [token for ids in chosen for token in ids if token not in SPECIAL]
+    assert found == pytest.approx(scaled(np.bincount(tokens, minlength=len(found)).astype(float)), abs=1e-6)
+
+
 def fisher(
     place: Path, tokenizer: Path, out: Path, folder: str, model: Mapping[str, Any] = MODEL, examples: int = 1000
 ) -> dict[str, np.ndarray]:
@@ -164,7 +182,7 @@ def test_a_row_gets_a_new_head_and_the_same_vector_each_time(
     assert all(np.array_equal(values, again[name]) for name, values in first.items())
 
 
-def test_a_task_without_sequences_is_named(place: Path, tiny_tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_a_task_without_chosenis_named(place: Path, tiny_tokenizer_folder: Path, tmp_path: Path) -> None:
     card = replace(sequence_card(), name="empty")
     write_task(tmp_path / "empty", tiny_tokenizer_folder, card, train=0)
     with pytest.raises(SourceError, match="no training sequences for task 'toy'"):

@@ -10,6 +10,8 @@ from stiltgrid.config.data_checks import data_problems
 from stiltgrid.grid import paths
 from stiltgrid.grid.designs.retrieval import groups
 from stiltgrid.grid.grid import Grid, mixture, mixture_name, mixture_pattern
+from stiltgrid.grid.recipes import target_settings
+from stiltgrid.studies.similarity_files import vectors
 
 SECTION: dict[str, Any] = {
     "tasks": ["mnli", "qqp", "squad_v1", "ccg"],
@@ -112,6 +114,25 @@ def test_a_study_changes_no_settings_of_the_grid() -> None:
     assert settings(load(with_study())) == settings(load(changed()))
 
 
+def test_rows_with_limited_target_data_share_the_checkpoint_of_the_row_itself() -> None:
+    plain, grid = load(with_study()), load(with_study(target_examples=40))
+    first, row = plain.plans["diversity"].intermediates[0], grid.plans["diversity"].intermediates[0]
+    assert row == f"{first}@40" and grid.recipe(row) == plain.recipe(first)
+    assert paths.intermediate_folder("tiny", row, 1) == paths.intermediate_folder("tiny", first, 1)
+    tuned = [paths.scored_folder(grid, "tiny", name, "xnli", 1) for name in (first, row)]
+    assert len(set(tuned)) == 2
+    # The intermediate stage knows the row alone, target trainings and scores both.
+    assert not re.fullmatch(paths.trained_rows(grid), row) and re.fullmatch(paths.trained_rows(grid), first)
+    assert all(re.fullmatch(paths.trained_rows(grid, untrained=True), name) for name in (first, row, "none"))
+    assert not re.fullmatch(paths.trained_rows(plain, untrained=True), row)
+    assert grid.all_intermediates == plain.all_intermediates
+    # Fewer stay fewer, and the grid's own cells have all of their data.
+    assert [target_settings(grid, name, "mnli").examples for name in (row, first, "none")] == [40, None, None]
+    few = load({**with_study(target_examples=40), "training": {"target": {"examples": 30}}})
+    assert target_settings(few, row, "mnli").examples == 30
+    assert paths.cells(grid) == paths.cells(load(changed()))
+
+
 RETRIEVAL: dict[str, Any] = {"english": ["squad_v1"], "controls": ["mnli"], "examples": 60, "targets": ["tatoeba"]}
 
 
@@ -136,6 +157,28 @@ def test_a_multilingual_recipe_is_compared_with_the_row_that_the_section_names()
     assert found["matched_english"] == ("mix_v60_tydiqa", "mix_v60_squad_v1")
     assert found["matched_multilingual"] == ("all_languages_v60_tydiqa", "many")
     assert "matched: no such row of `multilingual` 'manny'" in study_problem(with_retrieval(matched={"manny": "mnli"}))
+
+
+def test_translations_become_a_mixed_row_and_one_of_each_language() -> None:
+    section = {**RETRIEVAL, "translated": {"squad_v1": ["de", "zh"]}}
+    grid = load(changed(studies={"retrieval": section}))
+    found = groups(section, grid)
+    mixed, single = "translated_en-de-zh_v60_squad_v1", ("translated_de_v60_squad_v1", "translated_zh_v60_squad_v1")
+    assert found["multilingual"] == found["matched_multilingual"] == (mixed,)
+    assert found["single"] == found["matched_single"] == single
+    # Each is compared with as many English examples, in a row that the study has anyway.
+    assert found["matched_english"] == ("mix_v60_squad_v1",)
+    assert found["matched_single_english"] == ("mix_v60_squad_v1",) * 2
+    recipe = grid.plans["retrieval"].recipes[mixed]
+    assert (recipe.tasks, recipe.examples, recipe.data) == (("squad_v1",), 60, {"squad_v1": "translate_train"})
+    assert recipe.languages == {"squad_v1": ("en", "de", "zh")}
+    assert set(grid.plans["retrieval"].intermediates) >= {mixed, *single}
+
+
+def test_translations_that_cannot_be_asked_for_are_refused() -> None:
+    assert "translated: no such task 'squad'" in study_problem(with_retrieval(translated={"squad": ["de"]}))
+    said = "translated.squad_v1: expected languages other than en"
+    assert said in study_problem(with_retrieval(translated={"squad_v1": ["en", "de"]}))
 
 
 def test_a_task_of_one_language_is_not_a_multilingual_row() -> None:
@@ -163,6 +206,22 @@ def test_a_study_brings_a_model_that_the_grid_does_not_have() -> None:
     pretrain = grid.models["twin"].pretrain
     assert pretrain and pretrain["objective"] == "causal" and pretrain["steps"] == grid.models["tiny"].pretrain["steps"]  # type: ignore[index]
     assert {cell.model for cell in paths.cells(grid)} == {"tiny"}
+
+
+def test_a_sentence_encoder_embeds_and_is_no_model_of_the_grid() -> None:
+    encoder = {"hub": "sentence-transformers/LaBSE", "revision": "0" * 40, "retrieval_pooling": "cls"}
+    section = {"encoder": "labse", "own_models": {"labse": encoder}}
+    view = load(changed(studies={"similarity": section})).view("similarity")
+    assert set(view.models) == {"tiny"} and {cell.model for cell in paths.cells(view)} == {"tiny"}
+    files = vectors(view, section, "embeddings")["tiny"]
+    assert files["sentence"]["rows"]["mnli"] == "embeddings/labse/sentence/mnli/train.safetensors"
+    assert files["text"]["rows"]["mnli"].startswith("embeddings/tiny/")
+    unused = changed(studies={"similarity": {"own_models": {"labse": encoder}}})
+    assert "own_models.labse: nothing uses it" in study_problem(unused)
+    typo = changed(studies={"similarity": {**section, "encoder": "lapse"}})
+    assert "encoder: no such model 'lapse', did you mean 'labse'?" in load(typo).study_problems["similarity"][0]
+    wrong = {**section, "own_models": {"labse": {"pretrain": {**PRETRAIN, "short_length": 48}}}}
+    assert "models.labse: pretrain." in study_problem(changed(studies={"similarity": wrong}))
 
 
 def test_an_invalid_model_of_a_study_is_refused() -> None:

@@ -13,6 +13,7 @@ from stiltgrid.analysis.tables import Cell
 from stiltgrid.grid.designs.diversity import rows
 from stiltgrid.grid.grid import mixture
 from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.grid.target_caps import uncapped
 from stiltgrid.studies.diversity import write_study
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.outcomes import cell_outcomes, row_outcomes
@@ -30,8 +31,10 @@ COLUMNS = (
 )
 
 
-def layout(seeds: tuple[int, ...] = (1, 2), columns: tuple[Column, ...] = COLUMNS) -> Layout:
-    return Layout(("tiny",), tuple(row["intermediate"] for row in rows(SECTION)), columns, seeds, True)
+def layout(
+    seeds: tuple[int, ...] = (1, 2), columns: tuple[Column, ...] = COLUMNS, section: dict[str, Any] = SECTION
+) -> Layout:
+    return Layout(("tiny",), tuple(row["intermediate"] for row in rows(section)), columns, seeds, True)
 
 
 def noise(*place: object) -> float:
@@ -40,7 +43,7 @@ def noise(*place: object) -> float:
 
 def planted(model: str, row: str, target: str, seed: int, language: str) -> float:
     """Two points a doubling of d, nothing for v; English is 10 above, Swahili 5 below."""
-    recipe = mixture(row)
+    recipe = mixture(uncapped(row))
     assert recipe is not None
     level = 50 + {"en": 10, "de": 0, "sw": -5}[language] + 2 * math.log2(len(recipe.tasks))
     return level + 0.2 * noise(recipe.tasks) + 0.2 * noise(row, target, seed, language)
@@ -50,9 +53,9 @@ def study(folder: Path, made: Layout, **options: Any) -> tuple[SimpleNamespace, 
     scores = write_scores(folder, options.pop("scored", made), options.pop("score", planted))
     drawn = {}
     for row in made.intermediates:
-        recipe = mixture(row)
+        recipe = mixture(uncapped(row))
         assert recipe is not None and recipe.examples
-        drawn[row] = {task: recipe.examples // len(recipe.tasks) for task in recipe.tasks}
+        drawn[recipe.name] = {task: recipe.examples // len(recipe.tasks) for task in recipe.tasks}
     records = write_records(folder, made, drawn)
     out = SimpleNamespace(
         outcomes=folder / "outcomes.tsv",
@@ -60,7 +63,7 @@ def study(folder: Path, made: Layout, **options: Any) -> tuple[SimpleNamespace, 
         plots=[folder / "plot.svg", folder / "plot.png"],
         summary=folder / "summary.md",
     )
-    write_study(scores, records, made, SECTION, out)
+    write_study(scores, records, made, options.pop("section", SECTION), out)
     with out.effects.open(encoding="utf-8", newline="") as file:
         return out, list(csv.DictReader(file, delimiter="\t"))
 
@@ -85,6 +88,17 @@ def test_the_planted_effect_is_in_the_table_and_in_words(tmp_path: Path) -> None
         assert said in text
     assert all(path.stat().st_size > 1000 for path in out.plots)
     assert "Synthetic data" in out.plots[0].read_text(encoding="utf-8")
+
+
+def test_targets_with_limited_data_are_named(tmp_path: Path) -> None:
+    """Such rows have the training records of the rows whose checkpoints they share."""
+    section = {**SECTION, "target_examples": 4000}
+    out, effects = study(tmp_path, layout(section=section), section=section)
+    text = " ".join(out.summary.read_text(encoding="utf-8").split())
+    assert "Targets were trained on 4,000 examples at most" in text and len(effects) == 12
+    with out.outcomes.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    assert all(line["intermediate"].endswith("@4000") and line["examples"] for line in lines)
 
 
 def test_outcomes_by_hand() -> None:

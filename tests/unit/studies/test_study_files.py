@@ -1,6 +1,7 @@
 """Studies 1, 2 and 5 from files to summaries: planted truths in words, and refusals of what no statistic can answer."""
 
 import csv
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -234,7 +235,8 @@ def test_one_model_cannot_be_compared(tmp_path: Path) -> None:
 
 GROUPS = {
     "english": ("squad_v1", "squad_v2"), "multilingual": ("all_tydiqa",), "controls": ("mnli", "qqp"),
-    "matched_english": ("tydiqa",), "matched_multilingual": ("all_tydiqa",),
+    "single": ("german", "chinese", "hindi"), "matched_english": ("tydiqa",), "matched_multilingual": ("all_tydiqa",),
+    "matched_single": ("german", "chinese", "hindi"), "matched_single_english": ("squad_v1",) * 3,
 }  # fmt: skip
 LIFT = {"squad_v1": 0.25, "squad_v2": 0.24, "all_tydiqa": 0.25, "tydiqa": 0.25}
 
@@ -297,6 +299,10 @@ def test_question_answering_that_helps_before_training_alone(tmp_path: Path) -> 
     means = {phase: float(line["points"]) for phase, line in headline.items()}
     assert means["before"] > 20 > 5 > abs(means["after"])
     assert abs(float(found["all", "before", "recall@10", "multilingual over the same task in English"]["points"])) < 5
+    single = "translated question answering in one other language instead of the same in English"
+    assert f"mini, before any retrieval training, over all targets, these rows: {single} lowers recall@10" in text
+    assert f"rows like these: {single} lowers recall@10" in text and "n = 3 rows" in text
+    assert "translated by machine" in text and re.search("each row less the .other. controls: .*german [+\u2212]", text)
     # In the difference of differences the baseline cancels.
     assert float(own["points"]) == pytest.approx(
         float(none[0]["points"]) - float(none[1]["points"]), abs=2e-4

@@ -14,9 +14,11 @@ import scipy.stats
 from configurations import changed, load
 from stiltgrid.analysis.typology import similarity
 from stiltgrid.grid.designs import how_many as design
+from stiltgrid.grid.designs.diversity import rows as diversity_rows
 from stiltgrid.grid.grid import mixture
 from stiltgrid.grid.layout import Column, Layout
-from stiltgrid.studies.curves import against_random, fit_curve, order_trend, places, trend
+from stiltgrid.grid.target_caps import uncapped
+from stiltgrid.studies.curves import against_random, fit_curve, order_trend, places, set_trend, trend
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.how_many import write_study
 from stiltgrid.studies.language_slopes import similarity_effect
@@ -86,6 +88,15 @@ def test_random_orders_are_the_units_of_their_trend() -> None:
     assert (effect.value, effect.p, effect.df) == pytest.approx((np.mean(slopes), test.pvalue, 3))
     with pytest.raises(StudyError, match="expected 3 units at least, found 2"):
         order_trend([1, 2, 4], orders[:2])
+
+
+def test_independent_sets_are_the_units_of_their_trend() -> None:
+    sizes, scores = [1, 1, 2, 4], np.asarray([[50.0, 52.0], [40.0, 41.0], [55.0, 56.0], [60.0, 58.0]])
+    effect = set_trend(sizes, scores)
+    assert effect.value == pytest.approx(scipy.stats.linregress([0, 0, 1, 2], scores.mean(axis=1)).slope)
+    assert effect.df == 2
+    with pytest.raises(StudyError, match="expected 4 units at least, found 3"):
+        set_trend(sizes[:3], scores[:3])
 
 
 SIMILARITIES = {"a": 0.2, "b": 0.4, "c": 0.7, "d": 0.9, "e": 1.0}
@@ -171,26 +182,33 @@ def test_tasks_are_ranked_between_chance_and_best(tmp_path: Path) -> None:
 
 def planted(model: str, row: str, target: str, seed: int, language: str) -> float:
     """The tasks' worths add up; languages like English gain more of it."""
-    recipe = mixture(row)
+    recipe = mixture(uncapped(row))
     assert recipe is not None
     likeness = similarity(language, "typology") or 0
     return 40 + likeness * sum(WORTH[task] for task in recipe.tasks) + 0.05 * noise(row, target, seed, language)
 
 
-def study(folder: Path, score: Any = planted, seeds: tuple[int, ...] = (1, 2), drop: int = 0) -> SimpleNamespace:
+def study(
+    folder: Path,
+    score: Any = planted,
+    seeds: tuple[int, ...] = (1, 2),
+    drop: int = 0,
+    section: dict[str, Any] = SECTION,
+) -> SimpleNamespace:
     ranking = sorted(TASKS, key=lambda task: -WORTH[task])
     (folder / "ranking.tsv").write_text(
         "model\trank\ttask\n" + "".join(f"tiny\t{rank}\t{task}\n" for rank, task in enumerate(ranking, start=1))
     )
-    rows = [*design.best_rows(SECTION, ranking).values()]
-    rows += [row for order in design.random_rows(SECTION) for row in order.values()]
-    rows += design.alone_rows(SECTION).values()
+    rows = [*design.best_rows(section, ranking).values()]
+    rows += [row for order in design.random_rows(section) for row in order.values()]
+    rows += design.alone_rows(section).values()
+    rows += [row for some in design.set_rows(section).values() for row in some]
     made = Layout(("tiny",), tuple(dict.fromkeys(rows))[drop:], COLUMNS, seeds, False)
     out = SimpleNamespace(
         curves=folder / "curves.tsv", tests=folder / "tests.tsv", languages=folder / "languages.tsv",
         plots=[folder / "c.svg"], summary=folder / "s.md",
     )  # fmt: skip
-    write_study(write_scores(folder, made, score), folder / "ranking.tsv", made, SECTION, out)
+    write_study(write_scores(folder, made, score), folder / "ranking.tsv", made, section, out)
     return out
 
 
@@ -223,6 +241,30 @@ def test_planted_worth_comes_out(tmp_path: Path) -> None:
     assert out.plots[0].stat().st_size > 1000
 
 
+def test_independent_sets_have_a_trend_of_their_own_and_limited_targets_are_named(tmp_path: Path) -> None:
+    section = {**SECTION, "sets": 4, "target_examples": 4000}
+    out = study(tmp_path, section=section)
+    line = next(
+        line for line in lines(out.tests) if (line["group"], line["test"]) == ("all", "trend over independent sets")
+    )
+    sizes = {size: len(rows) for size, rows in design.set_rows(section).items()}
+    assert sizes == {1: 4, 3: 4} and line["n"] == "8 sets" and float(line["df"]) == 6
+    assert float(line["points"]) > 0
+    text = " ".join(out.summary.read_text(encoding="utf-8").split())
+    assert "Random sets of these tasks:" in text and "Targets were trained on 4,000 examples at most" in text
+    (tmp_path / "none").mkdir()
+    without = study(tmp_path / "none")
+    assert not any(line["test"] == "trend over independent sets" for line in lines(without.tests))
+
+
+def test_the_sets_are_those_of_the_study_of_diversity() -> None:
+    """The same tasks, examples and seed name the same rows, which are trained once."""
+    section = {**SECTION, "sets": 3, "target_examples": 4000}
+    other = {"tasks": TASKS[::-1], "counts": [1, 3], "examples": [100, 500], "draws": 3, "target_examples": 4000}
+    theirs = {row["intermediate"] for row in diversity_rows(other) if row["examples"] == 500}
+    assert theirs == {row for rows in design.set_rows(section).values() for row in rows}
+
+
 def test_missing_cells_and_one_seed_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="how_many: expected .* are missing: tiny / mix_v500_ccg"):
         study(tmp_path, drop=1)
@@ -253,6 +295,8 @@ GRID = {"seeds": [1, 2], "targets": ["xnli", "xquad"]}
         ({"seeds": [3]}, "seeds: expected two at least, found 3"),
         ({"targets": ["xnli"]}, "targets: expected two at least, found xnli"),
         ({"draws": 1}, "draws: expected at least 2, found 1"),
+        ({"sets": 3, "random_counts": [1]}, "sets: a trend over sets needs two sizes"),
+        ({"sets": 1}, "sets: expected at least 2, found 1"),
         ({"examples": 4}, "examples: 4 cannot be shared by 5 tasks"),
     ],
 )

@@ -157,3 +157,14 @@ def test_resources_follow_settings_and_model(tmp_path: Path) -> None:
     assert needs.training_minutes("intermediate", ["mnli", "squad_v1"], files, 1) == minutes(files, 9) > 30
     assert needs.scoring_mb(files, 1) < needs.training_mb("intermediate", ["mnli"], files, 1)
     assert needs.scoring_minutes(files, 1) <= minutes(files, 1)
+
+
+def test_a_limited_row_limits_what_its_targets_train_on_and_nothing_else(params: JobParams) -> None:
+    (whole,), (limited,) = (params.target_tasks("fetched", row, "mnli") for row in ("few", "few@5"))
+    assert (whole["settings"]["examples"], limited["settings"]["examples"]) == (None, 5)
+    assert whole == params.training("target", "fetched", ["mnli"])[0]
+    assert {**limited, "settings": whole["settings"]} == whole
+    assert [task["settings"]["examples"] for task in params.target_tasks("fetched", "none@5", "social_i_qa+copa")] == [
+        5, 5,
+    ]  # fmt: skip
+    assert params.inputs.row_checkpoint("fetched", "few@5", "1") == params.inputs.row_checkpoint("fetched", "few", "1")
