@@ -1,12 +1,15 @@
 """A valid configuration, ways to change it, and the problems that loading reports."""
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 from snakemake.utils import update_config
 from stiltgrid.config.loading import load_grid
 from stiltgrid.grid.grid import Grid
@@ -80,3 +83,18 @@ def snakemake_merge(*paths: Path) -> dict[str, Any]:
     for path in paths[:-1]:
         update_config(merged, yaml.safe_load(path.read_text(encoding="utf-8")))
     return merged
+
+
+def write_encoder(folder: Path) -> None:
+    """A Hugging Face folder of twelve layers, as small as it can be: planning jobs reads its configuration alone."""
+    folder.mkdir()
+    config = {
+        "model_type": "bert",
+        "num_hidden_layers": 12,
+        "hidden_size": 8,
+        "num_attention_heads": 2,
+        "vocab_size": 8,
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    save_file({"embeddings.word_embeddings.weight": np.zeros((8, 8), np.float32)}, folder / "model.safetensors")

@@ -8,8 +8,10 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from configurations import write_encoder
 from repository import AFTERWARDS, ROOT
 from snakemake.utils import update_config
 from stiltgrid.config import loading
@@ -21,7 +23,7 @@ from stiltgrid.workflow.dry_run import planned_jobs
 
 SETTINGS = {"phang2020": {"data_dir": str(ROOT / "tests/data/mirror")}}  # holds a stand-in for CCGbank
 # What an overlay is for, where that is not config.yaml.
-BENEATH = {"local_recipes": ["local_mirror"], "backbones": ["xtreme_r"]}
+BENEATH = {"local_recipes": ["local_mirror"], "real_encoder": ["local_mirror"], "backbones": ["xtreme_r"]}
 PRETRAINED = Counter(prepare_text=1, train_tokenizer=1, pretrain_backbone=1)
 # Models times what each takes; data is prepared once for all.
 EXPECTED = {
@@ -44,6 +46,12 @@ EXPECTED = {
     "local_mirror": PRETRAINED + Counter(
         prepare_train=9 + 6, prepare_eval=11, encode_train=9 + 6, encode_eval=11, train_intermediate=9,
         train_target=10 * 8, score_target=10 * 11, plot_languages=11,
+    ),
+    # 11 rows, 10 of them trained; 10 targets with the same 8 tuned models, and the same tasks with training data. The
+    # model is a folder.
+    "real_encoder": Counter(
+        fetch_model=1, prepare_train=9 + 6, prepare_eval=10, encode_train=9 + 6, encode_eval=10, train_intermediate=10,
+        train_target=11 * 8, score_target=11 * 10, plot_languages=10,
     ),
     # 18 rows, 17 of them trained and MNLI, with which the chains begin; 2 targets, one of them tuned. Training data:
     # SQuAD, MNLI, QQP, TyDiQA, COPA; TyDiQA in three languages, MNLI in three and four. Texts of the model and two of
@@ -163,10 +171,13 @@ def test_every_preset_is_counted() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_jobs_of_each_rule(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [f"presets/{file}.yaml" for file in (*BENEATH.get(name, ()), name) if file != "config"]
-    settings = dict(SETTINGS.get(name, {}))
+    settings: dict[str, Any] = dict(SETTINGS.get(name, {}))
     if "presets/local_mirror.yaml" in files:
         stand_in_mirror(ROOT / files[0], tmp_path / "mirror", monkeypatch)
         settings["data_dir"] = str(tmp_path / "mirror")
+    if name == "real_encoder":
+        write_encoder(tmp_path / "encoder")
+        settings["models"] = {"e5_small": {"path": str(tmp_path / "encoder")}}
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)  # Snakemake looks for it where it runs
     jobs = planned_jobs(ROOT / "Snakefile", [str(ROOT / file) for file in files], settings)

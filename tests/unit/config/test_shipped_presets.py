@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 from architectures import KINDS
-from configurations import ROOT, load, snakemake_merge
+from configurations import ROOT, load, snakemake_merge, write_encoder
 from stiltgrid.data.sources.minilab.settings import world_settings
 from stiltgrid.grid.benchmarks import benchmark_files, benchmarks
 from stiltgrid.grid.grid import Grid, Model
 from stiltgrid.training.language_modelling import PretrainSettings
 
 pytestmark = pytest.mark.usefixtures("at_the_root")
-
 
 # Files of the shared data folder (its README): languages of each table.
 MIRROR = {
@@ -85,6 +84,37 @@ def test_local_mirror_scores_every_language_there_is(local_mirror: Grid) -> None
         "bucc2018": ("dev",),
         "xnli": ("dev", "test"),
     }
+
+
+def test_the_real_encoder_runs_with_the_same_settings_on_the_mirror_and_on_the_hub(
+    mirror: Path, tmp_path: Path
+) -> None:
+    """The hub's overlay is the one that the preset's first lines show."""
+    write_encoder(tmp_path / "encoder")
+    real, hub = ROOT / "presets/real_encoder.yaml", tmp_path / "hub.yaml"
+    shown = real.read_text(encoding="utf-8").partition("\nmodels:")[0].partition("#   source:")
+    hub.write_text("source:" + shown[2].replace("#   ", "").rstrip("#"))
+    grids = []
+    for paths in ((real,), (real, hub)):
+        files = (ROOT / "presets/local_mirror.yaml", *paths, ROOT / "config.yaml")
+        config = snakemake_merge(*files)
+        if config["source"] == "local":
+            config["data_dir"] = str(mirror)
+            config["models"]["e5_small"]["path"] = str(tmp_path / "encoder")
+        grids.append(load(config, files))
+    local, online = grids
+    assert local.models["e5_small"].path == str(tmp_path / "encoder") and list(local.models) == ["e5_small"]
+    published = online.models["e5_small_hub"]
+    assert list(online.models) == ["e5_small_hub"] and published.revision == "fd1525a9fd15316a2d503bf26ab031a61d056e98"
+    read = ("pooling", "retrieval_pooling", "retrieval_layer")
+    assert [getattr(local.models["e5_small"], name) for name in read] == [getattr(published, name) for name in read]
+    assert local.intermediates == online.intermediates and len(local.intermediates) == 11
+    assert local.targets == online.targets and len(local.targets) == 10
+    assert all(local.evaluation_for(name) == online.evaluation_for(name) for name in local.targets)
+    for task in local.trained_tasks():
+        assert local.cards[task].max_length == online.cards[task].max_length
+        for stage in ("intermediate", "target"):
+            assert local.training_for(stage, task) == online.training_for(stage, task), (task, stage)
 
 
 def test_local_mirror_trains_on_no_evaluation_file(local_mirror: Grid) -> None:
