@@ -50,8 +50,10 @@ onstart:
 
 
 onerror:
-    sys.stderr.write(so_far.after_failure(GRID, workflow))
+    snakemake_patches.show(workflow, so_far.after_failure(GRID, workflow))
 
 
 onsuccess:
-    sys.stderr.write(runs.written_since(rules.summarise.output[0], STARTED))
+    snakemake_patches.show(
+        workflow, runs.written_since(rules.summarise.output[0], STARTED)
+    )

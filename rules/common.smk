@@ -58,6 +58,7 @@ CODE = Digests(GRID, ROOT / "workflow_scripts", Path(".snakemake"))
 atexit.register(CODE.save)
 
 LAYOUT = grid_layout(GRID)
+snakemake_patches.quiet_output(workflow, LAYOUT)
 TOKENIZER = multiext("results/models/{model}/tokenizer/", *TOKENIZER_FILES)
 BEST_ROWS = "results/tables/best_rows.tsv"
 FETCHED = [name for name, model in GRID.models.items() if not model.pretrain]

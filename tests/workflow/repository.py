@@ -103,7 +103,12 @@ class Repository:
         """Run the grid to its end; the jobs that it took."""
         result = self.snakemake(*arguments, env=env, timeout=timeout)
         assert result.returncode == 0, result.stdout[-5000:]
-        return jobs(result.stdout)
+        return jobs(result.stdout if "--dry-run" in arguments else self.last_log())
+
+    def last_log(self) -> str:
+        """Snakemake's log file of the last run, which has a block for each job."""
+        logs = sorted((self.folder / ".snakemake/log").glob("*.snakemake.log"))
+        return logs[-1].read_text(encoding="utf-8")
 
     def pending(self, *arguments: str) -> list[Job]:
         """The jobs that a run would take now."""

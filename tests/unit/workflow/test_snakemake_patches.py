@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.settings.types import OutputSettings
+from stiltgrid.grid.layout import Layout
+from stiltgrid.utils.logs import QUIET
 from stiltgrid.workflow import snakemake_patches
 from stiltgrid.workflow.fork_server import PRELOAD
 
@@ -204,3 +208,63 @@ print(seen() is None)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["True", "True"], done.stderr
     assert signal.getsignal(signal.SIGUSR1) is not signal.SIG_IGN, "parsing alone ignores it"
+
+
+# ---- the output of a run ----
+
+LAYOUT = Layout((), (), (), ())
+
+
+def a_workflow(
+    remote: bool = False, main: bool = True, name: str = snakemake_patches.STREAM_HANDLER, **asked: bool
+) -> SimpleNamespace:
+    """What `quiet_output` reads of a workflow, with a handler that writes to the terminal."""
+    terminal = logging.StreamHandler()
+    terminal.name = name
+    settings = OutputSettings(**asked)  # type: ignore[arg-type]
+    manager = SimpleNamespace(logger=logging.Logger("snakemake"))
+    manager.logger.addHandler(terminal)
+    return SimpleNamespace(
+        output_settings=settings, remote_exec=remote, is_main_process=main, logger_manager=manager, terminal=terminal
+    )
+
+
+def test_the_runs_output_takes_the_place_of_snakemakes() -> None:
+    workflow = a_workflow()
+    other = logging.NullHandler()
+    workflow.logger_manager.logger.addHandler(other)
+    snakemake_patches.quiet_output(workflow, LAYOUT)
+    kept, new = workflow.logger_manager.logger.handlers
+    assert kept is other and type(new).__name__ == "LogHandler" and new.layout is LAYOUT
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    [
+        a_workflow(dryrun=True),
+        a_workflow(verbose=True),
+        a_workflow(debug_dag=True),
+        a_workflow(main=False),
+        a_workflow(remote=True, main=False),
+        a_workflow(name="a plugin of the user's"),
+    ],
+)
+def test_snakemakes_own_output_stays_where_it_is_asked_for(workflow: SimpleNamespace) -> None:
+    snakemake_patches.quiet_output(workflow, LAYOUT)
+    assert workflow.logger_manager.logger.handlers == [workflow.terminal]
+
+
+def test_under_another_version_the_output_is_snakemakes(capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = a_workflow()
+    snakemake_patches.quiet_output(workflow, LAYOUT, version=OTHER)
+    assert workflow.logger_manager.logger.handlers == [workflow.terminal]
+    snakemake_patches.show(workflow, "the summary\n")
+    assert capsys.readouterr().err == "the summary\n"
+
+
+def test_jobs_of_a_cluster_write_all_their_lines_to_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(QUIET, "1")
+    snakemake_patches.quiet_output(a_workflow(main=False), LAYOUT)
+    assert os.environ.get(QUIET) == "1", "a local job in a process of its own"
+    snakemake_patches.quiet_output(a_workflow(remote=True, main=False), LAYOUT)
+    assert QUIET not in os.environ

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+QUIET = "STILTGRID_QUIET"  # set where the run's own output shows what jobs do (`workflow/run_log.py`)
 ACCOUNT = "stiltgrid.account"  # time and memory of jobs; written to the log file only
 QUIET_LOGGERS = (
     "transformers",
@@ -25,7 +26,8 @@ def configure(
 ) -> None:
     """Log to the file `path` and, with `label` before each line, to stderr; warnings go to the file only.
 
-    The file is emptied first unless `truncate` is False.
+    The file is emptied first unless `truncate` is False. With QUIET in the environment and a file, stderr gets warnings
+    and errors only, each line marked as `run_log` reads it.
     """
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -37,6 +39,9 @@ def configure(
         logging.getLogger(name).setLevel(logging.WARNING)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(logging.Formatter(f"{label}: %(message)s"))
+    if os.environ.get(QUIET) and (path is not None or level >= logging.WARNING):
+        terminal.setLevel(logging.WARNING)
+        terminal.setFormatter(MarkedLines(label))
     terminal.addFilter(lambda record: record.name not in ("py.warnings", ACCOUNT))
     root.addHandler(terminal)
     if path is not None:
@@ -48,3 +53,16 @@ def configure(
         root.addHandler(file)
     warnings.simplefilter("default")
     logging.captureWarnings(True)
+
+
+class MarkedLines(logging.Formatter):
+    """Each line of a message after its level and the job's label: `warning: train_target none xnli 1: ...`."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.label = label
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines."""
+        mark = f"{record.levelname.lower()}: {self.label}: "
+        return "\n".join(mark + line for line in super().format(record).splitlines() or [""])

@@ -1,7 +1,7 @@
 """Changes to Snakemake itself: each with its reason, its measured worth, and the versions it was tried with.
 
 With a version that is not in TRIED, Snakemake is not changed: it works as usual, more slowly, and one line of the log
-says so. The rules call `at_parse`, `after_rules` and `at_start`.
+says so. The rules call `at_parse`, `quiet_output`, `after_rules`, `at_start` and `show`.
 
 Worth is in CPU seconds on two cores: of a dry run of 10,207 jobs (42 seeds of the default grid), or of a run.
 """
@@ -19,11 +19,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.grid.layout import Layout
+from stiltgrid.utils.logs import QUIET
+
 TRIED = ("9.27.1",)
 SWITCH = "STILTGRID_FORK"  # "0" starts every job as a plain process
 PARAMETERS = "_overwrite_params"  # where `snakemake.common.overwrite_function_params` leaves them
 DEFAULT_PACE = (100, 1)  # Snakemake's --max-jobs-per-timespan: jobs, seconds
 COLLECTION = (50_000, 20, 20)  # Python's own: (700, 10, 10)
+STREAM_HANDLER = "DefaultStreamHandler"  # the name of the handler that writes Snakemake's output
+PLUGIN = "snakemake_logger_plugin_stiltgrid"  # the name that an installed package would have
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +50,51 @@ def after_rules(workflow: Any, version: str | None = None) -> None:
         cache_signatures(workflow.rules)
 
 
+def quiet_output(workflow: Any, layout: Layout, version: str | None = None) -> None:
+    """Replace Snakemake's output of a run by that of `run_log`, once the configuration is known to be good.
+
+    Snakemake's own stays in dry runs, with `--verbose` and `--debug-dag`, in the jobs of a cluster, where a logger
+    plugin that writes to the terminal was chosen (`--logger`), and with a version that was not tried. Snakemake finds
+    logger plugins among installed packages only, and it has created its output before it reads a Snakefile. So the
+    plugin is registered here and takes the place of the handler that writes the output; the log file has its own.
+    """
+    asked = workflow.output_settings
+    if workflow.remote_exec:
+        os.environ.pop(QUIET, None)  # the job's own output is the cluster's log file
+    if not is_tried(version) or not workflow.is_main_process or asked.dryrun or asked.verbose or asked.debug_dag:
+        return
+    manager = workflow.logger_manager
+    for handler in manager.logger.handlers:
+        if handler.name == STREAM_HANDLER:
+            from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+
+            from stiltgrid.workflow import run_log
+
+            registry = LoggerPluginRegistry()
+            registry.register_plugin(PLUGIN, run_log)
+            manager.logger.removeHandler(handler)
+            plugin: Any = registry.get_plugin(PLUGIN.removeprefix(registry.module_prefix))
+            replacement = plugin.log_handler(asked, None)
+            replacement.layout = layout
+            manager.logger.addHandler(replacement)
+            return
+
+
+def _run_log(workflow: Any) -> Any:
+    """The handler that `quiet_output` has added; None where there is none."""
+    handlers = workflow.logger_manager.logger.handlers
+    return next((handler for handler in handlers if type(handler).__module__ == "stiltgrid.workflow.run_log"), None)
+
+
+def show(workflow: Any, text: str) -> None:
+    """Write a text of the run itself to the terminal: above the progress line where there is one."""
+    handler = _run_log(workflow)
+    if handler is None:
+        sys.stderr.write(text)
+    else:
+        handler.show(text)
+
+
 def at_start(workflow: Any, version: str | None = None) -> None:
     """Speed up starting jobs when the run begins. Only logs a warning with a version that was not tried."""
     if not is_tried(version):
@@ -54,6 +104,10 @@ def at_start(workflow: Any, version: str | None = None) -> None:
             ", ".join(TRIED),
         )
         return
+    handler = _run_log(workflow)
+    if handler is not None:
+        jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]  # the target rule runs nothing
+        handler.begin([(job.rule.name, dict(job.wildcards_dict)) for job in jobs])
     remove_default_rate_limit(workflow)
     fork_jobs(workflow)
 
