@@ -161,6 +161,43 @@ def test_a_state_that_cannot_be_saved_does_not_stop_training(tmp_path, caplog):
     assert "state not saved" in caplog.text
 
 
+def test_a_job_resumes_with_the_threads_that_it_began_with(place, tiny_tokenizer_folder, tasks, tmp_path, caplog):
+    """Given other cores, it keeps its state and rounds its sums as before; a new job takes what it is given."""
+    caplog.set_level("INFO")
+    before = torch.get_num_threads()
+    state = tmp_path / f"state{SUFFIX}"
+    used = []
+
+    class Watching(SignallingSaver):
+        def save(self, state):
+            used.append(torch.get_num_threads())
+            return super().save(state)
+
+    def job(threads, saver):
+        paths = TrainingPaths(place / "backbone", tiny_tokenizer_folder, tmp_path / "out")
+        train_target(paths, TrainingJob(MODEL, tasks[:1], seed=1, threads=threads), saver)
+
+    try:
+        with pytest.raises(Interrupted):
+            job(2, Watching(state, at=3))
+        assert used == [2]
+        with pytest.raises(Interrupted):
+            job(1, Watching(state, at=2))
+        assert used == [2, 2] and "resumes with the 2 threads that it began with, not the 1 given now" in caplog.text
+        state.unlink()
+        with pytest.raises(Interrupted):
+            job(1, Watching(state, at=2))
+        assert used == [2, 2, 1]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_damaged_state_says_nothing_about_threads(tmp_path):
+    (tmp_path / f"state{SUFFIX}").write_bytes(b"damaged")
+    assert StateSaver(tmp_path / f"state{SUFFIX}").threads(3) == 3
+    assert StateSaver().threads(4) == 4
+
+
 def snakemake_job(tmp_path, **changes):
     (tmp_path / "input").write_text("rows")
     values = {
@@ -190,7 +227,6 @@ def test_only_the_same_job_has_the_same_digest(tmp_path):
     assert job_digest(same := snakemake_job(tmp_path)) != digest, "written again: another time of change"
     digest = job_digest(same)
     changes = [
-        {"threads": 2},
         {"wildcards": {"model": "tiny", "seed": "2"}},
         {"rule": "train_intermediate"},
         {"params": {"tasks": [{"settings": {"learning_rate": 2e-3}}], "code": "abc"}},
@@ -203,9 +239,9 @@ def test_only_the_same_job_has_the_same_digest(tmp_path):
         os.utime(tmp_path / "input", ns=(state.st_atime_ns, state.st_mtime_ns))
         found.add(job_digest(job))
     assert len(found) == len(changes) and digest not in found
-    job = snakemake_job(tmp_path, resources={"save_seconds": 5, "runtime": 10})
+    job = snakemake_job(tmp_path, resources={"save_seconds": 5, "runtime": 10}, threads=2)
     os.utime(tmp_path / "input", ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert job_digest(job) == digest, "how often to save and how long to run change no result"
+    assert job_digest(job) == digest, "how often to save, how long to run and with how many cores change no result"
 
 
 def test_a_job_of_several_processes_has_a_state_of_its_own(tmp_path, monkeypatch):

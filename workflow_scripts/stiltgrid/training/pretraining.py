@@ -71,7 +71,7 @@ def train_language_model(
     """
     started, saver = time.monotonic(), saver or StateSaver()
     settings = PretrainSettings.read(pretrain)
-    compute = prepare_compute("auto", threads)
+    compute = prepare_compute("auto", saver.threads(threads))
     tokenizer = SubwordTokenizer(paths.tokenizer)
     torch.manual_seed(derive_seed(settings.seed, "pretrain"))
     model = build_language_model(settings, tokenizer).to(compute.device)

@@ -1,8 +1,9 @@
 """Saves the state of a running job at intervals and finds it again when the same job is started anew.
 
 There is one safetensors file a job under `results/resume/`, named after the job and a digest of everything that its
-result depends on. A job whose code, parameters, inputs, threads or versions have changed has another digest, so it
-never continues from a state that it could not have computed itself. On SIGTERM and SIGUSR1 (a scheduler's warnings)
+result depends on. A job whose code, parameters, inputs or versions have changed has another digest, so it never
+continues from a state that it could not have computed itself. Sums may be rounded in another way with another number of
+threads, so a resumed job computes with the number that it began with, whatever `--cores` gives it now. On SIGTERM and SIGUSR1 (a scheduler's warnings)
 the state is saved before the next step, or at once during an evaluation, and the job ends; its next attempt resumes.
 """
 
@@ -41,16 +42,15 @@ class Interrupted(StiltgridError):
 
 
 def job_digest(job: Any) -> str:
-    """Digest of what a job's result depends on: rule, wildcards, params (code included), inputs, threads, versions.
+    """Digest of what a job's result depends on: rule, wildcards, params (code included), inputs, versions.
 
     `job` is the `snakemake` object of a script. Inputs count by path, size and modification time; the device counts
-    too.
+    too. Threads do not: see `StateSaver.threads`.
     """
     files = [(str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in job.input]
     facts = {
         "rule": job.rule,
         "wildcards": dict(job.wildcards.items()),
-        "threads": job.threads,
         "inputs": files,
         "params": as_params(dict(job.params.items())),
         "versions": versions(),
@@ -88,6 +88,20 @@ class StateSaver:
         self._received: int | None = None
         self._stop_at_once = False
         self._saved_at = time.monotonic()
+        self._threads: int | None = None
+
+    def threads(self, given: int) -> int:
+        """The number of threads to compute with: that of the saved state, or `given` where there is none.
+
+        States that are saved from now on name this number.
+        """
+        self._threads = given
+        if self.path is not None and self.path.is_file():
+            with contextlib.suppress(Exception), safe_open(self.path, framework="pt") as file:  # `load` reports damage
+                self._threads = int(json.loads(file.metadata()["facts"])["threads"])
+        if self._threads != given:
+            logger.info("resumes with the %d threads that it began with, not the %d given now", self._threads, given)
+        return self._threads
 
     def load(self) -> SavedState | None:
         """The saved state, or None where there is none; a damaged file is reported, removed and not used."""
@@ -111,7 +125,7 @@ class StateSaver:
 
     def _write(self, state: SavedState) -> bool:
         assert self.path is not None
-        facts = json.dumps({"facts": state.facts, "checksum": checksum(state.tensors)})
+        facts = json.dumps({"facts": state.facts, "checksum": checksum(state.tensors), "threads": self._threads})
         try:
             with atomic_path(self.path) as temporary:
                 save_file(state.tensors, temporary, {"facts": facts})

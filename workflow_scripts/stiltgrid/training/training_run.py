@@ -59,7 +59,7 @@ class TrainingRun:
         self.model: Model = from_params(Model, job.model)
         self.settings: TrainingSettings = from_params(TrainingSettings, settings or job.tasks[0]["settings"])
         precision = ModelPrecision.of_tokenizer(paths.checkpoint, paths.tokenizer)
-        self.compute = prepare_compute(self.settings.precision, job.threads, precision)
+        self.compute = prepare_compute(self.settings.precision, self.saver.threads(job.threads), precision)
         self.reader = Reader(read_special_tokens(paths.tokenizer), self.model)
         every = [self.settings, *(from_params(TrainingSettings, task["settings"]) for task in job.tasks)]
         self.dtype = base_dtype(every, self.compute.dtype)
