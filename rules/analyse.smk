@@ -21,6 +21,7 @@ rule collect_scores:
     conda:
         "../envs/analysis.yaml"
     params:
+        synthetic=LAYOUT.synthetic,
         code=lambda wildcards: CODE.plain("collect_scores"),
     script:
         "../workflow_scripts/collect_scores.py"

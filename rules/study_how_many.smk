@@ -27,6 +27,7 @@ checkpoint rank_tasks:
         "../envs/analysis.yaml"
     params:
         tasks=lambda wildcards: STUDIES.ranked_tasks(),
+        synthetic=LAYOUT.synthetic,
         code=lambda wildcards: CODE.plain("rank_tasks"),
     script:
         "../workflow_scripts/rank_tasks.py"
@@ -44,6 +45,7 @@ rule collect_how_many_scores:
     conda:
         "../envs/analysis.yaml"
     params:
+        synthetic=LAYOUT.synthetic,
         code=lambda wildcards: CODE.plain("collect_scores"),
     script:
         "../workflow_scripts/collect_scores.py"

@@ -6,7 +6,8 @@ from stiltgrid.workflow.job_runner import run
 def main(snakemake):
     from stiltgrid.studies.ranked_tasks import rank_tasks
 
-    rank_tasks(snakemake.input, snakemake.params.tasks, snakemake.output[0])
+    params = snakemake.params
+    rank_tasks(snakemake.input, params.tasks, snakemake.output[0], synthetic=params.synthetic)
 
 
 run(main, snakemake)  # noqa: F821

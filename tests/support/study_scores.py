@@ -28,7 +28,7 @@ def write_scores(folder: Path, layout: Layout, score: Score) -> Path:
                     path.write_text(json.dumps({"cell": place, "scores": lines}))
                     paths.append(path)
     out = folder / "scores.parquet"
-    collect_scores(paths, out)
+    collect_scores(paths, out, synthetic=False)
     return out
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def tables(tmp_path: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet")
+    collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet", synthetic=False)
     paths = [tmp_path / "gaps.tsv", tmp_path / "groups.tsv"]
     write_gaps(tmp_path / "scores.parquet", layout(), *paths)
     found = []

@@ -1,6 +1,7 @@
 """The best row is chosen where it is not reported; what looks best by luck loses its gain."""
 
 import csv
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ def accuracies(dev: dict[str, int], test: dict[str, int]) -> dict[str, dict[str,
 def write_grid(folder: Path, right: dict[str, dict[str, int]], split: str = "test", dev_languages=("de", "en")) -> Path:
     """One seed; `right[row][split]` of SIZE answers are right in every language, -1 for no such split."""
     rows: list[dict] = []
-    predictions = {}
     for row, splits in right.items():
         examples = []
         for name, count in splits.items():
@@ -40,11 +40,14 @@ def write_grid(folder: Path, right: dict[str, dict[str, int]], split: str = "tes
                     "model": "tiny", "intermediate": row, "target": "xnli", "language": language, "split": name,
                     "seed": 1, "metric": "accuracy", "value": 100 * count / SIZE, "n": SIZE,
                 })  # fmt: skip
-        path = folder / f"{row}.parquet"
-        pq.write_table(pa.Table.from_pylist(examples), path)
-        predictions["tiny", row, "xnli", 1] = path
+        pq.write_table(pa.Table.from_pylist(examples), folder / f"{row}.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
+    return rewrite(folder, split, tuple(right))
+
+
+def rewrite(folder: Path, split: str = "test", names: tuple[str, ...] = ROWS) -> Path:
+    predictions = {("tiny", row, "xnli", 1): folder / f"{row}.parquet" for row in names}
     scores = folder / "scores.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), scores)
     column = Column("xnli", "accuracy", split, COLUMN.languages, "en")
     layout = Layout(("tiny",), ROWS, (column,), (1,))
     write_best_rows(scores, layout, FAMILIES, predictions, folder / "best_rows.tsv", draws=200)
@@ -86,9 +89,31 @@ def test_dev_decides_in_the_languages_it_has(tmp_path: Path) -> None:
 def test_one_split_is_cut_in_halves(tmp_path: Path) -> None:
     right = accuracies(dev={"none": 10, "mnli": 30, "qqp": 16}, test={})
     (row,) = read(write_grid(tmp_path, right, split="dev"))
-    assert (row["chosen"], row["selected_on"], row["reported_on"]) == ("mnli", "half of dev", "the other half of dev")
-    assert row["low"] == "" and "halves" in row["remark"]
-    assert float(row["score"]) == pytest.approx(75, abs=5)
+    assert (row["chosen"], row["selected_on"], row["reported_on"]) == ("mnli", "dev", "dev")
+    # 30 of 40 and 10 of 40: what every other file says of this cell.
+    assert (row["score"], row["none"], row["gain"]) == ("75.0000", "25.0000", "50.0000")
+    assert row["low"] == row["p"] == "" and "flatters" in row["remark"]
+    # By hand: the examples whose number's digest is even, and the others; the first 30 (10) of 40 are right.
+    halves = [[n for n in range(SIZE) if hashlib.sha256(str(n).encode()).digest()[0] % 2 == side] for side in (0, 1)]
+    score, none = (np.mean([100 * np.mean([n < right for n in half]) for half in halves]) for right in (30, 10))
+    assert float(row["half_split_score"]) == pytest.approx(score, abs=1e-4)
+    assert float(row["half_split_gain"]) == pytest.approx(score - none, abs=1e-4)
+    assert row["half_split_rows"] == "mnli"
+
+
+def test_halves_may_choose_different_rows(tmp_path: Path) -> None:
+    """The row that is shown is one, with the number of its cell; the halves say what each of them chose."""
+    right = accuracies(dev={"none": 10, "mnli": 21, "qqp": 20}, test={})
+    folder = write_grid(tmp_path, right, split="dev")
+    table = pq.read_table(folder / "qqp.parquet").to_pylist()
+    for language in COLUMN.languages:  # the same score by the last twenty examples
+        for number, row in enumerate([row for row in table if row["language"] == language]):
+            row["score"] = float(number >= SIZE - 20)
+    pq.write_table(pa.Table.from_pylist(table), folder / "qqp.parquet")
+    (row,) = read(rewrite(folder, split="dev"))
+    assert (row["chosen"], row["score"], row["gain"]) == ("mnli", "52.5000", "27.5000")
+    assert row["half_split_rows"] in ("mnli or qqp", "qqp or mnli", "mnli", "qqp")
+    assert float(row["half_split_gain"]) < float(row["gain"])
 
 
 def test_the_best_of_many_equal_rows_has_no_gain_on_average(tmp_path: Path) -> None:

@@ -108,10 +108,22 @@ def test_five_seeds_need_no_remark(tmp_path: Path) -> None:
     assert {row["remark"] for row in [*cells, *languages]} == {""}
 
 
-def test_only_seeds_that_every_row_has_are_compared(grid: Grid) -> None:
+def test_each_row_is_compared_at_the_seeds_that_it_shares_with_none(grid: Grid) -> None:
+    """As in `transfer.tsv`: a seed that one row lacks changes no other row's gain and interval."""
+    whole, _ = grid.write()
     grid.rows = [row for row in grid.rows if (row["intermediate"], row["seed"]) != ("qqp", 3)]
     cells, _ = grid.write()
-    assert {row["seeds"] for row in cells} == {"2"}
+    assert {row["intermediate"]: row["seeds"] for row in cells} == {"mnli": "3", "qqp": "2"}
+    names = ("score", "gain", "low", "high", "p")
+    assert [cells[0][name] for name in names] == [whole[0][name] for name in names]
+
+
+def test_a_row_without_a_seed_of_none_is_not_compared(grid: Grid, caplog: pytest.LogCaptureFixture) -> None:
+    lacking = {("qqp", 1), ("qqp", 2), ("none", 3)}
+    grid.rows = [row for row in grid.rows if (row["intermediate"], row["seed"]) not in lacking]
+    cells, _ = grid.write()
+    assert [(row["intermediate"], row["seeds"]) for row in cells] == [("mnli", "2")]
+    assert "tiny / qqp / xnli: no seed that `none` has too" in caplog.text
 
 
 def test_a_row_with_other_examples_is_refused(grid: Grid) -> None:

@@ -15,7 +15,7 @@ from stiltgrid.utils.errors import SourceError
 @pytest.fixture
 def scores(tmp_path):
     path = tmp_path / "scores.parquet"
-    collect_scores(grids.write_metrics(tmp_path / "scores"), path)
+    collect_scores(grids.write_metrics(tmp_path / "scores"), path, synthetic=False)
     return path
 
 
@@ -37,7 +37,7 @@ def test_the_tidy_table_has_every_number_once(scores):
     assert table.num_rows == 3 * 2 * 7 * 3
     assert table.to_pylist()[0] == {
         "model": "tiny", "intermediate": "mnli", "target": "tatoeba", "language": "de", "split": "dev", "seed": 1,
-        "metric": "accuracy", "value": 30.0, "n": 5,
+        "metric": "accuracy", "value": 30.0, "n": 5, "synthetic": False,
     }  # fmt: skip
 
 
@@ -47,18 +47,24 @@ def test_the_tidy_table_has_the_same_types_whatever_it_holds(tmp_path):
     for number, row in enumerate(content["scores"]):
         row["value"] = number  # whole numbers only
     path.write_text(json.dumps(content))
-    collect_scores([path], tmp_path / "whole.parquet")
-    collect_scores([], tmp_path / "none.parquet")
+    collect_scores([path], tmp_path / "whole.parquet", synthetic=False)
+    collect_scores([], tmp_path / "none.parquet", synthetic=False)
     for name, rows_there in (("whole", len(content["scores"])), ("none", 0)):
         table = pq.read_table(tmp_path / f"{name}.parquet")
         assert table.num_rows == rows_there
-        assert [str(kind) for kind in table.schema.types] == ["string"] * 5 + ["int64", "string", "double", "int64"]
+        assert [str(kind) for kind in table.schema.types] == ["string"] * 5 + [
+            "int64",
+            "string",
+            "double",
+            "int64",
+            "bool",
+        ]
 
 
 def test_the_tidy_table_does_not_depend_on_the_order_of_files(tmp_path):
     paths = grids.write_metrics(tmp_path / "scores")
-    collect_scores(paths, tmp_path / "one.parquet")
-    collect_scores(reversed(paths), tmp_path / "two.parquet")
+    collect_scores(paths, tmp_path / "one.parquet", synthetic=False)
+    collect_scores(reversed(paths), tmp_path / "two.parquet", synthetic=False)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 
 
@@ -72,7 +78,7 @@ def test_transfer_by_hand(scores):
     assert mnli == {
         "model": "tiny", "intermediate": "mnli", "target": "xnli", "split": "test", "metric": "accuracy",
         "seeds": "2", "languages": "3", "score": "64.0000", "gain": "4.0000", "sd": "0.0000", "gain_sd": "0.0000",
-        "english": "77.0000", "zero_shot": "57.5000", "n": "15",
+        "english": "77.0000", "zero_shot": "57.5000", "n": "15", "synthetic": "False",
     }  # fmt: skip
     udpos = next(row for row in table if (row["target"], row["intermediate"]) == ("udpos", "mnli"))
     # none 60, 64; mnli 54, 56: gains -6 and -8, deviation sqrt(2).
@@ -101,7 +107,7 @@ def test_every_cell_and_language_of_the_grid_is_there(scores):
 
 
 def test_one_seed_leaves_spread_empty(tmp_path):
-    collect_scores(grids.write_metrics(tmp_path / "scores", seeds=(1,)), tmp_path / "scores.parquet")
+    collect_scores(grids.write_metrics(tmp_path / "scores", seeds=(1,)), tmp_path / "scores.parquet", synthetic=False)
     table, _ = tables(tmp_path / "scores.parquet", grids.layout(seeds=(1,)))
     assert {row["sd"] for row in table} == {row["gain_sd"] for row in table} == {""}
     assert {row["seeds"] for row in table} == {"1"}
@@ -110,7 +116,7 @@ def test_one_seed_leaves_spread_empty(tmp_path):
 def test_missing_cells_are_absent_and_counted(tmp_path):
     paths = grids.write_metrics(tmp_path / "scores")
     gone = [path for path in paths if "mnli/udpos" in path.as_posix()]
-    collect_scores([path for path in paths if path not in gone], tmp_path / "scores.parquet")
+    collect_scores([path for path in paths if path not in gone], tmp_path / "scores.parquet", synthetic=False)
     table, languages = tables(tmp_path / "scores.parquet", grids.layout())
     assert not [row for row in table + languages if (row["intermediate"], row["target"]) == ("mnli", "udpos")]
     assert len(table) == 8
@@ -128,7 +134,7 @@ def test_a_seed_without_one_language_is_left_out_of_the_mean(tmp_path):
     content = json.loads(path.read_text())
     content["scores"] = [row for row in content["scores"] if row["language"] != "zh"]
     path.write_text(json.dumps(content))
-    collect_scores(paths, tmp_path / "scores.parquet")
+    collect_scores(paths, tmp_path / "scores.parquet", synthetic=False)
     transfer = read_transfer(tmp_path / "scores.parquet", grids.layout())
     assert transfer.missing == ("tiny / mnli / xnli / seed 2 lacks zh",)
     cell = transfer.cell("tiny", "mnli", "xnli")
@@ -138,7 +144,7 @@ def test_a_seed_without_one_language_is_left_out_of_the_mean(tmp_path):
 
 def test_no_gain_without_a_none_row(tmp_path):
     scores = {name: cells for name, cells in grids.SCORES.items() if name != "none"}
-    collect_scores(grids.write_metrics(tmp_path / "scores", scores), tmp_path / "scores.parquet")
+    collect_scores(grids.write_metrics(tmp_path / "scores", scores), tmp_path / "scores.parquet", synthetic=False)
     table, _ = tables(tmp_path / "scores.parquet", grids.layout())
     assert {row["gain"] for row in table} == {""}
 
@@ -157,7 +163,7 @@ def test_broken_metrics_name_the_file(tmp_path, change, words):
     change(content)
     path.write_text(json.dumps(content))
     with pytest.raises(SourceError) as error:
-        collect_scores([path], tmp_path / "scores.parquet")
+        collect_scores([path], tmp_path / "scores.parquet", synthetic=False)
     assert all(word in str(error.value) for word in [str(path), *words])
     assert not (tmp_path / "scores.parquet").exists()
 
@@ -167,7 +173,7 @@ def test_a_cell_given_twice_is_refused(tmp_path):
     copy = path.with_name("copy.json")
     copy.write_bytes(path.read_bytes())
     with pytest.raises(SourceError, match="expected every cell once"):
-        collect_scores([path, copy], tmp_path / "scores.parquet")
+        collect_scores([path, copy], tmp_path / "scores.parquet", synthetic=False)
 
 
 def test_a_layout_survives_params():
@@ -180,10 +186,17 @@ def test_tsv_fields_look_as_their_own_values_say(tmp_path):
         {"row": "a\tb", "n": None, "gain": 64.0, "p": None},
         {"row": 'q"', "gain": 2 / 3},
     ]
-    write_tsv(("row", "n", "p", "gain"), iter(found), tmp_path / "some.tsv")
+    write_tsv(("row", "n", "p", "gain"), iter(found), tmp_path / "some.tsv", synthetic=False)
     # A whole number beside an empty field stays whole, no -0.0000, quotes only where a field needs them.
     assert (tmp_path / "some.tsv").read_bytes() == (
-        b'row\tn\tp\tgain\nmnli\t3\t1e-05\t0.0000\n"a\tb"\t\t\t64.0000\n"q"""\t\t\t0.6667\n'
+        b'row\tn\tp\tgain\tsynthetic\nmnli\t3\t1e-05\t0.0000\tFalse\n"a\tb"\t\t\t64.0000\tFalse\n"q"""\t\t\t0.6667\tFalse\n'
     )
-    write_tsv(("row", "n"), (), tmp_path / "head.tsv")
-    assert (tmp_path / "head.tsv").read_bytes() == b"row\tn\n"
+    write_tsv(("row", "n"), (), tmp_path / "head.tsv", synthetic=False)
+    assert (tmp_path / "head.tsv").read_bytes() == b"row\tn\tsynthetic\n"
+
+
+def test_tables_of_synthetic_data_say_so_in_every_row(tmp_path):
+    collect_scores(grids.write_metrics(tmp_path / "scores"), tmp_path / "scores.parquet", synthetic=True)
+    assert set(pq.read_table(tmp_path / "scores.parquet").column("synthetic").to_pylist()) == {True}
+    for table in tables(tmp_path / "scores.parquet", grids.layout(synthetic=True)):
+        assert {row["synthetic"] for row in table} == {"True"}

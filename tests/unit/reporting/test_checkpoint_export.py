@@ -52,7 +52,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def export(tmp_path: Path, checkpoint: Path, tiny_tokenizer_folder: Path) -> Callable[..., Path]:
     def run(facts: CheckpointFacts = FACTS) -> Path:
-        collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet")
+        collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet", synthetic=False)
         args = (tiny_tokenizer_folder, facts, tmp_path / "scores.parquet", layout(), tmp_path / "out")
         export_checkpoint(checkpoint, *args)
         return tmp_path / "out"
@@ -116,7 +116,7 @@ def test_every_kind_of_tokenizer_wraps_as_training_did(kind: str, tmp_path: Path
     """Token types included, where the model was trained with them."""
     published = write_folder(kind, tmp_path / "original")
     fetch_model(Model(kind, path=str(tmp_path / "original")), tmp_path)
-    collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet")
+    collect_scores(write_metrics(tmp_path / "cells"), tmp_path / "scores.parquet", synthetic=False)
     export_checkpoint(
         tmp_path / "backbone", tmp_path / "tokenizer", FACTS, tmp_path / "scores.parquet", layout(), tmp_path / "out"
     )

@@ -119,7 +119,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Grid, Path]:
             path = file_of(folder / "labels", task, language)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(label_text(task, read_lines(source)), encoding="utf-8")
-    collect_scores(metrics, folder / "scores.parquet")
+    collect_scores(metrics, folder / "scores.parquet", synthetic=False)
     for benchmark in BENCHMARKS:
         wanted = exported_tasks(benchmark)
         export_benchmark(benchmark, [part for part in parts if part.task in wanted], folder / benchmark, {})

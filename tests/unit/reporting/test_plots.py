@@ -16,7 +16,7 @@ from stiltgrid.reporting.plots import plot_english_and_zero_shot, plot_languages
 @pytest.fixture
 def scores(tmp_path):
     path = tmp_path / "scores.parquet"
-    collect_scores(grids.write_metrics(tmp_path / "scores"), path)
+    collect_scores(grids.write_metrics(tmp_path / "scores"), path, synthetic=False)
     return path
 
 
@@ -75,7 +75,7 @@ def test_several_models_have_a_panel_each(scores, tmp_path):
 
 def test_a_missing_cell_is_hatched_and_counted(tmp_path):
     paths = [path for path in grids.write_metrics(tmp_path / "scores") if "mnli/udpos" not in path.as_posix()]
-    collect_scores(paths, tmp_path / "scores.parquet")
+    collect_scores(paths, tmp_path / "scores.parquet", synthetic=False)
     picture = tmp_path / "transfer_matrix.svg"
     plot_transfer_matrix(tmp_path / "scores.parquet", grids.layout(), [picture])
     found = words(picture)
@@ -117,7 +117,7 @@ def test_bytes_repeat(scores, tmp_path, kind):
 
 
 def test_synthetic_data_and_single_seeds_are_said_in_the_picture(tmp_path):
-    collect_scores(grids.write_metrics(tmp_path / "scores", seeds=(1,)), tmp_path / "scores.parquet")
+    collect_scores(grids.write_metrics(tmp_path / "scores", seeds=(1,)), tmp_path / "scores.parquet", synthetic=False)
     layout = grids.layout(seeds=(1,), synthetic=True)
     for name, plot, more in (
         ("matrix", plot_transfer_matrix, ()),
@@ -132,8 +132,8 @@ def test_synthetic_data_and_single_seeds_are_said_in_the_picture(tmp_path):
 
 def test_the_row_that_dev_chose_is_framed_with_its_interval(scores, tmp_path):
     chosen = {
-        ("tiny", "xnli"): BestRow(("squad_v1",), "dev", "test", 60.0, 60.0, 0.0, -1.26, 2.0, 4.0),
-        ("tiny", "udpos"): BestRow(("none",), "dev", "test", 62.0, 62.0, 0.0, 0.0, 0.0, 0.5),
+        ("tiny", "xnli"): BestRow("squad_v1", "dev", "test", -1.26, 2.0, 0.0, 4.0),
+        ("tiny", "udpos"): BestRow("none", "dev", "test", 0.0, 0.0, 0.0, 0.5),
     }
     plain, framed = tmp_path / "plain.svg", tmp_path / "framed.svg"
     plot_transfer_matrix(scores, grids.layout(), [plain])
@@ -141,4 +141,16 @@ def test_the_row_that_dev_chose_is_framed_with_its_interval(scores, tmp_path):
     assert set(words(framed)) - set(words(plain)) >= {"[\u22121.3, +2.0]"}
     assert "[0.0, 0.0]" not in words(framed)
     assert any(line.startswith("Framed: the row that development data chose") for line in words(framed))
+    assert framed.read_text(encoding="utf-8").count("stroke-dasharray") == plain.read_text(encoding="utf-8").count(
+        "stroke-dasharray"
+    )
+
+
+def test_a_row_chosen_on_the_shown_scores_has_a_dashed_frame(scores, tmp_path):
+    chosen = {("tiny", "tatoeba"): BestRow("mnli", "dev", "dev", None, None, 1.0, 1.0, 0.5)}
+    plain, framed = tmp_path / "plain.svg", tmp_path / "framed.svg"
+    plot_transfer_matrix(scores, grids.layout(), [plain])
+    plot_transfer_matrix(scores, grids.layout(), [framed], chosen)
+    dashes = [path.read_text(encoding="utf-8").count("stroke-dasharray") for path in (plain, framed)]
+    assert dashes[1] == dashes[0] + 1
     assert not any(line.startswith("Framed") for line in words(plain))

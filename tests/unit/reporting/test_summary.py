@@ -12,7 +12,7 @@ PLACES = {"matrix": "results/plots/transfer_matrix.svg", "table": "results/table
 @pytest.fixture
 def scores(tmp_path):
     path = tmp_path / "scores.parquet"
-    collect_scores(grids.write_metrics(tmp_path / "scores"), path)
+    collect_scores(grids.write_metrics(tmp_path / "scores"), path, synthetic=False)
     return path
 
 
@@ -38,17 +38,17 @@ def test_a_line_says_row_gain_and_languages(scores):
 
 def test_a_target_that_nothing_helps_says_so(tmp_path):
     scores = {name: grids.SCORES[name] for name in ("none", "mnli")}
-    collect_scores(grids.write_metrics(tmp_path / "scores", scores), tmp_path / "scores.parquet")
+    collect_scores(grids.write_metrics(tmp_path / "scores", scores), tmp_path / "scores.parquet", synthetic=False)
     text = summary_text(read_transfer(tmp_path / "scores.parquet", grids.layout()), PLACES)
     line = next(line for line in text.splitlines() if line.startswith("  udpos"))
-    assert "-7.0" in line and "no row helps" in line
+    assert "\u22127.0" in line and "no row helps" in line
 
 
 BEST_ROWS = (
-    "model\ttarget\tchosen\tselected_on\treported_on\tnone\tscore\tgain\tlow\thigh\tgain_best_there\n"
-    "tiny\txnli\tsquad_v1\tdev\ttest\t60.0\t60.0\t-0.04\t-1.26\t2.0\t4.0\n"
-    "tiny\tudpos\tmnli or squad_v1\thalf of dev\tthe other half of dev\t62.0\t62.5\t0.5\t\t\t0.5\n"
-    "tiny\t(mean)\t\t\t\t61.0\t61.2\t0.2\t\t\t2.2\n"
+    "model\ttarget\tchosen\tselected_on\treported_on\tgain\tlow\thigh\tgain_best_there\thalf_split_gain\n"
+    "tiny\txnli\tsquad_v1\tdev\ttest\t0.0\t-1.26\t2.0\t4.0\t\n"
+    "tiny\tudpos\tsquad_v1\tdev\tdev\t0.5\t\t\t0.5\t0.2\n"
+    "tiny\t(mean)\t\t\t0.2\t\t\t2.2\t\n"
 )
 
 
@@ -60,29 +60,32 @@ def test_rows_chosen_on_dev_come_with_their_intervals(scores, tmp_path):
     lines = {line.split()[0]: " ".join(line.split()) for line in text.splitlines() if line.startswith("  ")}
     # By the scores shown mnli is best (+4.0), and not told. squad_v1: de 0, en 0, zh 57 for 60 and 57 for 54.
     assert lines["xnli"] == (
-        "xnli accuracy (test) none 60.0 squad_v1 60.0 0.0 [\u22121.3, +2.0] "
+        "xnli accuracy (test) none 60.0 squad_v1 60.0 0.0 ± 1.4 [\u22121.3, +2.0] "
         "chosen on dev; 0 of 3 languages better, 0 worse"
     )
-    assert lines["udpos"].endswith("mnli or squad_v1 62.5 +0.5 chosen on half of dev")
+    assert lines["udpos"] == (
+        "udpos f1 (dev) none 62.0 squad_v1 62.5 +0.5 ± 0.0 "
+        "chosen on dev itself, half-of-dev estimate +0.2; 1 of 2 languages better, 0 worse"
+    )
     assert lines["tatoeba"].startswith("tatoeba accuracy (dev) none 20.0 mnli 21.0 +1.0")
-    # (-0.04 + 0.5) / 2 and (4.0 + 0.5) / 2
-    assert "+0.2 on average" in text and "would have claimed +2.2" in text
-    assert "picked on the scores that are shown (tatoeba), which flatters it" in text
+    # (0.0 + 0.2) / 2 and (4.0 + 0.5) / 2, whose metrics differ
+    assert "+0.1 on average (a mean over metrics that differ)" in text and "would have claimed +2.3" in text
+    assert "picked on the scores that are shown (udpos, tatoeba), which flatters it" in text
 
 
 def test_where_dev_finds_no_better_row_none_is_told_without_an_interval(scores, tmp_path):
     path = tmp_path / "best.tsv"
-    path.write_text(BEST_ROWS.replace("squad_v1\tdev", "none\tdev"), encoding="utf-8")
+    path.write_text(BEST_ROWS.replace("squad_v1\tdev\ttest", "none\tdev\ttest"), encoding="utf-8")
     found = read_best_rows(path)
     assert found.keys() == {("tiny", "xnli"), ("tiny", "udpos")}
     assert found["tiny", "xnli"].interval == ""
     text = summary_text(read_transfer(scores, grids.layout()), {}, found)
-    assert "chosen on dev, where no row helps" in text
+    assert "chosen on dev; no row helps" in text
 
 
 def test_remarks_are_honest(tmp_path):
     paths = grids.write_metrics(tmp_path / "scores", seeds=(1,))[:-1]
-    collect_scores(paths, tmp_path / "scores.parquet")
+    collect_scores(paths, tmp_path / "scores.parquet", synthetic=False)
     out = tmp_path / "summary.txt"
     write_summary(tmp_path / "scores.parquet", grids.layout(seeds=(1,), synthetic=True), PLACES, out)
     text = out.read_text(encoding="utf-8")
@@ -94,7 +97,9 @@ def test_remarks_are_honest(tmp_path):
 
 def test_a_grid_of_none_alone_has_a_summary(tmp_path):
     collect_scores(
-        grids.write_metrics(tmp_path / "scores", {"none": grids.SCORES["none"]}), tmp_path / "scores.parquet"
+        grids.write_metrics(tmp_path / "scores", {"none": grids.SCORES["none"]}),
+        tmp_path / "scores.parquet",
+        synthetic=False,
     )
     text = summary_text(read_transfer(tmp_path / "scores.parquet", grids.layout()), {})
     assert "none 60.0" in text and "no other row has a score" in text

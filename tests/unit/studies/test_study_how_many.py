@@ -173,11 +173,16 @@ def test_tasks_are_ranked_between_chance_and_best(tmp_path: Path) -> None:
         {"name": "qqp", "metric": "accuracy", "chance": 50.0, "best": 100.0},
         {"name": "ccg", "metric": "accuracy", "chance": 0.0, "best": 50.0},
     ]
-    rank_tasks(records(tmp_path, {"mnli": [60, 64], "qqp": [70, 70], "ccg": [30, 30]}), tasks, tmp_path / "ranking.tsv")
+    rank_tasks(
+        records(tmp_path, {"mnli": [60, 64], "qqp": [70, 70], "ccg": [30, 30]}),
+        tasks,
+        tmp_path / "ranking.tsv",
+        synthetic=False,
+    )
     # qqp scores highest, but 0.4 of its way from chance; mnli 0.43; ccg 0.6 of what it can.
     assert read_ranking(tmp_path / "ranking.tsv") == {"tiny": ["ccg", "mnli", "qqp"]}
     with pytest.raises(StudyError, match="without a development score"):
-        rank_tasks(records(tmp_path, {"mnli": [None]}), tasks[:1], tmp_path / "none.tsv")
+        rank_tasks(records(tmp_path, {"mnli": [None]}), tasks[:1], tmp_path / "none.tsv", synthetic=False)
 
 
 def planted(model: str, row: str, target: str, seed: int, language: str) -> float:

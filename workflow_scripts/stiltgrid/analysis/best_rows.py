@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stiltgrid.analysis.shown import points
 from stiltgrid.grid.grid import NONE
 
 MEAN = "(mean)"
-BETWEEN = " or "  # two halves of one split may choose different rows
+BETWEEN = " or "  # the two halves of a split may choose different rows
 
 
 @dataclass(frozen=True)
@@ -17,24 +18,34 @@ class BestRow:
     """A chosen row. Scores run from 0 to 100; `low` and `high` bound the gain's 95 % interval, None without one.
 
     `claimed` is the gain of the row that has the highest reported score, which choosing on these scores would claim.
+    Where one split both chooses and reports, `half_gain` is the estimate from its halves, None where they give none.
     """
 
-    rows: tuple[str, ...]
+    row: str
     selected_on: str
     reported_on: str
-    none: float
-    score: float
-    gain: float
     low: float | None
     high: float | None
+    gain: float
     claimed: float
+    half_gain: float | None = None
+
+    @property
+    def flattered(self) -> bool:
+        """Whether the row was chosen on the scores that are shown."""
+        return self.selected_on == self.reported_on
+
+    @property
+    def fair_gain(self) -> float | None:
+        """The gain on data that did not choose the row, or its estimate from halves; None without either."""
+        return self.half_gain if self.flattered else self.gain
 
     @property
     def interval(self) -> str:
         """The gain's interval in brackets; empty without an interval and for `none`, whose gain over itself is 0."""
-        if self.low is None or self.high is None or self.rows == (NONE,):
+        if self.low is None or self.high is None or self.row == NONE:
             return ""
-        return f"[{signed(self.low)}, {signed(self.high)}]"
+        return f"[{points(self.low, signed=True)}, {points(self.high, signed=True)}]"
 
 
 Best = Mapping[tuple[str, str], BestRow]
@@ -45,15 +56,14 @@ def read_best_rows(path: str | os.PathLike[str]) -> dict[tuple[str, str], BestRo
     with Path(path).open(encoding="utf-8", newline="") as file:
         return {
             (line["model"], line["target"]): BestRow(
-                tuple(line["chosen"].split(BETWEEN)),
+                line["chosen"],
                 line["selected_on"],
                 line["reported_on"],
-                float(line["none"]),
-                float(line["score"]),
-                float(line["gain"]),
                 _number(line["low"]),
                 _number(line["high"]),
+                float(line["gain"]),
                 float(line["gain_best_there"]),
+                _number(line["half_split_gain"]),
             )
             for line in csv.DictReader(file, delimiter="\t")
             if line["target"] != MEAN
@@ -62,9 +72,3 @@ def read_best_rows(path: str | os.PathLike[str]) -> dict[tuple[str, str], BestRo
 
 def _number(text: str) -> float | None:
     return float(text) if text else None
-
-
-def signed(value: float) -> str:
-    """One decimal with its sign; 0.0 without a sign."""
-    value = round(value, 1) + 0.0
-    return (f"{value:+.1f}" if value else "0.0").replace("-", "\u2212")

@@ -60,8 +60,9 @@ def write_gaps(scores_path: AnyPath, layout: Layout, gaps_path: AnyPath, groups_
     English. `spread` is the standard deviation over languages.
     """
     transfer = read_transfer(scores_path, layout)
-    write_tsv(GAP_COLUMNS, (_gap_row(transfer, cell) for cell in transfer), gaps_path)
-    write_tsv(GROUP_COLUMNS, (row for cell in transfer for row in _group_rows(transfer, cell)), groups_path)
+    write_tsv(GAP_COLUMNS, (_gap_row(transfer, cell) for cell in transfer), gaps_path, synthetic=layout.synthetic)
+    groups = (row for cell in transfer for row in _group_rows(transfer, cell))
+    write_tsv(GROUP_COLUMNS, groups, groups_path, synthetic=layout.synthetic)
 
 
 def gaps(cell: Cell) -> dict[int, float]:

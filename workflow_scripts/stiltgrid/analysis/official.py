@@ -46,7 +46,8 @@ class Average:
 
 def write_official(scores_path: AnyPath, layout: Layout, languages: Languages, out: AnyPath) -> None:
     """Write `official.tsv`. `languages[task][benchmark]` lists a task's official languages (its card's)."""
-    write_tsv(COLUMNS, _rows(read_transfer(scores_path, layout), exact_matches(scores_path, layout), languages), out)
+    rows = _rows(read_transfer(scores_path, layout), exact_matches(scores_path, layout), languages)
+    write_tsv(COLUMNS, rows, out, synthetic=layout.synthetic)
 
 
 def exact_matches(scores_path: AnyPath, layout: Layout) -> Transfer:

@@ -81,7 +81,8 @@ def write_published(
 
     `hubs` maps our models to their hub ids, `languages[task][benchmark]` tasks to official languages.
     """
-    write_tsv(COLUMNS, (_row(item, hubs) for item in compare(scores_path, layout, hubs, languages)), out)
+    rows = (_row(item, hubs) for item in compare(scores_path, layout, hubs, languages))
+    write_tsv(COLUMNS, rows, out, synthetic=layout.synthetic)
 
 
 def compare(

@@ -1,21 +1,25 @@
 """The best row of each target, chosen on development data and reported on test data.
 
 The best of ten rows on some examples looks better than it is, because its score is the highest of ten noisy ones (the
-winner's curse). A row is therefore chosen on one split and reported on another. A target with a single split is divided
-into two halves of examples: the row that each half chooses is scored on the other.
+winner's curse). A row is therefore chosen on one split and reported on another. Of a target with a single split the row
+with the highest score is shown with that score, and beside it an estimate that choosing has not flattered: the
+examples are divided into two halves, and the row that each half chooses is scored on the other.
+
+Scores and gains of the chosen row are those of `transfer.tsv`, its interval is that of `significance.tsv`.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from stiltgrid.analysis.bootstrap import DRAWS, Gain, LanguageCounts, gain, replicate
+from stiltgrid.analysis.best_rows import BETWEEN
+from stiltgrid.analysis.bootstrap import DRAWS, Gain, LanguageCounts
 from stiltgrid.analysis.cell_examples import AnyPath, read_examples
 from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
-from stiltgrid.analysis.significance import Key, generator_of
+from stiltgrid.analysis.significance import ONE_SEED, Key, compare_target
 from stiltgrid.analysis.statistics import estimate
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer, write_tsv
 from stiltgrid.grid.grid import NONE
@@ -24,10 +28,13 @@ from stiltgrid.utils.errors import StiltgridError
 
 COLUMNS = (
     "model", "target", "metric", "chosen", "selected_on", "selected_score", "selected_languages", "reported_on",
-    "languages", "seeds", "none", "score", "gain", "low", "high", "p", "best_there", "gain_best_there", "remark",
+    "languages", "seeds", "none", "score", "gain", "low", "high", "p", "best_there", "gain_best_there",
+    "half_split_rows", "half_split_score", "half_split_gain", "remark",
 )  # fmt: skip
 DEV = "dev"
 MEAN = "(mean)"
+ONE_SPLIT = "chosen on the scores that are shown, which flatters them: half_split_gain is the fair estimate"
+SAME = Gain(0.0, 1, None, 0.0, None, 0.0, 0.0, 1.0)  # `none` over itself
 
 
 @dataclass(frozen=True)
@@ -41,23 +48,32 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Report:
-    """The score of a chosen row on data that did not choose it; `best_there` has the highest score on that data."""
+class HalfSplit:
+    """Of a target with one split: what each half of the examples chooses, scored on the other half (means of the two).
 
-    model: str
-    column: Column
-    chosen: str
-    selected_on: str
-    selected_score: float
-    selected_languages: int
-    reported_on: str
-    seeds: int
-    none: float
+    An estimate of score and gain that choosing on the same examples has not flattered.
+    """
+
+    rows: tuple[str, ...]
     score: float
-    gain: Gain | None
-    value: float
-    best_there: str
-    value_best_there: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """A chosen row. `test` has the interval of its gain, where other data chose it than it is reported on.
+
+    `best` has the highest score on the reported data.
+    """
+
+    chosen: Cell
+    choice: Choice
+    none: Cell
+    gain: float
+    test: Gain | None
+    best: Cell
+    gain_best: float
+    half_split: HalfSplit | None = None
     remark: str = ""
 
 
@@ -119,15 +135,15 @@ def write_best_rows(
         reports = [
             report
             for column in layout.columns
-            for report in _reports(reported, developed, model, column, families[column.target], predictions, draws)
+            if (report := _report(reported, developed, model, column, families[column.target], predictions, draws))
         ]
         rows += [_row(report) for report in reports]
         if len(reports) > 1:
             rows.append(_mean_row(model, reports))
-    write_tsv(COLUMNS, rows, out)
+    write_tsv(COLUMNS, rows, out, synthetic=layout.synthetic)
 
 
-def _reports(
+def _report(
     reported: Transfer,
     developed: Transfer,
     model: str,
@@ -135,62 +151,57 @@ def _reports(
     family: Mapping[str, Any],
     predictions: Mapping[Key, AnyPath],
     draws: int,
-) -> Iterator[Report]:
+) -> Report | None:
+    """The chosen row of a target; None without `none`, or where the chosen row has no score."""
     cells = [cell for row in reported.layout.intermediates if (cell := reported.cell(model, row, column.target))]
-    seeds = _shared_seeds(cells)
-    if not seeds or cells[0].intermediate != NONE and NONE not in {cell.intermediate for cell in cells}:
-        return
+    none = reported.cell(model, NONE, column.target)
+    compared = [cell for cell in cells if reported.gain(cell)]
+    if none is None or not compared:
+        return None
     metric = counted_metric(family["family"], column.metric, family.get("options"))
+    best = max(compared, key=lambda cell: cell.score.value)
+    choice = choose(developed, model, column.target) if column.split != DEV else None
+    if choice is not None:
+        check_splits_differ(choice, column.split, column.target)
+        chosen = next((cell for cell in compared if cell.intermediate == choice.row), None)
+        if chosen is None:
+            return None
+        tests = {
+            item.cell.intermediate: item.gain
+            for item in compare_target(reported, model, column, family, predictions, draws)
+            if item.language is None
+        }
+        test = tests.get(choice.row, SAME)
+        remark = "" if len(chosen.values) > 1 else ONE_SEED
+        return _filled(reported, Report(chosen, choice, none, 0.0, test, best, 0.0, None, remark))
+    choice = Choice(best.intermediate, column.split, best.score.value, column.languages)
+    half_split = _half_split(compared, metric, predictions)
+    return _filled(reported, Report(best, choice, none, 0.0, None, best, 0.0, half_split, ONE_SPLIT))
+
+
+def _filled(transfer: Transfer, report: Report) -> Report:
+    gains = [gain.value for cell in (report.chosen, report.best) if (gain := transfer.gain(cell))]
+    return replace(report, gain=gains[0], gain_best=gains[1])
+
+
+def _half_split(cells: Sequence[Cell], metric: CountedMetric, predictions: Mapping[Key, AnyPath]) -> HalfSplit | None:
+    """Each half's best row scored on the other, at seeds that all rows have; None where a half lacks a language."""
+    seeds, column, model = _shared_seeds(cells), cells[0].column, cells[0].model
+    if not seeds:
+        return None
     counts = read_examples(
         [[predictions[model, cell.intermediate, column.target, seed] for seed in seeds] for cell in cells],
         column, metric, [[cell.values[seed] for seed in seeds] for cell in cells],
     )  # fmt: skip
+    halves = _halves(counts)
+    if halves is None:
+        return None
     rows = [cell.intermediate for cell in cells]
-    choice = choose(developed, model, column.target) if column.split != DEV else None
-    if choice is not None and choice.row in rows:
-        yield _on_test(model, column, rows, counts, metric, choice, draws)
-    elif (halves := _halves(counts)) is not None:
-        yield _on_halves(model, column, rows, halves, metric)
-
-
-def _on_test(
-    model: str,
-    column: Column,
-    rows: Sequence[str],
-    counts: Sequence[LanguageCounts],
-    metric: CountedMetric,
-    choice: Choice,
-    draws: int,
-) -> Report:
-    check_splits_differ(choice, column.split, column.target)
-    replicates = replicate(counts, metric.value, generator_of(model, column.target), draws)
-    scores = replicates.scores.mean(axis=(0, 2))
-    chosen, none, best = rows.index(choice.row), rows.index(NONE), int(np.argmax(scores))
-    found = gain(replicates.difference(chosen, none, range(replicates.scores.shape[2])))
-    return Report(
-        model, column, choice.row, choice.split, choice.score, len(choice.languages), column.split,
-        replicates.scores.shape[2], float(scores[none]), float(scores[chosen]), found, found.value,
-        rows[best], float(scores[best] - scores[none]),
-        "" if found.includes_training else "one seed: training variance unseen",
-    )  # fmt: skip
-
-
-def _on_halves(
-    model: str, column: Column, rows: Sequence[str], halves: Sequence[Sequence[LanguageCounts]], metric: CountedMetric
-) -> Report:
-    """Each half's best row, scored on the other half; the numbers are means of the two."""
     scores = np.asarray([_scores(half, metric) for half in halves])
     chosen = scores.argmax(axis=1)
-    none, seeds = rows.index(NONE), halves[0][0].counts.shape[2]
-    reported = scores[[1, 0], chosen]
-    baseline, best = scores[:, none].mean(), int(scores.mean(axis=0).argmax())
-    return Report(
-        model, column, " or ".join(dict.fromkeys(rows[number] for number in chosen)),
-        f"half of {column.split}", float(scores[[0, 1], chosen].mean()), len(column.languages),
-        f"the other half of {column.split}", seeds, float(baseline), float(reported.mean()), None,
-        float(reported.mean() - baseline), rows[best], float(scores.mean(axis=0)[best] - baseline),
-        "no second split: two halves choose for each other",
-    )  # fmt: skip
+    reported = float(scores[[1, 0], chosen].mean())
+    baseline = float(scores[:, rows.index(NONE)].mean())
+    return HalfSplit(tuple(dict.fromkeys(rows[number] for number in chosen)), reported, reported - baseline)
 
 
 def _scores(counts: Sequence[LanguageCounts], metric: CountedMetric) -> np.ndarray:
@@ -227,23 +238,27 @@ def _mean(cell: Cell, seeds: Sequence[int]) -> float:
 
 
 def _row(report: Report) -> dict[str, Any]:
-    found = report.gain
+    column, choice, test, halves = report.chosen.column, report.choice, report.test, report.half_split
     return {
-        "model": report.model, "target": report.column.target, "metric": report.column.metric,
-        "chosen": report.chosen, "selected_on": report.selected_on, "selected_score": report.selected_score,
-        "selected_languages": report.selected_languages, "reported_on": report.reported_on,
-        "languages": len(report.column.languages), "seeds": report.seeds, "none": report.none,
-        "score": report.score, "gain": report.value, "low": found and found.low, "high": found and found.high,
-        "p": f"{found.p:.3g}" if found and found.p is not None else None, "best_there": report.best_there,
-        "gain_best_there": report.value_best_there, "remark": report.remark,
+        "model": report.chosen.model, "target": column.target, "metric": column.metric,
+        "chosen": choice.row, "selected_on": choice.split, "selected_score": choice.score,
+        "selected_languages": len(choice.languages), "reported_on": column.split,
+        "languages": len(column.languages), "seeds": len(report.chosen.values), "none": report.none.score.value,
+        "score": report.chosen.score.value, "gain": report.gain, "low": test and test.low, "high": test and test.high,
+        "p": f"{test.p:.3g}" if test and test.p is not None else None, "best_there": report.best.intermediate,
+        "gain_best_there": report.gain_best, "half_split_rows": halves and BETWEEN.join(halves.rows),
+        "half_split_score": halves and halves.score, "half_split_gain": halves and halves.gain,
+        "remark": report.remark,
     }  # fmt: skip
 
 
 def _mean_row(model: str, reports: Sequence[Report]) -> dict[str, Any]:
+    shared = sum(report.test is None for report in reports)
+    flattered = f", {shared} of them chosen on the reported split" if shared else ""
     return {
-        "model": model, "target": MEAN, "none": estimate(item.none for item in reports).value,
-        "score": estimate(item.score for item in reports).value,
-        "gain": estimate(item.value for item in reports).value,
-        "gain_best_there": estimate(item.value_best_there for item in reports).value,
-        "remark": f"over {len(reports)} targets",
+        "model": model, "target": MEAN, "none": estimate(item.none.score.value for item in reports).value,
+        "score": estimate(item.chosen.score.value for item in reports).value,
+        "gain": estimate(item.gain for item in reports).value,
+        "gain_best_there": estimate(item.gain_best for item in reports).value,
+        "remark": f"over {len(reports)} targets{flattered}",
     }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from stiltgrid.analysis import bootstrap
 from stiltgrid.analysis.bootstrap import DRAWS, Gain, Replicates, replicate
 from stiltgrid.analysis.cell_examples import AnyPath, read_examples
-from stiltgrid.analysis.metric_counts import counted_metric
+from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
 from stiltgrid.analysis.statistics import adjusted_p_values
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer, write_tsv
 from stiltgrid.grid.grid import NONE
@@ -61,7 +61,7 @@ def write_significance(
 
     `families[target]` holds `family` and `options` of its card, `predictions` the file of each (model,
     intermediate, target, seed). P-values are corrected over the whole table: cells in the first, cells times
-    languages in the second. Rows and `none` are compared at the seeds that both have.
+    languages in the second. A row and `none` are compared at the seeds that both have, as in `transfer.tsv`.
     """
     transfer = read_transfer(scores_path, layout)
     found: list[Comparison] = []
@@ -70,7 +70,7 @@ def write_significance(
             found += compare_target(transfer, model, column, families[column.target], predictions, draws)
     for path, columns, whole in ((out, COLUMNS, True), (by_language_out, LANGUAGE_COLUMNS, False)):
         some = corrected([item for item in found if (item.language is None) == whole])
-        write_tsv(columns, (_row(item) for item in some), path)
+        write_tsv(columns, (_row(item) for item in some), path, synthetic=layout.synthetic)
     cells = corrected([item for item in found if item.language is None])
     log.info("%d of %d gains differ from 0 (Holm, 5 %%)", sum((item.p_holm or 1) <= 0.05 for item in cells), len(cells))
 
@@ -88,24 +88,42 @@ def compare_target(
     cells = [cell for row in transfer.layout.rows if (cell := transfer.cell(model, row, column.target))]
     if baseline is None or not cells:
         return
+    groups: dict[tuple[int, ...], list[Cell]] = {}
+    for cell in cells:
+        seeds = tuple(sorted(baseline.values.keys() & cell.values.keys()))
+        groups.setdefault(seeds, []).append(cell)
+    for cell in groups.pop((), []):
+        place = f"{model} / {cell.intermediate} / {column.target}"
+        log.warning("%s: no seed that `none` has too, so it is not compared", place)
     metric = counted_metric(family["family"], column.metric, family.get("options"))
-    seeds = sorted(set(baseline.values).intersection(*(cell.values for cell in cells)))
-    if not seeds:
-        log.warning("%s / %s: no seed that all rows have; no row is compared", model, column.target)
-        return
-    rows = [baseline, *cells]
+    drawn: dict[str, tuple[Replicates, int]] = {}
+    for seeds, some in groups.items():
+        replicates = _replicates([baseline, *some], seeds, metric, predictions, draws)
+        drawn |= {cell.intermediate: (replicates, place) for place, cell in enumerate(some, start=1)}
+    compared = [cell for cell in cells if cell.intermediate in drawn]
+    for cell in compared:
+        yield _comparison(transfer, cell, metric.statistic, *drawn[cell.intermediate], None)
+    for cell in compared:
+        for language in column.languages:
+            yield _comparison(transfer, cell, metric.statistic, *drawn[cell.intermediate], language)
+
+
+def _replicates(
+    cells: Sequence[Cell],
+    seeds: Sequence[int],
+    metric: CountedMetric,
+    predictions: Mapping[Key, AnyPath],
+    draws: int,
+) -> Replicates:
+    """Some cells of a target, `none` first, at seeds that all of them have, under resamples of the examples."""
+    column, model = cells[0].column, cells[0].model
     counts = read_examples(
-        [[predictions[model, cell.intermediate, column.target, seed] for seed in seeds] for cell in rows],
+        [[predictions[model, cell.intermediate, column.target, seed] for seed in seeds] for cell in cells],
         column,
         metric,
-        [[cell.values[seed] for seed in seeds] for cell in rows],
+        [[cell.values[seed] for seed in seeds] for cell in cells],
     )
-    replicates = replicate(counts, metric.value, generator_of(model, column.target), draws)
-    for place, cell in enumerate(cells, start=1):
-        yield _comparison(cell, metric.statistic, replicates, place)
-    for place, cell in enumerate(cells, start=1):
-        for number in range(len(column.languages)):
-            yield _comparison(cell, metric.statistic, replicates, place, number)
+    return replicate(counts, metric.value, generator_of(model, column.target), draws)
 
 
 def generator_of(model: str, target: str) -> np.random.Generator:
@@ -115,19 +133,22 @@ def generator_of(model: str, target: str) -> np.random.Generator:
 
 
 def _comparison(
-    cell: Cell, statistic: str, replicates: Replicates, row: int, language: int | None = None
+    transfer: Transfer, cell: Cell, statistic: str, replicates: Replicates, row: int, language: str | None
 ) -> Comparison:
-    some = range(len(replicates.languages)) if language is None else [language]
-    seeds = range(replicates.scores.shape[2])
-    scores = replicates.scores[list(some)].mean(axis=(0, 2))
+    """A row against `none`. Scores and gain are those of the transfer table; the interval is around this gain."""
+    some = [number for number, code in enumerate(replicates.languages) if language in (None, code)]
+    baseline, found = transfer.cell(cell.model, NONE, cell.column.target), transfer.gain(cell, language)
+    assert baseline is not None and found is not None, "cells are compared where they share seeds with none"
+    score, none = (each.score if language is None else each.language(language) for each in (cell, baseline))
+    gain = bootstrap.gain(replicates.difference(row, 0, range(replicates.scores.shape[2]), some))
     return Comparison(
         cell=cell,
         statistic=statistic,
-        language=None if language is None else replicates.languages[language],
-        score=float(scores[row]),
-        none=float(scores[0]),
-        n=int(replicates.examples[list(some)].sum()),
-        gain=bootstrap.gain(replicates.difference(row, 0, seeds, some)),
+        language=language,
+        score=score.value,
+        none=none.value,
+        n=int(replicates.examples[some].sum()),
+        gain=replace(gain, value=found.value),
     )
 
 

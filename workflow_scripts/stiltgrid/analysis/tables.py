@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.analysis.shown import table_number
 from stiltgrid.analysis.statistics import Estimate, estimate, paired_gain, unweighted_mean
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
@@ -19,7 +20,8 @@ from stiltgrid.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("model", "intermediate", "target", "language", "split", "seed", "metric", "value", "n")
+SYNTHETIC = "synthetic"  # the last column of every table: whether its data is the mini-lab's
+COLUMNS = ("model", "intermediate", "target", "language", "split", "seed", "metric", "value", "n", SYNTHETIC)
 CELL_KEYS = ("model", "intermediate", "target", "seed")
 SCORE_KEYS = ("language", "split", "metric", "value", "n")
 SORT_KEYS = ("model", "intermediate", "target", "seed", "split", "metric", "language")
@@ -34,8 +36,10 @@ LANGUAGE_COLUMNS = (
 AnyPath = str | os.PathLike[str]
 
 
-def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
+def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath, *, synthetic: bool) -> None:
     """Write every score of many `metrics.json` files as a row of `scores.parquet`, sorted.
+
+    `synthetic` says in every row whether the data is the mini-lab's.
 
     Raises SourceError naming the file for missing keys, scores that are not finite and cells that occur twice.
     """
@@ -50,9 +54,9 @@ def collect_scores(metrics_paths: Iterable[AnyPath], out: AnyPath) -> None:
         if key in seen:
             raise SourceError(f"{path}: expected every cell once, found the cell of {seen[key]} again: {cell}")
         seen[key] = path
-        rows += [{**cell, **score} for score in scores]
+        rows += [{**cell, **score, SYNTHETIC: synthetic} for score in scores]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(list(SORT_KEYS))
-    types = {"seed": pa.int64(), "value": pa.float64(), "n": pa.int64()}
+    types = {"seed": pa.int64(), "value": pa.float64(), "n": pa.int64(), SYNTHETIC: pa.bool_()}
     schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     with atomic_path(out) as temporary:
         table.to_parquet(temporary, index=False, schema=schema, write_page_checksum=True)
@@ -200,9 +204,10 @@ def write_transfer(scores_path: AnyPath, layout: Layout, transfer_path: AnyPath,
     deviation of one seed, a gain without `none`, English where a target has none.
     """
     transfer = read_transfer(scores_path, layout)
-    write_tsv(TRANSFER_COLUMNS, (_transfer_row(transfer, cell) for cell in transfer), transfer_path)
+    cells = (_transfer_row(transfer, cell) for cell in transfer)
+    write_tsv(TRANSFER_COLUMNS, cells, transfer_path, synthetic=layout.synthetic)
     rows = (_language_row(transfer, cell, language) for cell in transfer for language in cell.column.languages)
-    write_tsv(LANGUAGE_COLUMNS, rows, by_language_path)
+    write_tsv(LANGUAGE_COLUMNS, rows, by_language_path, synthetic=layout.synthetic)
     if transfer.missing:
         log.warning("%d of the grid's scores are missing, the first: %s", len(transfer.missing), transfer.missing[0])
 
@@ -247,15 +252,19 @@ def _value(number: Estimate | None) -> float | None:
     return None if number is None else number.value
 
 
-def write_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: AnyPath) -> None:
-    """Write tab-separated rows with a header, atomically; numbers with four decimals, None as an empty field."""
+def write_tsv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: AnyPath, *, synthetic: bool) -> None:
+    """Write tab-separated rows with a header, atomically; numbers with four decimals, None as an empty field.
+
+    A last column, SYNTHETIC, says in every row whether the numbers come from the mini-lab's data.
+    """
     import pandas as pd
 
     # Objects, not numbers: pandas would turn whole numbers beside an empty field into floats.
-    table = pd.DataFrame(list(rows), columns=list(columns), dtype=object).map(_text, na_action="ignore")
+    marked = ({**row, SYNTHETIC: synthetic} for row in rows)
+    table = pd.DataFrame(list(marked), columns=[*columns, SYNTHETIC], dtype=object).map(_text, na_action="ignore")
     with atomic_path(path) as temporary:
         table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
 
 
 def _text(value: Any) -> str:
-    return f"{round(value, 4) + 0.0:.4f}" if isinstance(value, float) else str(value)
+    return table_number(value) if isinstance(value, float) else str(value)

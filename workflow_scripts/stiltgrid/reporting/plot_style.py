@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from stiltgrid.analysis.shown import points
 from stiltgrid.analysis.statistics import Estimate
 from stiltgrid.grid.layout import Layout
 from stiltgrid.utils.files import atomic_path
@@ -55,10 +56,8 @@ class Scale:
 
 def number(estimate: Estimate, signed: bool) -> str:
     """One decimal, with a true minus sign, and the standard deviation over seeds where there is one."""
-    value = round(estimate.value, 1) + 0.0
-    text = f"{value:+.1f}" if signed and value else f"{value:.1f}"
-    spread = f"\n±{estimate.sd:.1f}" if estimate.sd is not None else ""
-    return text.replace("-", "\u2212") + spread
+    spread = f"\n±{points(estimate.sd)}" if estimate.sd is not None else ""
+    return points(estimate.value, signed) + spread
 
 
 def draw_cell(axes: Axes, place: tuple[float, float], text: str, face: Any, size: float = 7.5) -> None:
@@ -85,10 +84,11 @@ def draw_score(axes: Axes, place: tuple[float, float], score: Estimate | None) -
     draw_cell(axes, place, text, SCORE_FACE, 7.5 if score is None or score.sd is None else 6.5)
 
 
-def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any) -> None:
+def frame_cell(axes: Axes, place: tuple[float, float], text: str, face: Any, dashed: bool = False) -> None:
     """Draw a frame around a cell, with a line of text at its bottom in a contrasting colour."""
     x, y = place
     frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, facecolor="none", edgecolor="black", linewidth=1.2, zorder=3)
+    frame.set_linestyle((0, (2.5, 1.5)) if dashed else "-")
     axes.add_patch(frame)
     axes.text(x, y + 0.33, text, ha="center", va="center", size=4.5, color=_ink(face))
 

@@ -30,8 +30,8 @@ Paths = Iterable[str | os.PathLike[str]]
 NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
 BAND = -1.3  # row of the scores of `none`, set off from the gains
 BEST_NOTE = (
-    "Framed: the row that development data chose (or each half of a single split for the other), with the 95 % "
-    "interval of its gain."
+    "Framed: the row that development data chose, with the 95 % interval of its gain. Dashed: chosen on the shown "
+    "scores themselves, for want of a second split; best_rows.tsv has an estimate from halves of that split."
 )
 # Okabe and Ito's colours with a marker each, so that grey prints tell rows apart too.
 POINTS = tuple(
@@ -84,10 +84,10 @@ def _frame_best(axes: Axes, model: str, layout: Layout, gains: Gains, scale: Sca
     places = {NONE: BAND, **{row: float(y) for y, row in enumerate(layout.rows)}}
     for x, column in enumerate(layout.columns):
         chosen = best.get((model, column.target))
-        for row in chosen.rows if chosen else ():
-            gain = gains.get((model, row, column.target))
-            text = chosen.interval if chosen else ""
-            frame_cell(axes, (x, places[row]), text, scale.face(gain.value if gain else 0.0))
+        if chosen is not None:
+            gain = gains.get((model, chosen.row, column.target))
+            face = scale.face(gain.value if gain else 0.0)
+            frame_cell(axes, (x, places[chosen.row]), chosen.interval, face, dashed=chosen.flattered)
 
 
 def _matrix_panel(axes: Axes, transfer: Transfer, model: str, gains: Gains, scale: Scale) -> None:

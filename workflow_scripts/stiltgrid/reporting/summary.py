@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator, Mapping
 
-from stiltgrid.analysis.best_rows import BETWEEN, Best, BestRow, read_best_rows, signed
+from stiltgrid.analysis.best_rows import Best, BestRow, read_best_rows
+from stiltgrid.analysis.shown import points
+from stiltgrid.analysis.statistics import Estimate
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
@@ -67,42 +69,41 @@ def languages_moved(transfer: Transfer, cell: Cell) -> tuple[int, int]:
 
 
 def _chosen_line(transfer: Transfer, model: str, column: Column, best: BestRow) -> tuple[str, ...]:
-    """The line of a row that was chosen on other data than its score."""
+    """The line of a row that `best_rows.tsv` chose; its numbers are those of the cell in `transfer.tsv`."""
     where = f"chosen on {best.selected_on}"
-    cell = transfer.cell(model, best.rows[0], column.target) if len(best.rows) == 1 else None
-    if best.rows == (NONE,):
-        where += ", where no row helps"
-    elif cell:
-        better, worse = languages_moved(transfer, cell)
-        where += f"; {better} of {_count(len(column.languages), 'language')} better, {worse} worse"
-    return (
-        column.target,
-        f"{column.metric} ({column.split})",
-        f"none {best.none:.1f}",
-        f"{BETWEEN.join(best.rows)} {best.score:.1f}",
-        f"{signed(best.gain)} {best.interval}".rstrip(),
-        where,
-    )
+    if best.flattered and best.half_gain is not None:
+        where += f" itself, half-of-{best.selected_on} estimate {points(best.half_gain, signed=True)}"
+    cell = transfer.cell(model, best.row, column.target)
+    return _line(transfer, model, column, cell, best.interval, where)
 
 
 def _best_line(transfer: Transfer, model: str, column: Column) -> tuple[str, ...]:
-    best, baseline = best_row(transfer, model, column), transfer.cell(model, NONE, column.target)
-    if best is None:
-        score = f"none {baseline.score.value:.1f}" if baseline else "no score"
-        return (column.target, f"{column.metric} ({column.split})", score, "no other row has a score", "", "")
-    gain = transfer.gain(best)
-    better, worse = languages_moved(transfer, best)
-    moved = f"{better} of {_count(len(column.languages), 'language')} better, {worse} worse"
-    if gain and gain.value <= 0:
-        moved += "; no row helps"
-    return (
-        column.target,
-        f"{column.metric} ({column.split})",
-        f"none {baseline.score.value:.1f}" if baseline else "none missing",
-        f"{best.intermediate} {best.score.value:.1f}",
-        f"{gain.value:+.1f}" + (f" ± {gain.sd:.1f}" if gain.sd is not None else "") if gain else "",
-        moved if gain else "",
-    )
+    return _line(transfer, model, column, best_row(transfer, model, column), "", "")
+
+
+def _line(
+    transfer: Transfer, model: str, column: Column, cell: Cell | None, interval: str, where: str
+) -> tuple[str, ...]:
+    """Target, metric, score of `none`, row with its score, gain, and what is known of the choice."""
+    baseline, head = transfer.cell(model, NONE, column.target), (column.target, f"{column.metric} ({column.split})")
+    none = f"none {points(baseline.score.value)}" if baseline else "none missing"
+    if cell is None:
+        return (*head, none if baseline else "no score", "no other row has a score", "", where)
+    gain, notes = transfer.gain(cell), [where] if where else []
+    better, worse = languages_moved(transfer, cell)
+    if gain and cell.intermediate != NONE:
+        notes.append(f"{better} of {_count(len(column.languages), 'language')} better, {worse} worse")
+    elif cell.intermediate == NONE:
+        notes.append("no row helps")
+    if not where and gain and gain.value < 0:
+        notes.append("no row helps")
+    shown = _gain(gain, interval) if gain else ""
+    return (*head, none, f"{cell.intermediate} {points(cell.score.value)}", shown, "; ".join(notes))
+
+
+def _gain(gain: Estimate, interval: str) -> str:
+    spread = f" ± {points(gain.sd)}" if gain.sd is not None else ""
+    return f"{points(gain.value, signed=True)}{spread} {interval}".rstrip()
 
 
 def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
@@ -119,14 +120,18 @@ def _remarks(transfer: Transfer, best: Best) -> Iterator[str]:
         yield "the data is synthetic (mini-lab); these numbers say nothing about real languages."
     if len(layout.seeds) == 1:
         yield "one seed, so the variance of training is unseen; small gains may be chance."
-    if best:
-        chosen, claimed = (sum(values) / len(best) for values in zip(*_gains(best), strict=True))
+    pairs = [(row.fair_gain, row.claimed) for row in best.values() if row.fair_gain is not None]
+    if pairs:
+        fair, claimed = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+        metrics = {column.metric for column in layout.columns}
+        mixed = " (a mean over metrics that differ)" if len(metrics) > 1 else ""
         yield (
-            f"rows are chosen on dev (or on the other half of a single split) and score as shown: {signed(chosen)} on "
-            f"average. Choosing on these scores themselves would have claimed {signed(claimed)}."
+            f"the gains of rows chosen on other data than they are reported on, estimates from halves included, are "
+            f"{points(fair, signed=True)} on average{mixed}. Choosing on the reported scores would have claimed "
+            f"{points(claimed, signed=True)}."
         )
-    pairs = [(model, column.target) for model in layout.models for column in layout.columns]
-    picked = [target for model, target in pairs if (model, target) not in best]
+    places = [(model, column.target) for model in layout.models for column in layout.columns]
+    picked = [target for model, target in places if (model, target) not in best or best[model, target].flattered]
     if picked:
         of = f" ({', '.join(dict.fromkeys(picked))})" if best else ""
         yield f"the best row is picked on the scores that are shown{of}, which flatters it."
@@ -134,10 +139,6 @@ def _remarks(transfer: Transfer, best: Best) -> Iterator[str]:
         shown = "; ".join(transfer.missing[:MISSING_SHOWN])
         more = len(transfer.missing) - MISSING_SHOWN
         yield f"missing: {shown}" + (f"; and {more} more." if more > 0 else ".")
-
-
-def _gains(best: Best) -> Iterator[tuple[float, float]]:
-    return ((row.gain, row.claimed) for row in best.values())
 
 
 def _count(number: int, noun: str) -> str:

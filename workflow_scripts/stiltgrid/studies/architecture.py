@@ -75,9 +75,24 @@ def write_study(scores: AnyPath, layout: Layout, facts: GridFacts, section: Mapp
         compare_pair(transfer, pair, facts, int(section.get("permutations") or PERMUTATIONS))
         for pair in combinations(layout.models, 2)
     ]
-    write_tsv(DIVERGENCE_COLUMNS, (line for pair in pairs for line in _divergence_lines(pair)), out.divergence)
-    write_tsv(LIKENESS_COLUMNS, (line for pair in pairs for line in _likeness_lines(pair)), out.likeness)
-    write_tsv(DIFFERENCE_COLUMNS, (line for pair in pairs for line in _difference_lines(pair)), out.differences)
+    write_tsv(
+        DIVERGENCE_COLUMNS,
+        (line for pair in pairs for line in _divergence_lines(pair)),
+        out.divergence,
+        synthetic=layout.synthetic,
+    )
+    write_tsv(
+        LIKENESS_COLUMNS,
+        (line for pair in pairs for line in _likeness_lines(pair)),
+        out.likeness,
+        synthetic=layout.synthetic,
+    )
+    write_tsv(
+        DIFFERENCE_COLUMNS,
+        (line for pair in pairs for line in _difference_lines(pair)),
+        out.differences,
+        synthetic=layout.synthetic,
+    )
     plot_matrices(transfer, out.plots)
     summary = Summary(
         "Architecture", QUESTION, DESIGN, tuple(answer(pair) for pair in pairs),

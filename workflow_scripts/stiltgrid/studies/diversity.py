@@ -50,8 +50,13 @@ def write_study(
     for model in layout.models:
         own = [row for row in rows if row["model"] == model]
         effects[model] = {outcome: fit_effects(own, outcome.name) for outcome in known_outcomes(own)}
-    write_tsv(OUTCOME_COLUMNS, rows, out.outcomes)
-    write_tsv(EFFECT_COLUMNS, (line for model in effects for line in _lines(model, effects[model])), out.effects)
+    write_tsv(OUTCOME_COLUMNS, rows, out.outcomes, synthetic=layout.synthetic)
+    write_tsv(
+        EFFECT_COLUMNS,
+        (line for model in effects for line in _lines(model, effects[model])),
+        out.effects,
+        synthetic=layout.synthetic,
+    )
     plot_outcomes(rows, known_outcomes(rows), layout, out.plots)
     summary = Summary(
         "Diversity against volume",

@@ -109,11 +109,16 @@ def _cells(transfer: Transfer, model: str, rows: Sequence[str]) -> dict[tuple[st
 def write_study(scores: AnyPath, ranking: AnyPath, layout: Layout, section: Mapping[str, Any], out: Any) -> None:
     """Write curves, tests, languages, plots and summary of the study (`out` names them); raises StudyError."""
     models = [read_curves(scores, layout, section, name, tasks) for name, tasks in read_ranking(ranking).items()]
-    write_tsv(CURVE_COLUMNS, [line for model in models for line in _curve_lines(model)], out.curves)
+    write_tsv(
+        CURVE_COLUMNS,
+        [line for model in models for line in _curve_lines(model)],
+        out.curves,
+        synthetic=layout.synthetic,
+    )
     tests = [line for model in models for line in test_lines(model)]
-    write_tsv(TEST_COLUMNS, tests, out.tests)
+    write_tsv(TEST_COLUMNS, tests, out.tests, synthetic=layout.synthetic)
     languages = sorted({code for model in models for code in model.best})
-    write_tsv(LANGUAGE_COLUMNS, (_language_line(code) for code in languages), out.languages)
+    write_tsv(LANGUAGE_COLUMNS, (_language_line(code) for code in languages), out.languages, synthetic=layout.synthetic)
     plot_curves(models, layout, out.plots)
     summary = Summary(
         "How many tasks",

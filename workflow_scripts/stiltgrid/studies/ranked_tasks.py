@@ -28,7 +28,9 @@ def dev_scores(records: Iterable[AnyPath]) -> dict[str, dict[str, dict[int, floa
     return found
 
 
-def rank_tasks(records: Iterable[AnyPath], tasks: Sequence[Mapping[str, Any]], out: AnyPath) -> None:
+def rank_tasks(
+    records: Iterable[AnyPath], tasks: Sequence[Mapping[str, Any]], out: AnyPath, *, synthetic: bool
+) -> None:
     """Write `ranking.tsv`: each model's tasks, best first. `tasks` have name, metric, chance and best (points).
 
     Equal scores are put in the order of their names.
@@ -45,4 +47,4 @@ def rank_tasks(records: Iterable[AnyPath], tasks: Sequence[Mapping[str, Any]], o
             })  # fmt: skip
         rows.sort(key=lambda row: (-row["normalised"], row["task"]))
         lines += [{**row, "rank": rank} for rank, row in enumerate(rows, start=1)]
-    write_tsv(COLUMNS, lines, out)
+    write_tsv(COLUMNS, lines, out, synthetic=synthetic)

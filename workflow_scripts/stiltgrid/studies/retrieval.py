@@ -68,8 +68,10 @@ def write_study(
         outcomes += own
         contrasts += [(model, item) for item in (*found, *_means(found))]
         over_rows += row_effects(model, own, groups)
-    write_tsv(OUTCOME_COLUMNS, outcomes, out.outcomes)
-    write_tsv(CONTRAST_COLUMNS, (_line(model, item) for model, item in contrasts), out.contrasts)
+    write_tsv(OUTCOME_COLUMNS, outcomes, out.outcomes, synthetic=layout.synthetic)
+    write_tsv(
+        CONTRAST_COLUMNS, (_line(model, item) for model, item in contrasts), out.contrasts, synthetic=layout.synthetic
+    )
     plot_contrasts(contrasts, layout, out.plots)
     summary = Summary(
         "Question answering for retrieval", QUESTION, DESIGN,

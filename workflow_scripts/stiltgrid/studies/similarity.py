@@ -87,10 +87,20 @@ def write_study(
         results, rows = study_model(model, tables, permutations)
         found.append(results)
         lines += rows
-    write_tsv(PAIR_COLUMNS, pairs, out.pairs)
-    write_tsv(ASSOCIATION_COLUMNS, lines, out.associations)
-    write_tsv(STRATEGY_COLUMNS, (_verdict_line(item, one) for item in found for one in item.verdicts), out.ranking)
-    write_tsv(CHOICE_COLUMNS, (_choice_line(item.model, one) for item in found for one in item.choices), out.choices)
+    write_tsv(PAIR_COLUMNS, pairs, out.pairs, synthetic=layout.synthetic)
+    write_tsv(ASSOCIATION_COLUMNS, lines, out.associations, synthetic=layout.synthetic)
+    write_tsv(
+        STRATEGY_COLUMNS,
+        (_verdict_line(item, one) for item in found for one in item.verdicts),
+        out.ranking,
+        synthetic=layout.synthetic,
+    )
+    write_tsv(
+        CHOICE_COLUMNS,
+        (_choice_line(item.model, one) for item in found for one in item.choices),
+        out.choices,
+        synthetic=layout.synthetic,
+    )
     plot_similarity(
         [
             panel(item.model, measure, every[item.model][measure], item.associations[measure])

@@ -52,7 +52,7 @@ def write_so_far(grid: Grid, cells: Sequence[Cell], folder: Path = FOLDER) -> st
     tables.mkdir(parents=True, exist_ok=True)
     layout = grid_layout(grid)
     scores, best = tables / "scores.parquet", tables / "best_rows.tsv"
-    collect_scores([cell.metrics for cell in cells], scores)
+    collect_scores([cell.metrics for cell in cells], scores, synthetic=layout.synthetic)
     write_transfer(scores, layout, tables / "transfer.tsv", tables / "transfer_by_language.tsv")
     _write_comparisons(grid, cells, scores, tables)
     matrix = _write_plots(grid, scores, best, folder / "plots")
