@@ -240,7 +240,9 @@ def planner(sandbox: Path) -> Planner:
     """All commands, classified; those of make taken apart into what they run."""
     found = classified(every_command())
     for command in list(found.made):
-        for line in run(sandbox, "make", "--no-print-directory", "--dry-run", "--always-make", *command.words[1:]).splitlines():
+        for line in run(
+            sandbox, "make", "--no-print-directory", "--dry-run", "--always-make", *command.words[1:]
+        ).splitlines():
             for part in split(f"{command.place} ({' '.join(command.words)})", line):
                 program = next(word for word in part.words if "=" not in word).removeprefix(".venv/bin/")
                 if program == "snakemake" and not {"--report", "--lint"} & set(part.words):

@@ -65,7 +65,7 @@ def test_rows_chosen_on_dev_come_with_their_intervals(scores, tmp_path):
     )
     assert lines["udpos"] == (
         "udpos f1 (dev) none 62.0 squad_v1 62.5 +0.5 ± 0.0 "
-        "chosen on dev itself, half-of-dev estimate +0.2; 1 of 2 languages better, 0 worse"
+        "half-of-dev estimate +0.2 chosen on dev itself; 1 of 2 languages better, 0 worse"
     )
     assert lines["tatoeba"].startswith("tatoeba accuracy (dev) none 20.0 mnli 21.0 +1.0")
     # (0.0 + 0.2) / 2 and (4.0 + 0.5) / 2, whose metrics differ

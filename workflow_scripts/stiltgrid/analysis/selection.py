@@ -34,7 +34,6 @@ COLUMNS = (
 DEV = "dev"
 MEAN = "(mean)"
 ONE_SPLIT = "chosen on the scores that are shown, which flatters them: half_split_gain is the fair estimate"
-SAME = Gain(0.0, 1, None, 0.0, None, 0.0, 0.0, 1.0)  # `none` over itself
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,8 @@ def _report(
             for item in compare_target(reported, model, column, family, predictions, draws)
             if item.language is None
         }
-        test = tests.get(choice.row, SAME)
+        none_over_itself = Gain(0.0, len(none.values), None, 0.0, None, 0.0, 0.0, 1.0)
+        test = tests.get(choice.row, none_over_itself)
         remark = "" if len(chosen.values) > 1 else ONE_SEED
         return _filled(reported, Report(chosen, choice, none, 0.0, test, best, 0.0, None, remark))
     choice = Choice(best.intermediate, column.split, best.score.value, column.languages)

@@ -70,25 +70,33 @@ def languages_moved(transfer: Transfer, cell: Cell) -> tuple[int, int]:
 
 def _chosen_line(transfer: Transfer, model: str, column: Column, best: BestRow) -> tuple[str, ...]:
     """The line of a row that `best_rows.tsv` chose; its numbers are those of the cell in `transfer.tsv`."""
-    where = f"chosen on {best.selected_on}"
-    if best.flattered and best.half_gain is not None:
-        where += f" itself, half-of-{best.selected_on} estimate {points(best.half_gain, signed=True)}"
+    where, fair = f"chosen on {best.selected_on}", ""
+    if best.flattered:
+        where += " itself"
+        if best.half_gain is not None:
+            fair = f"half-of-{best.selected_on} estimate {points(best.half_gain, signed=True)}"
     cell = transfer.cell(model, best.row, column.target)
-    return _line(transfer, model, column, cell, best.interval, where)
+    return _line(transfer, model, column, cell, best.interval, fair, where)
 
 
 def _best_line(transfer: Transfer, model: str, column: Column) -> tuple[str, ...]:
-    return _line(transfer, model, column, best_row(transfer, model, column), "", "")
+    return _line(transfer, model, column, best_row(transfer, model, column))
 
 
 def _line(
-    transfer: Transfer, model: str, column: Column, cell: Cell | None, interval: str, where: str
+    transfer: Transfer,
+    model: str,
+    column: Column,
+    cell: Cell | None,
+    interval: str = "",
+    fair: str = "",
+    where: str = "",
 ) -> tuple[str, ...]:
-    """Target, metric, score of `none`, row with its score, gain, and what is known of the choice."""
+    """Target, metric, score of `none`, row with its score, gain, estimate from halves, and how the row was chosen."""
     baseline, head = transfer.cell(model, NONE, column.target), (column.target, f"{column.metric} ({column.split})")
     none = f"none {points(baseline.score.value)}" if baseline else "none missing"
     if cell is None:
-        return (*head, none if baseline else "no score", "no other row has a score", "", where)
+        return (*head, none if baseline else "no score", "no other row has a score", "", fair, where)
     gain, notes = transfer.gain(cell), [where] if where else []
     better, worse = languages_moved(transfer, cell)
     if gain and cell.intermediate != NONE:
@@ -98,7 +106,7 @@ def _line(
     if not where and gain and gain.value < 0:
         notes.append("no row helps")
     shown = _gain(gain, interval) if gain else ""
-    return (*head, none, f"{cell.intermediate} {points(cell.score.value)}", shown, "; ".join(notes))
+    return (*head, none, f"{cell.intermediate} {points(cell.score.value)}", shown, fair, "; ".join(notes))
 
 
 def _gain(gain: Estimate, interval: str) -> str:
@@ -110,7 +118,8 @@ def _aligned(rows: Iterator[tuple[str, ...]]) -> list[str]:
     table = list(rows)
     widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))] if table else []
     return [
-        "  " + "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)).rstrip() for row in table
+        "  " + "  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True) if width).rstrip()
+        for row in table
     ]
 
 
