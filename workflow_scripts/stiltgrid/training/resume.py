@@ -2,11 +2,11 @@
 
 There is one safetensors file a job under `results/resume/`, named after the job and a digest of everything that its
 result depends on. A job whose code, parameters, inputs or versions have changed has another digest, so it never
-continues from a state that it could not have computed itself. Sums may be rounded in another way with another number of
-threads, so a resumed job computes with the number that it began with, whatever `--cores` gives it now.
+continues from a state that it could not have computed itself. Sums may be rounded in another way with another number
+of threads, so a resumed job computes with the number that it began with, whatever `--cores` gives it now.
 
-On SIGTERM and SIGUSR1 (a scheduler's warnings) the state is saved before the next step, or at once during an evaluation,
-and the job ends; its next attempt resumes.
+On SIGTERM and SIGUSR1 (a scheduler's warnings) the state is saved before the next step, or at once during an
+evaluation, and the job ends; its next attempt resumes.
 """
 
 import contextlib
