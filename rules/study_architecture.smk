@@ -11,6 +11,7 @@ rule study_architecture:
         predictions=lambda wildcards: table_params.predictions(
             STUDIES.view("architecture")
         ),
+        backbones=lambda wildcards: STUDIES.architecture_backbones(),
     output:
         divergence=report(
             "results/studies/architecture/divergence.tsv",
@@ -51,6 +52,7 @@ rule study_architecture:
             STUDIES.view("architecture")
         ),
         kinds=lambda wildcards: STUDIES.task_families("architecture"),
+        models=lambda wildcards: STUDIES.architecture_models(),
         cells=lambda wildcards: table_params.cell_keys(STUDIES.view("architecture")),
         code=lambda wildcards: CODE.plain("study_architecture"),
     script:

@@ -5,6 +5,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save_file
 from stiltgrid.data.sources.minilab import MiniLabSource
 from stiltgrid.data.sources.minilab.registry import planted_relations
 from stiltgrid.evaluation.task_vectors import write_vectors
@@ -20,6 +22,13 @@ from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.studies import architecture, retrieval, similarity
 from stiltgrid.studies.errors import StudyError
+from stiltgrid.studies.model_facts import (
+    ModelFacts,
+    beyond_attention,
+    comparison_order,
+    difference_sentence,
+    read_facts,
+)
 from study_scores import write_records, write_scores
 
 LANGUAGES = ("en", "qaa", "qab", "qac")
@@ -155,6 +164,23 @@ def test_a_target_that_all_rows_score_alike_is_left_out_and_named(
 
 # ---- study 2 ---------------------------------------------------------------------------------------------------
 
+SHAPE: dict[str, Any] = {"model_type": "xlm-roberta", "num_hidden_layers": 2}
+TRAINED: dict[str, Any] = {
+    "languages": ["en"],
+    "steps": 9,
+    "objective": "masked",
+    "mask_rate": 0.3,
+    "architecture": SHAPE,
+}
+LEFT_TO_RIGHT: dict[str, Any] = {
+    **TRAINED, "objective": "causal", "mask_rate": None, "architecture": {**SHAPE, "is_decoder": True}
+}  # fmt: skip
+KNOWN = {
+    "a": ModelFacts("masked", 2, 1_300_000, 4000, "mean", "pretrained here", TRAINED),
+    "b": ModelFacts("causal", 2, 1_300_000, 4000, "mean", "pretrained here", LEFT_TO_RIGHT),
+    "far": ModelFacts("masked", 24, 560_000_000, 250_002, "cls", "someone/far"),
+    "wide": ModelFacts("causal", 24, 559_000_000, 250_880, "last", "someone/wide"),
+}
 PATTERN = {"mnli": (12, 0, 0), "qqp": (0, 12, 0), "squad_v1": (0, 0, 12), "ccg": (6, 6, 0), "hellaswag": (0, 6, 6)}
 EXAMPLES = 60
 
@@ -193,7 +219,7 @@ def twins(folder: Path, alike: float, seeds: tuple[int, ...] = (1, 2), models: t
     )  # fmt: skip
     families = {name: {"family": "sequence", "options": {}} for name in targets}
     kinds = {**dict.fromkeys(PATTERN, "sequence"), **dict.fromkeys(targets, "sequence"), "squad_v1": "span"}
-    facts = architecture.GridFacts(families, kinds, predictions)
+    facts = architecture.GridFacts(families, kinds, predictions, {name: KNOWN[name] for name in models})
     architecture.write_study(scores, made, facts, {"permutations": 499}, out)
     return out
 
@@ -207,7 +233,7 @@ def test_models_that_gain_alike_and_models_that_do_not(tmp_path: Path) -> None:
     text = said(out.summary)
     assert "a and b, which row suits which target:" in text and "was needed for 0.05" in text
     assert text.index("Do encoder-only and decoder-only models") < text.index(
-        "a and b: no different patterns are shown"
+        "a and b (a matched pair): no different patterns are shown"
     )
     overall = next(line for line in lines(out.divergence) if line["by"] == "all")
     assert float(overall["p"]) > 0.05
@@ -216,7 +242,7 @@ def test_models_that_gain_alike_and_models_that_do_not(tmp_path: Path) -> None:
     overall = next(line for line in lines(out.divergence) if line["by"] == "all")
     assert float(overall["p"]) <= 0.05 and float(overall["low"]) > 0
     assert {line["by"] for line in lines(out.divergence)} == {"all", "target", "family", "language"}
-    assert "a and b: yes, their patterns differ beyond the noise of training" in said(out.summary)
+    assert "a and b (a matched pair): yes, their patterns differ beyond the noise of training" in said(out.summary)
     (tmp_path / "other").mkdir()
     out = twins(tmp_path / "other", 0.0, seeds=(1,))
     cells = [line for line in lines(out.differences) if line["by"] == "cell"]
@@ -224,6 +250,41 @@ def test_models_that_gain_alike_and_models_that_do_not(tmp_path: Path) -> None:
     assert len(cells) == 15 and clear and all(float(line["gain_first_less_second"]) > 0 for line in clear)
     assert {line["by"] for line in lines(out.differences)} == {"cell", "target", "language", "family"}
     assert "One seed: divergence and the ceiling of likeness are unknown" in said(out.summary)
+
+
+def test_a_matched_pair_comes_first_and_every_pair_says_what_it_differs_in(tmp_path: Path) -> None:
+    text = said(twins(tmp_path, 1.0, models=("far", "a", "b")).summary)
+    matched = text.index("a and b (a matched pair): ")
+    assert matched < text.index("far and b (which differ in more than attention): ")
+    assert text.index("far and b (") < text.index("far and a (of the same attention): ")
+    assert (
+        "a and b are a matched pair: they differ in attention (in both directions against from left to right)" in text
+    )
+    sizes = (
+        "size (560 against 1.3 million parameters), layers (24 against 2), pieces of vocabulary (250,002 against 4,000)"
+    )
+    assert f"text and training (someone/far against pretrained here), {sizes}, pooling (cls against mean)" in text
+    assert "3 families say so by chance" not in text or "alike beyond chance (where tasks of a family" in text
+    assert "No pair differs in attention alone" not in text
+
+
+def test_what_two_models_differ_in() -> None:
+    assert comparison_order(KNOWN["a"], KNOWN["b"]) == 0 and not beyond_attention(KNOWN["a"], KNOWN["b"])
+    longer = replace(KNOWN["b"], pretrain={**LEFT_TO_RIGHT, "steps": 10})
+    assert beyond_attention(KNOWN["a"], longer) == ["pretraining (steps)"]
+    # 560 and 559 million parameters are the same size.
+    assert [part.partition(" (")[0] for part in beyond_attention(KNOWN["far"], KNOWN["wide"])] == [
+        "text and training", "pieces of vocabulary", "pooling",
+    ]  # fmt: skip
+    assert comparison_order(KNOWN["far"], KNOWN["wide"]) == 1 and comparison_order(KNOWN["a"], KNOWN["far"]) == 2
+    assert "says nothing about attention" in difference_sentence(("a", "far"), KNOWN["a"], KNOWN["far"])
+
+
+def test_facts_are_read_from_the_backbone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bloom", "n_layer": 3, "vocab_size": 90}')
+    save_file({"a": np.zeros((4, 5), np.float32), "b": np.zeros(7, np.float32)}, tmp_path / "model.safetensors")
+    found = read_facts(tmp_path / "config.json", tmp_path / "model.safetensors", {"hub": "someone/bloom"})
+    assert found == ModelFacts("causal", 3, 27, 90, "last", "someone/bloom")
 
 
 def test_one_model_cannot_be_compared(tmp_path: Path) -> None:

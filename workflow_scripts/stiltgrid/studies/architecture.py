@@ -29,6 +29,7 @@ from stiltgrid.studies.architecture_text import (
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.interaction import interaction
 from stiltgrid.studies.matrices import PERMUTATIONS, Names, likeness
+from stiltgrid.studies.model_facts import ModelFacts, comparison_order, difference_sentence
 from stiltgrid.studies.paired import Contrast, combined, contrast
 from stiltgrid.studies.scores import complete
 from stiltgrid.studies.summary import Summary, digits, write_summary
@@ -52,16 +53,19 @@ class GridFacts:
     """What the study reads beside the scores.
 
     `counted` describes how each target's examples are counted, `kinds` maps every row and target to its task family,
-    `predictions` maps (model, intermediate, target, seed) to files.
+    `predictions` maps (model, intermediate, target, seed) to files, `models` every model to what is known of it.
     """
 
     counted: Mapping[str, Mapping[str, Any]]
     kinds: Mapping[str, str]
     predictions: Mapping[tuple[str, str, str, int], AnyPath]
+    models: Mapping[str, ModelFacts]
 
 
 def write_study(scores: AnyPath, layout: Layout, facts: GridFacts, section: Mapping[str, Any], out: Any) -> None:
     """Write divergence, likeness, differences, plot and summary (`out` names them) for every pair of models.
+
+    Pairs that differ in their attention and little else come first.
 
     Raises StudyError for one model and missing cells.
     """
@@ -73,7 +77,9 @@ def write_study(scores: AnyPath, layout: Layout, facts: GridFacts, section: Mapp
     transfer = complete(scores, layout, "architecture")
     pairs = [
         compare_pair(transfer, pair, facts, int(section.get("permutations") or PERMUTATIONS))
-        for pair in combinations(layout.models, 2)
+        for pair in sorted(
+            combinations(layout.models, 2), key=lambda names: comparison_order(*(facts.models[name] for name in names))
+        )
     ]
     write_tsv(
         DIVERGENCE_COLUMNS,
@@ -96,7 +102,7 @@ def write_study(scores: AnyPath, layout: Layout, facts: GridFacts, section: Mapp
     plot_matrices(transfer, out.plots)
     summary = Summary(
         "Architecture", QUESTION, DESIGN, tuple(answer(pair) for pair in pairs),
-        tuple(item for pair in pairs for item in findings(pair)), tuple(limits(layout)),
+        tuple(item for pair in pairs for item in findings(pair)), tuple(limits(layout, pairs)),
         {"divergence": out.divergence, "likeness": out.likeness, "differences": out.differences, "plot": out.plots[0]},
         layout.synthetic,
     )  # fmt: skip
@@ -117,6 +123,9 @@ def compare_pair(transfer: Transfer, names: tuple[str, str], facts: GridFacts, p
         tuple(divergences(transfer, names, facts.kinds)),
         tuple(likeness(first, second, labels, generator, permutations)),
         tuple(differences(transfer, names, facts, generator)),
+        difference_sentence(names, *(facts.models[name] for name in names)),
+        comparison_order(*(facts.models[name] for name in names)),
+        min(len({facts.kinds[name] for name in names}) for names in (layout.rows, targets)),
     )
 
 

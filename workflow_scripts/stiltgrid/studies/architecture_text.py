@@ -1,6 +1,6 @@
 """Study 2's results and its summary: the answer, findings, limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stiltgrid.analysis.statistics import adjusted_p_values
@@ -23,6 +23,9 @@ READINGS = {
     "pattern": "which row suits which target",
     "ranks": "ranks within targets",
 }
+KINDS_OF_PAIRS = ("a matched pair", "which differ in more than attention", "of the same attention")
+# With so few families that move together, likeness is a false alarm in as many simulations (benchmarks/README.md).
+FEW_FAMILIES, FALSE_ALARMS = 4, "9 %"
 ALPHA = 0.05
 
 
@@ -49,12 +52,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class PairResults:
-    """Everything about two models."""
+    """Everything about two models.
+
+    `apart` says what they differ in, `order` is `model_facts.comparison_order`, `families` the number of task families
+    of rows or of targets, the fewer.
+    """
 
     names: tuple[str, str]
     divergences: tuple[Divergence, ...]
     likeness: tuple[Likeness, ...]
     differences: tuple[Difference, ...]
+    apart: str
+    order: int
+    families: int
 
     @property
     def overall(self) -> Divergence:
@@ -64,7 +74,7 @@ class PairResults:
 
 def answer(pair: PairResults) -> str:
     """The answer in one sentence."""
-    name, item = " and ".join(pair.names), pair.overall
+    name, item = f"{' and '.join(pair.names)} ({KINDS_OF_PAIRS[pair.order]})", pair.overall
     if item.test is None:
         return f"{name}: whether their patterns differ was not tested ({item.remark})."
     if item.test.p > ALPHA:
@@ -82,10 +92,16 @@ def answer(pair: PairResults) -> str:
 def findings(pair: PairResults) -> Iterator[Finding]:
     """Where the models diverge, how alike they are, and which gains differ."""
     name = " and ".join(pair.names)
+    yield Finding(pair.apart)
     yield from _divergence_findings(name, pair)
     for item in pair.likeness:
         alike = item.p <= ALPHA and item.correlation > 0
         verdict = "alike beyond chance" if alike else "no likeness beyond chance is shown"
+        if alike and pair.families <= FEW_FAMILIES:
+            verdict += (
+                f" (where tasks of a family move together, {pair.families} families say so by chance in up to "
+                f"{FALSE_ALARMS} of cases)"
+            )
         ceiling = "" if item.ceiling is None else f", noise allows {item.ceiling:.2f}"
         yield Finding(
             f"{name}, {READINGS[item.reading]}: {verdict}; correlation {signed(item.correlation)} of the gain matrices "
@@ -130,20 +146,22 @@ def _difference_findings(name: str, pair: PairResults) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def limits(layout: Layout) -> Iterator[str]:
+def limits(layout: Layout, pairs: Sequence[PairResults]) -> Iterator[str]:
     """What the design cannot show."""
-    yield (
-        "Two models differ in more than their architecture unless parameters, text and steps are the same; two models "
-        "are two examples of their architectures."
-    )
+    if all(pair.order for pair in pairs):
+        yield (
+            "No pair differs in attention alone, so a difference may come from text, size or training. A matched pair, "
+            "pretrained here on the same text (`pretrain`), would show attention itself."
+        )
+    yield "Two models are two examples of their architectures."
     yield (
         "Patterns can be alike and differ at once: likeness compares with chance, divergence with the noise of "
         "training."
     )
     yield "Where no likeness is shown, unlikeness is not shown either: few rows or much noise look the same."
     yield (
-        "With four task families or fewer, likeness is a false alarm in up to 9 % of cases where tasks of a family "
-        "move together."
+        "For likeness, more rows and targets are worth more than more seeds: of as many trainings, more cells find it "
+        "more often."
     )
     yield "A target on which one model scores at chance has no room for a pattern."
     if len(layout.seeds) == 1:

@@ -96,13 +96,12 @@ def likeness(
 
 def _moved(first: np.ndarray, second: np.ndarray, orders: Sequence[np.ndarray]) -> np.ndarray:
     """Correlations of a unit matrix with the other, its rows and columns in other orders; 0 where it is constant."""
-    found = []
-    for rows, columns in zip(*orders, strict=True):
-        moved = second[rows][:, columns]
-        moved = moved - moved.mean()
-        length = float(np.sqrt((moved**2).sum()))
-        found.append(float((first * moved).sum()) / length if length > ROUNDING else 0.0)
-    return np.asarray(found)
+    rows, columns = orders
+    moved = second[rows[:, :, None], columns[:, None, :]]
+    moved = moved - moved.mean(axis=(1, 2), keepdims=True)
+    lengths = np.sqrt((moved**2).sum(axis=(1, 2)))
+    products = np.einsum("nij,ij->n", moved, first)
+    return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > ROUNDING)
 
 
 def family_orders(families: Sequence[str], permutations: int, generator: np.random.Generator) -> np.ndarray:

@@ -130,6 +130,19 @@ class StudyJobs:
             found[row] = families.pop() if len(families) == 1 else "mixed"
         return found
 
+    def architecture_backbones(self) -> list[str]:
+        """`config.json` and weights of every model of the architecture study, in its order."""
+        return [file for model in self.view("architecture").models for file in
+                paths.checkpoint(paths.backbone_folder(model))]  # fmt: skip
+
+    def architecture_models(self) -> dict[str, dict[str, Any]]:
+        """What the study says of where its models come from."""
+        view = self.view("architecture")
+        return {
+            name: {key: as_params(getattr(model, key)) for key in ("hub", "path", "pretrain", "pooling")}
+            for name, model in view.models.items()
+        }
+
     # ---- how many ----------------------------------------------------------------------------------------------
 
     def ranked_records(self) -> list[str]:
