@@ -125,7 +125,6 @@ def compare_pair(transfer: Transfer, names: tuple[str, str], facts: GridFacts, p
         tuple(differences(transfer, names, facts, generator)),
         difference_sentence(names, *(facts.models[name] for name in names)),
         comparison_order(*(facts.models[name] for name in names)),
-        min(len({facts.kinds[name] for name in names}) for names in (layout.rows, targets)),
     )
 
 

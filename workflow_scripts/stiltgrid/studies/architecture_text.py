@@ -24,8 +24,6 @@ READINGS = {
     "ranks": "ranks within targets",
 }
 KINDS_OF_PAIRS = ("a matched pair", "which differ in more than attention", "of the same attention")
-# With so few families that move together, likeness is a false alarm in as many simulations (benchmarks/README.md).
-FEW_FAMILIES, FALSE_ALARMS = 4, "9 %"
 ALPHA = 0.05
 
 
@@ -54,8 +52,7 @@ class Difference:
 class PairResults:
     """Everything about two models.
 
-    `apart` says what they differ in, `order` is `model_facts.comparison_order`, `families` the number of task families
-    of rows or of targets, the fewer.
+    `apart` says what they differ in, `order` is `model_facts.comparison_order`.
     """
 
     names: tuple[str, str]
@@ -64,7 +61,6 @@ class PairResults:
     differences: tuple[Difference, ...]
     apart: str
     order: int
-    families: int
 
     @property
     def overall(self) -> Divergence:
@@ -97,11 +93,6 @@ def findings(pair: PairResults) -> Iterator[Finding]:
     for item in pair.likeness:
         alike = item.p <= ALPHA and item.correlation > 0
         verdict = "alike beyond chance" if alike else "no likeness beyond chance is shown"
-        if alike and pair.families <= FEW_FAMILIES:
-            verdict += (
-                f" (where tasks of a family move together, {pair.families} families say so by chance in up to "
-                f"{FALSE_ALARMS} of cases)"
-            )
         ceiling = "" if item.ceiling is None else f", noise allows {item.ceiling:.2f}"
         yield Finding(
             f"{name}, {READINGS[item.reading]}: {verdict}; correlation {signed(item.correlation)} of the gain matrices "

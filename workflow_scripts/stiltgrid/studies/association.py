@@ -7,9 +7,10 @@ dominate.
 
 P-values permute the rows of all targets together, because a row that harms one target tends to harm all of them, so
 that its gains are not so many independent numbers. With controls Z the residuals of gains on Z are permuted (Freedman
-and Lane 1983); as the residual measure is orthogonal to Z, the permuted slopes are sums over one (rows, rows) matrix.
-The slope's interval holds the values that the same test does not reject. All measures of a model share the
-permutations, so `max_t` corrects for their number (Westfall and Young 1993).
+and Lane 1983), and partial correlations are compared, which are pivotal; as the residual measure is orthogonal to Z,
+the permuted slopes are sums over one (rows, rows) matrix. The slope's interval holds the values that the same test does
+not reject. All measures of a model share the permutations, so `max_t` corrects for their number (Westfall and Young
+1993).
 """
 
 from collections.abc import Mapping, Sequence
@@ -141,9 +142,26 @@ def _slope(x: np.ndarray, y: np.ndarray, z: np.ndarray, order: np.ndarray) -> Sl
         "leave a control out",
     )  # fmt: skip
     slope = float((residual_x * y).sum()) / size
-    moved = sums_along(residual_x @ residual_y.T, order) / size
-    low, high = _inverted(slope, moved, sums_along(residual_x @ residual_x.T, order) / size)
+    moved = _refitted(residual_x, residual_y, z, order) / size
+    low, high = _inverted(slope, moved, _refitted(residual_x, residual_x, z, order) / size)
     return Slope(slope, low, high, permutation_p(slope, moved), moved)
+
+
+def _refitted(x: np.ndarray, y: np.ndarray, z: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(permutations,): products of x with y's rows permuted, each as if y's length beside the controls were the same.
+
+    x and y are residuals on z. Permuted residuals are no longer orthogonal to z, so what z explains of them by chance
+    is taken out of their length: partial correlations are compared.
+    """
+    moved = sums_along(x @ y.T, order)
+    explained = np.zeros(len(order))
+    if len(z):
+        basis = np.linalg.svd(z.reshape(len(z), -1), full_matrices=False)
+        kept = basis[2][basis[1] > ROUNDING * basis[1].max()].reshape(-1, *x.shape)
+        explained = np.sum([sums_along(each @ y.T, order) ** 2 for each in kept], axis=0)
+    length = float((y**2).sum())
+    scaled: np.ndarray = moved / np.sqrt(np.maximum(1 - explained / length, ROUNDING)) if length > 0 else moved
+    return scaled
 
 
 def max_t(found: Sequence[float], drawn: Sequence[np.ndarray]) -> list[float]:
