@@ -2,6 +2,7 @@
 
 import csv
 import re
+import runpy
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from stiltgrid.data.sources.minilab.registry import planted_relations
 from stiltgrid.evaluation.task_vectors import write_vectors
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.grid.params import as_params
 from stiltgrid.studies import architecture, retrieval, similarity
 from stiltgrid.studies.errors import StudyError
 from stiltgrid.studies.model_facts import (
@@ -31,6 +33,7 @@ from stiltgrid.studies.model_facts import (
 )
 from study_scores import write_records, write_scores
 
+ROOT = Path(__file__).parents[3]
 LANGUAGES = ("en", "qaa", "qab", "qac")
 
 
@@ -284,6 +287,32 @@ def test_facts_are_read_from_the_backbone(tmp_path: Path) -> None:
     save_file({"a": np.zeros((4, 5), np.float32), "b": np.zeros(7, np.float32)}, tmp_path / "model.safetensors")
     found = read_facts(tmp_path / "config.json", tmp_path / "model.safetensors", {"hub": "someone/bloom"})
     assert found == ModelFacts("causal", 3, 27, 90, "last", "someone/bloom")
+
+
+def test_the_script_reads_each_models_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`study_architecture.py` as a job runs it: configuration and weights of both models, in the order of the study."""
+    written: list[Any] = []
+    monkeypatch.setattr(architecture, "write_study", lambda *given: written.append(given))
+    monkeypatch.setattr("stiltgrid.workflow.job_runner.run", lambda main, job: main(job))
+    backbones = []
+    for name, decoder in (("a", "false"), ("b", "true")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(
+            f'{{"model_type": "xlm-roberta", "is_decoder": {decoder}, "vocab_size": 9}}'
+        )
+        save_file({"w": np.zeros(len(backbones) + 3, np.float32)}, folder / "model.safetensors")
+        backbones += [str(folder / "config.json"), str(folder / "model.safetensors")]
+    made = as_params(Layout(("a", "b"), ("none", "mnli"), (), (1,), True))
+    params = SimpleNamespace(layout=made, families={}, kinds={}, cells=[], section={}, models={"a": {}, "b": {}})
+    job = SimpleNamespace(
+        input=SimpleNamespace(scores="s", predictions=[], backbones=backbones), params=params, output="out"
+    )
+    runpy.run_path(str(ROOT / "workflow_scripts/study_architecture.py"), init_globals={"snakemake": job})
+    ((_, _, facts, _, _),) = written
+    assert [(facts.models[name].objective, facts.models[name].parameters) for name in "ab"] == [
+        ("masked", 3), ("causal", 5),
+    ]  # fmt: skip
 
 
 def test_one_model_cannot_be_compared(tmp_path: Path) -> None:
