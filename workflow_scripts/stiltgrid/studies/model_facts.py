@@ -84,8 +84,9 @@ def _common(pretrain: Mapping[str, Any], key: str) -> Any:
     """A setting of the pretraining without what makes the attention."""
     if key in ("objective", "mask_rate"):
         return None
-    value = pretrain.get(key)
-    return {name: item for name, item in value.items() if name != "is_decoder"} if key == "architecture" else value
+    if key == "architecture":
+        return {name: item for name, item in (pretrain.get(key) or {}).items() if name != "is_decoder"}
+    return pretrain.get(key)
 
 
 def _millions(facts: ModelFacts) -> str:
