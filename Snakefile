@@ -25,6 +25,7 @@ include: "rules/analyse.smk"
 include: "rules/compare.smk"
 include: "rules/export.smk"
 include: "rules/studies.smk"
+include: "rules/select.smk"
 include: "rules/housekeeping.smk"
 
 

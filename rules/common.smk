@@ -28,6 +28,7 @@ from stiltgrid.workflow.export_jobs import ExportJobs
 from stiltgrid.workflow.job_digests import Digests
 from stiltgrid.workflow.job_inputs import TOKENIZER_FILES, JobInputs, job_path
 from stiltgrid.workflow.job_params import JobParams
+from stiltgrid.workflow.selection_jobs import SelectionJobs
 from stiltgrid.workflow.study_jobs import EMBEDDINGS, StudyJobs
 
 snakemake_patches.at_parse()
@@ -53,6 +54,7 @@ INPUTS = JobInputs(GRID, open_source(GRID.source, DATA_DIR, GRID.world))
 PARAMS = JobParams(INPUTS, ROOT)
 NEEDS = resources.JobResources(GRID)
 STUDIES = StudyJobs(GRID, ROOT)
+SELECTION = SelectionJobs(INPUTS, ROOT)
 EXPORTS = ExportJobs(GRID)
 CODE = Digests(GRID, ROOT / "workflow_scripts", Path(".snakemake"))
 atexit.register(CODE.save)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2] / "workflow_scripts"
 PACKAGE = "stiltgrid"
 ORDER = (
     "utils", "grid", "data", "modeling", "tasks", "config", "preparation", "evaluation", "training", "analysis",
-    "reporting", "studies", "workflow",
+    "reporting", "studies", "selection", "workflow",
 )  # fmt: skip
 
 

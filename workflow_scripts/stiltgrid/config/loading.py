@@ -34,7 +34,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     `config` is Snakemake's merged mapping. `root` is the folder of tasks/ and schemas/, where relative paths start.
     `files` are the configuration files behind `config`: they are read again strictly, because Snakemake's reader
     silently keeps the last of two equal keys. Raises ConfigError with all problems in one list. Problems of studies
-    are kept in the grid's `study_problems` instead, since a grid can run without its studies.
+    and of the selection are kept in the grid instead, since it can run without them.
     """
     root = Path(root)
     schemas = schemas_of(root / "schemas")
@@ -81,7 +81,7 @@ def _grid_of(
     # The row of an invalid recipe is left out, so that one mistake is reported once.
     rows = [name for name in config.get("intermediates", ()) if name not in section or name in recipes]
     grid = _grid({**config, "intermediates": rows}, cards, recipes)
-    grid = replace(grid, study_problems=checked.study_problems)
+    grid = replace(grid, study_problems=checked.study_problems, selection_problems=checked.selection_problems)
     grid, found, notes = exclude_tasks(grid, config.get("without", ()), names)
     problems += [f"{CONFIG}: {problem}" for problem in (*found, *reserved_names(grid, names))]
     return grid, problems, notes
@@ -120,11 +120,12 @@ def _is_misread(problem: str) -> bool:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A configuration without its invalid parts, and what is wrong with those: in general, and by study."""
+    """A configuration without its invalid parts, and what is wrong with those: in general, by study, in `selection`."""
 
     config: dict[str, Any]
     problems: list[str]
     study_problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    selection_problems: tuple[str, ...] = ()
 
 
 def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
@@ -138,6 +139,7 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
         plain["models"], found = resolve_like(plain["models"])
         problems += [f"{CONFIG}: {problem}" for problem in found]
     of_studies: dict[str, list[str]] = {}
+    of_selection: list[str] = []
     if "studies" in plain:
         models = plain.get("models")
         models = models if isinstance(models, Mapping) else {}
@@ -146,10 +148,14 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
     for error in errors:
         if len(error.path) > 1 and error.path[0] == "studies":
             of_studies.setdefault(str(error.path[1]), []).append(error.sentence)
+        elif error.path[:1] == ("selection",):
+            of_selection.append(error.sentence)
         else:
             problems.append(f"{CONFIG}: {error.sentence}")
     valid = prune(plain, [path for error in errors for path in error.invalid_paths])
-    return _Checked(valid, problems, {study: tuple(found) for study, found in of_studies.items()})
+    return _Checked(
+        valid, problems, {study: tuple(found) for study, found in of_studies.items()}, tuple(of_selection)
+    )
 
 
 def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:
@@ -186,4 +192,5 @@ def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard], recipes: Map
         keep_tuned=config.get("keep_tuned", True),
         estimate=config.get("estimate", {}),
         studies=config.get("studies", {}),
+        selection=config.get("selection"),
     )

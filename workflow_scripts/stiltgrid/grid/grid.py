@@ -153,7 +153,8 @@ class Evaluation:
 class Grid:
     """The whole experiment: models × intermediates × targets × seeds over a catalogue of cards.
 
-    A study has either a plan or problems (`study_problems`), which are reported when the study is requested.
+    A study has either a plan or problems (`study_problems`), which are reported when the study is requested; so are the
+    problems of `selection`.
     """
 
     source: str
@@ -172,6 +173,8 @@ class Grid:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     study_problems: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     estimate: Mapping[str, Any] = field(default_factory=dict)
+    selection: Mapping[str, Any] | None = None
+    selection_problems: tuple[str, ...] = ()
 
     @property
     def own_models(self) -> tuple[str, ...]:

@@ -1,0 +1,355 @@
+"""Replays the choice of rows within a budget on finished grids, and prints what it loses against running everything.
+
+    python benchmarks/selection_replay.py taskweb results.csv.gz       # a download of TaskWeb's results (Kim et al. 2023)
+    python benchmarks/selection_replay.py grid results/tables/scores.parquet [--prior other/scores.parquet ...]
+
+Loss: points by which the row that a policy chooses is worse than the row that the whole grid (with `--seeds` seeds)
+chooses, judged by seeds that no policy sees; `best` is the loss against the row that these judge best. A loss against
+the whole grid can be negative: the grid chooses with noise too. Costs are shares of the whole grid's cost. In TaskWeb
+every cell costs the same and rows' intermediate training is not known, so it is left out; in a grid of ours, costs are
+the seconds of its jobs, the row's training counted once.
+
+Of TaskWeb's backbones (five, in nine ways of tuning) one is left out with all its ways of tuning, the others are the
+prior, with as many seeds as the policy may use. With `small`, the prior is T5-small alone, with one seed; its cost is
+parameters times epochs of training, relative to the backbone that is selected for. With `target`, the target's columns are
+left out of the prior too. ± is the standard error over backbones and draws of the seeds.
+
+A row is said to be best with a probability. Calibration asks how often the row said so has the highest mean over the
+judging seeds, whose own noise is part of the probability that is compared.
+"""
+
+import argparse
+import csv
+import gzip
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+from stiltgrid.selection.belief import Belief, Observations, choose, pooled_seed_variance, update  # noqa: E402
+from stiltgrid.selection.policy import SHARES, Costs, Rules, Run, State, propose  # noqa: E402
+from stiltgrid.selection.prior import EarlierGrid, Prior, fit_prior, row_effects, standardise  # noqa: E402
+
+METRICS = {"stsb": "eval_pearson"}
+# Millions of parameters and epochs: Raffel et al. 2020, Liu et al. 2019, Radford et al. 2019; epochs from the settings.
+SIZES = {"t5s": 60, "t5b": 220, "t5l": 770, "roberta": 125, "gpt2m": 355}
+SMALL = "t5s-e15"
+BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished grid: scores (targets, rows, seeds) in points, NaN where a row does not exist for a target."""
+
+    name: str
+    scores: np.ndarray
+    costs: Costs
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """(targets, rows) whether a cell exists with all seeds."""
+        found: np.ndarray = ~np.isnan(self.scores).any(axis=-1)
+        return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a policy chose for each target: row, and where it says so the probability and the regret it expects."""
+
+    rows: np.ndarray
+    spent: float
+    beliefs: Sequence[Belief] = ()
+
+
+def whole_cost(grid: Finished, seeds: int) -> float:
+    """Cost of all cells with some seeds."""
+    runs = [
+        Run(int(column), int(row), 0, seed) for column, row in np.argwhere(grid.allowed) for seed in range(seeds)
+    ]
+    return grid.costs.of(runs)
+
+
+def best(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """(targets,) row with the highest score among those allowed."""
+    found: np.ndarray = np.where(allowed & ~np.isnan(scores), scores, -np.inf).argmax(axis=1)
+    return found
+
+
+def select(grid: Finished, prior: Prior, seeds: Sequence[int], budget: float, rules: Rules) -> Outcome:
+    """The library's policy: rounds of proposals within a share of the whole grid's cost; budget 0 is the prior alone."""
+    whole, allowed = whole_cost(grid, len(seeds)), grid.allowed
+    priors = [prior.column(column) for column in range(len(allowed))]
+    variances = [item.seed_variance for item in priors]
+    beliefs = [update(item, Observations.none(), allowed[k], variances[k], 0.5) for k, item in enumerate(priors)]
+    state = State(beliefs, set())
+    for round_, share in enumerate(SHARES if budget else ()):
+        left = share * budget * whole - grid.costs.of(list(state.done))
+        new = [item.run for item in propose(state, grid.costs, rules, round_, left)]
+        state.done |= set(new)
+        beliefs = []
+        rows = [np.array(sorted({run.row for run in state.done if run.column == k}), dtype=int) for k in range(len(allowed))]
+        effects = row_effects(priors, [(some, grid.scores[k, some, seeds[0]]) for k, some in enumerate(rows)])
+        for column, runs in enumerate(rows):
+            counts = [sum((run.column, run.row) == (column, row) for run in state.done) for row in runs]
+            groups = [grid.scores[column, row, list(seeds[:n])] for row, n in zip(runs, counts, strict=True)]
+            variance = pooled_seed_variance(variances[column], groups)
+            seen = Observations(runs, np.zeros(len(runs), dtype=int), np.array([g.mean() for g in groups]),
+                                np.array(counts, dtype=int), np.zeros(len(runs)))  # fmt: skip
+            shifted = replace(priors[column], mean=priors[column].mean + effects[column])
+            beliefs.append(update(shifted, seen, allowed[column], variance, 0.5))
+        state = State(beliefs, state.done)
+    rows = np.array([int(np.where(b.allowed, b.mean, -np.inf).argmax()) for b in state.beliefs])
+    return Outcome(rows, grid.costs.of(list(state.done)) / whole, state.beliefs)
+
+
+def random_cells(grid: Finished, seeds: Sequence[int], budget: float, generator: np.random.Generator) -> Outcome:
+    """Random cells of one seed until the budget is spent, the best of them for each target."""
+    allowed, whole = grid.allowed, whole_cost(grid, len(seeds))
+    order = generator.permutation(np.argwhere(allowed))
+    runs: list[Run] = []
+    spent, trained = 0.0, set()
+    for column, row in order:
+        run = Run(int(column), int(row), 0, 0)
+        cost = float(grid.costs.cells[0, column, row])
+        cost += 0.0 if row in trained else float(grid.costs.rows[0, row])
+        if spent + cost <= budget * whole:
+            spent, runs = spent + cost, [*runs, run]
+            trained.add(row)
+    seen = np.full(allowed.shape, np.nan)
+    for run in runs:
+        seen[run.column, run.row] = grid.scores[run.column, run.row, seeds[0]]
+    rows = best(seen, allowed)
+    empty = np.isnan(seen).all(axis=1)
+    for column in np.flatnonzero(empty):
+        rows[column] = generator.choice(np.flatnonzero(allowed[column]))
+    return Outcome(rows, spent / whole)
+
+
+def screened_rows(grid: Finished, seeds: Sequence[int], budget: float, generator: np.random.Generator) -> Outcome:
+    """All rows with one seed on as many random targets as the budget allows; other targets get the best mean row."""
+    allowed, whole = grid.allowed, whole_cost(grid, len(seeds))
+    runs: list[Run] = []
+    for column in generator.permutation(len(allowed)):
+        more = [*runs, *(Run(int(column), int(row), 0, 0) for row in np.flatnonzero(allowed[column]))]
+        if grid.costs.of(more) > budget * whole:
+            break
+        runs = more
+    seen = np.full(allowed.shape, np.nan)
+    for run in runs:
+        seen[run.column, run.row] = grid.scores[run.column, run.row, seeds[0]]
+    if not runs:
+        return random_cells(grid, seeds, budget, generator)
+    rows = np.where(np.isnan(seen).all(axis=1), best(average_rows(seen), allowed), best(seen, allowed))
+    return Outcome(rows, grid.costs.of(runs) / whole)
+
+
+def average_rows(scores: np.ndarray) -> np.ndarray:
+    """(targets, rows) mean standardised score of each row over targets, the same for all targets."""
+    z = standardise([EarlierGrid("", scores[..., None])]).z[0]
+    number = (~np.isnan(z)).sum(axis=0)
+    mean = np.where(number, np.nansum(z, axis=0) / np.maximum(number, 1), -np.inf)
+    return np.broadcast_to(mean, scores.shape)
+
+
+def judge(grid: Finished, outcome: Outcome, seeds: Sequence[int], held: Sequence[int]) -> np.ndarray:
+    """(targets, 2) points lost: against the whole grid's row, and against the row that the held-out seeds judge best."""
+    judged = grid.scores[..., list(held)].mean(axis=-1)
+    places = np.arange(len(judged))
+    chosen = judged[places, outcome.rows]
+    whole = judged[places, best(grid.scores[..., list(seeds)].mean(axis=-1), grid.allowed)]
+    top = judged[places, best(judged, grid.allowed)]
+    return np.stack([whole - chosen, top - chosen], axis=1)
+
+
+def claims(grid: Finished, outcome: Outcome, held: Sequence[int], generator: np.random.Generator) -> Iterator[list[float]]:
+    """For each target: probability that the chosen row is judged best, whether it was, expected and found regret."""
+    judged = grid.scores[..., list(held)].mean(axis=-1)
+    top = best(judged, grid.allowed)
+    for column, belief in enumerate(outcome.beliefs):
+        drawn = belief.draw(generator, 500)
+        noisy = drawn + generator.standard_normal(drawn.shape) * np.sqrt(belief.seed_variance / len(held))
+        row = outcome.rows[column]
+        said = np.mean(np.where(belief.allowed, noisy, -np.inf).argmax(axis=1) == row)
+        expected = choose(belief, generator, 500)
+        yield [float(said), float(top[column] == row), expected.regret, float(judged[column, top[column]] - judged[column, row])]
+
+
+# ---- TaskWeb --------------------------------------------------------------------------------------------------------
+
+
+def read_taskweb(path: Path) -> dict[str, np.ndarray]:
+    """Backbone and way of tuning -> scores (targets, rows, seeds) in points, of rows that most settings have."""
+    values: dict[tuple[str, str, str, str], dict[int, float]] = {}
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            if line["metric"] == METRICS.get(line["target"], "eval_accuracy"):
+                key = (line["config"], line["target"], line["source"], line["config"].partition("-lr")[0])
+                values.setdefault(key, {})[int(line["seed"])] = float(line["value"])
+    columns: dict[tuple[str, str], dict[str, dict[str, dict[int, float]]]] = {}
+    for (config, target, source, base), seeds in values.items():
+        columns.setdefault((base, target), {}).setdefault(config, {})[source] = seeds
+    # A column that was run with two settings counts with the one that has more rows.
+    kept = {key: max(options.values(), key=len) for key, options in columns.items()}
+    bases, targets = sorted({base for base, _ in kept}), sorted({target for _, target in kept})
+    counts = {source: sum(source in column for column in kept.values()) for column in kept.values() for source in column}
+    rows = sorted(source for source, count in counts.items() if count > len(kept) / 2)
+    seeds = sorted({seed for column in kept.values() for scores in column.values() for seed in scores})
+    found = {base: np.full((len(targets), len(rows), len(seeds)), np.nan) for base in bases}
+    for (base, target), column in kept.items():
+        for source, scores in column.items():
+            if source in rows:
+                for seed, value in scores.items():
+                    found[base][targets.index(target), rows.index(source), seeds.index(seed)] = value
+    for scores in found.values():  # some settings give shares, not percentages
+        shares = np.nanmax(np.where(np.isnan(scores), -np.inf, scores), axis=(1, 2)) <= 1
+        scores[shares] *= 100
+    return found
+
+
+def training_cost(setting: str) -> float:
+    """Parameters times epochs of a setting such as t5b-lora-e20."""
+    epochs = next(part for part in setting.split("-") if part[0] == "e" and part[1:].isdecimal())
+    return SIZES[setting.partition("-")[0]] * float(epochs[1:])
+
+
+def even_costs(shape: tuple[int, ...]) -> Costs:
+    """Costs of cells alone, all the same."""
+    return Costs(np.ones((2, *shape[:2])), np.zeros((2, shape[1])))
+
+
+Policy = Callable[[Finished, Sequence[str], np.ndarray, np.random.Generator], Outcome]
+
+
+def taskweb(path: Path, seeds: int, draws: int, show: Callable[[str], object]) -> None:
+    """The tables of TaskWeb."""
+    grids = read_taskweb(path)
+
+    def earlier(names: Sequence[str], some: np.ndarray, without: int | None = None) -> Prior:
+        parts = []
+        for name in names:
+            scores = grids[name][..., some].copy()
+            if without is not None:
+                scores[without] = np.nan
+            parts.append(EarlierGrid(name, scores))
+        return fit_prior(parts, next(iter(grids.values())).shape[1])
+
+    def ours(budget: float) -> Policy:
+        return lambda grid, others, some, rng: select(grid, earlier(others, some), some, budget, Rules(seeds))
+
+    def unseen_target(budget: float) -> Policy:
+        return lambda grid, others, some, rng: by_target(grid, others, some, budget)
+
+    def by_target(grid: Finished, others: Sequence[str], some: np.ndarray, budget: float) -> Outcome:
+        outcomes = []
+        for column in range(len(grid.allowed)):
+            one = Finished(grid.name, grid.scores[[column]], even_costs((1, grid.scores.shape[1])))
+            known = earlier(others, some, column)
+            outcomes.append(select(one, replace_columns(known, column), some, budget, Rules(seeds)))
+        rows = np.array([item.rows[0] for item in outcomes])
+        return Outcome(rows, float(np.mean([item.spent for item in outcomes])), [item.beliefs[0] for item in outcomes])
+
+    def small(total: float) -> Policy:
+        def policy(grid: Finished, others: Sequence[str], some: np.ndarray, rng: np.random.Generator) -> Outcome:
+            share = training_cost(SMALL) / training_cost(grid.name) / len(some)
+            found = select(grid, earlier([SMALL], some[:1]), some, max(total - share, 1e-9), Rules(seeds))
+            return Outcome(found.rows, found.spent + share, found.beliefs)
+
+        return policy
+
+    def cold(budget: float) -> Policy:
+        return lambda grid, others, some, rng: select(grid, fit_prior([], grid.scores.shape[1]), some, budget, Rules(seeds))
+
+    policies: dict[str, Policy] = {
+        "the grid with one seed": lambda grid, others, some, rng: Outcome(
+            best(grid.scores[..., some[0]], grid.allowed), 1 / seeds),
+        "random cells": lambda grid, others, some, rng: random_cells(grid, some, 0.1, rng),
+        "screened rows": lambda grid, others, some, rng: screened_rows(grid, some, 0.1, rng),
+        "always the best average row": lambda grid, others, some, rng: Outcome(
+            best(average_rows(grid.scores[..., some].mean(axis=-1)), grid.allowed), 1.0),
+        "prior alone": ours(0.0),
+        "no prior": cold(0.1),
+        "prior of other backbones": ours(0.05),
+        "prior of other backbones ": ours(0.1),
+        "prior of other backbones  ": ours(0.2),
+        "random cells ": lambda grid, others, some, rng: random_cells(grid, some, 0.2, rng),
+        "target unknown to the prior": unseen_target(0.1),
+        "T5-small's grid as prior, cost counted": small(0.2),
+    }  # fmt: skip
+    show("| policy | cost | points lost | against the best | said best at 70 to 90 % |\n")
+    show("| --- | ---: | ---: | ---: | ---: |\n")
+    for name, policy in policies.items():
+        small_alone = name.startswith("T5-small")
+        losses, costs, said = [], [], []
+        for setting, scores in grids.items():
+            others = [other for other in grids if other.partition("-")[0] != setting.partition("-")[0]]
+            # The small model must be small, and its grid must leave something of a fifth.
+            if small_alone and training_cost(SMALL) / training_cost(setting) / seeds > 0.15:
+                continue
+            grid = Finished(setting, scores, even_costs(scores.shape))
+            for draw in range(draws):
+                rng = np.random.default_rng([draw, sorted(grids).index(setting)])
+                order = np.random.default_rng(draw).permutation(scores.shape[-1])
+                some, held = order[:seeds], order[seeds:]
+                outcome = policy(grid, others, some, rng)
+                losses.append(judge(grid, outcome, some, held).mean(axis=0))
+                costs.append(outcome.spent)
+                said += list(claims(grid, outcome, held, rng))
+        show(_line(name, np.array(losses), costs, np.array(said).reshape(-1, 4)))
+        if said and name in ("prior of other backbones ", "target unknown to the prior"):
+            show_calibration(np.array(said), lambda text: sys.stderr.write(text))
+
+
+def replace_columns(prior: Prior, column: int) -> Prior:
+    """A prior whose only column is one of another's."""
+    assert prior.columns is not None
+    own = prior.columns
+    # Scales of all targets stay: they say what is usual.
+    expected = [np.where(np.isnan(part), np.nan, part) for part in (own.scale, own.seed_variance)]
+    order = [column, *(k for k in range(own.z.shape[1]) if k != column)]
+    columns = replace(own, z=own.z[:, order], noise=own.noise[:, order], scale=expected[0][:, order],
+                      seed_variance=expected[1][:, order])  # fmt: skip
+    return replace(prior, columns=columns)
+
+
+def _line(name: str, losses: np.ndarray, costs: Sequence[float], said: np.ndarray) -> str:
+    error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    mean = losses.mean(axis=0)
+    some = said[(said[:, 0] >= 0.7) & (said[:, 0] < 0.9)]
+    hit = f"{100 * some[:, 1].mean():.0f} % of {len(some)}" if len(some) >= 20 else "–"
+    return (
+        f"| {name.strip()} | {100 * np.mean(costs):.1f} % | {mean[0]:.2f} ± {error[0]:.2f} | "
+        f"{mean[1]:.2f} ± {error[1]:.2f} | {hit} |\n"
+    )
+
+
+def show_calibration(said: np.ndarray, show: Callable[[str], object]) -> None:
+    """How often rows were judged best, by the probability that was said; expected and found regret."""
+    for low, high in zip(BINS, BINS[1:], strict=False):
+        part = said[(said[:, 0] >= low) & (said[:, 0] < high)]
+        if len(part):
+            show(f"said {100 * part[:, 0].mean():.0f} %: judged best {100 * part[:, 1].mean():.0f} % of {len(part)}\n")
+    show(f"regret expected {said[:, 2].mean():.2f}, found {said[:, 3].mean():.2f}\n")
+
+
+def main() -> None:
+    """Print the tables of one replay."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["taskweb", "grid"])
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--prior", type=Path, nargs="*", default=[])
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the whole grid, which policies may use")
+    parser.add_argument("--draws", type=int, default=8, help="draws of the seeds that the policies see")
+    asked = parser.parse_args()
+    started = time.monotonic()
+    taskweb(asked.table, asked.seeds, asked.draws, sys.stdout.write)
+    sys.stderr.write(f"{time.monotonic() - started:.0f} seconds\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Development scores of the cells that a selection has run, with the noise of their examples.
+
+A target's development examples are its development split. A target that has no such split beside the one of its
+headline score is divided in two halves of examples: one chooses, the other reports (as `analysis.selection` does).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
+from stiltgrid.analysis.cell_examples import read_examples
+from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
+from stiltgrid.analysis.selection import _halves
+from stiltgrid.analysis.significance import generator_of
+from stiltgrid.grid.layout import Column
+from stiltgrid.grid.selection import LOW
+from stiltgrid.selection import belief
+from stiltgrid.selection.tables import ProposedCell
+from stiltgrid.utils.errors import SourceError
+
+DEV = "dev"
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Developed:
+    """Scores of some cells on development examples: (languages, cells), and under resamples, (draws, languages, cells)."""
+
+    cells: tuple[ProposedCell, ...]
+    languages: tuple[str, ...]
+    scores: np.ndarray
+    drawn: np.ndarray
+
+
+def develop(cells: Sequence[ProposedCell], column: Column, family: Mapping[str, Any]) -> Developed:
+    """The development scores of cells of one model and target; see `significance.write_significance` for `family`."""
+    metric = counted_metric(family["family"], column.metric, family.get("options"))
+    counts = _development_counts(cells, column, metric)
+    found = replicate(counts, metric.value, generator_of(cells[0].model, column.target), DRAWS)
+    return Developed(tuple(cells), found.languages, found.scores[..., 0], found.drawn[..., 0])
+
+
+def reported(cell: ProposedCell, column: Column, family: Mapping[str, Any], languages: Sequence[str] = ()) -> float:
+    """The score of one cell on the examples that chose nothing: the headline split, or its other half."""
+    metric = counted_metric(family["family"], column.metric, family.get("options"))
+    some = replace(column, languages=tuple(languages) or column.languages)
+    counts = _counts([cell], some, metric)
+    if _development_column([cell], column) is None:
+        counts = _half(counts, 1, column)
+    values = [float(metric.value(item.counts.sum(axis=0))[0, 0]) for item in counts]
+    return float(np.mean(values))
+
+
+def observations(developed: Developed, rows: Sequence[str], languages: Sequence[str] = ()) -> belief.Observations:
+    """Mean scores by row and fidelity over some languages (all by default), with the variance of their examples."""
+    places = [developed.languages.index(code) for code in languages] or list(range(len(developed.languages)))
+    scores, drawn = developed.scores[places].mean(axis=0), developed.drawn[:, places].mean(axis=1)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for number, cell in enumerate(developed.cells):
+        level = belief.LOW if cell.fidelity == LOW else belief.FULL
+        groups.setdefault((rows.index(cell.intermediate), level), []).append(number)
+    means = np.stack([drawn[:, some].mean(axis=1) for some in groups.values()], axis=1)
+    # Half the variance of a difference from the mean of the others: what all rows share does not count.
+    others = (means.sum(axis=1, keepdims=True) - means) / max(means.shape[1] - 1, 1)
+    variance = (means - others).var(axis=0, ddof=1) / 2 if means.shape[1] > 1 else np.zeros(1)
+    return belief.Observations(
+        np.array([row for row, _ in groups]), np.array([level for _, level in groups]),
+        np.array([scores[some].mean() for some in groups.values()]),
+        np.array([len(some) for some in groups.values()]), variance,
+    )  # fmt: skip
+
+
+def seed_groups(developed: Developed) -> list[np.ndarray]:
+    """Scores of the seeds of each row at full fidelity, means over languages."""
+    means = developed.scores.mean(axis=0)
+    rows: dict[str, list[float]] = {}
+    for cell, score in zip(developed.cells, means, strict=True):
+        if cell.fidelity != LOW:
+            rows.setdefault(cell.intermediate, []).append(float(score))
+    return [np.array(values) for values in rows.values()]
+
+
+def excluded(developed: Developed, leader: str, seed_variance: float, width: float = 1.96) -> set[str]:
+    """Rows that the paired interval over development examples, widened by the seeds' variance, puts below the leader.
+
+    Compared at full fidelity alone.
+    """
+    full = [(number, cell) for number, cell in enumerate(developed.cells) if cell.fidelity != LOW]
+    by_row: dict[str, list[int]] = {}
+    for number, cell in full:
+        by_row.setdefault(cell.intermediate, []).append(number)
+    if leader not in by_row:
+        return set()
+    scores, drawn = developed.scores.mean(axis=0), developed.drawn.mean(axis=1)
+    best = by_row[leader]
+    out = set()
+    for row, some in by_row.items():
+        apart = scores[best].mean() - scores[some].mean()
+        variance = (drawn[:, best].mean(axis=1) - drawn[:, some].mean(axis=1)).var(ddof=1)
+        error = np.sqrt(variance + seed_variance * (1 / len(best) + 1 / len(some)))
+        if row != leader and apart > width * error:
+            out.add(row)
+    return out
+
+
+def _development_counts(cells: Sequence[ProposedCell], column: Column, metric: CountedMetric) -> list[LanguageCounts]:
+    own = _development_column(cells, column)
+    counts = _counts(cells, own or column, metric)
+    return counts if own else _half(counts, 0, column)
+
+
+def _half(counts: list[LanguageCounts], number: int, column: Column) -> list[LanguageCounts]:
+    halves = _halves(counts)
+    if halves is None:
+        raise SourceError(
+            f"target '{column.target}': expected two examples at least of each language on {column.split}, its only "
+            "split, so that one half chooses and the other reports"
+        )
+    return halves[number]
+
+
+def _development_column(cells: Sequence[ProposedCell], column: Column) -> Column | None:
+    """The column on its development split, in the languages that have it; None where there is none to choose on."""
+    if column.split == DEV:
+        return None
+    languages = [code for code in column.languages if all(code in _scores(cell, column.metric, DEV) for cell in cells)]
+    return replace(column, split=DEV, languages=tuple(languages)) if languages else None
+
+
+def _counts(cells: Sequence[ProposedCell], column: Column, metric: CountedMetric) -> list[LanguageCounts]:
+    """Counts (examples, cells, 1) by language."""
+    published = [[_scores(cell, column.metric, column.split)] for cell in cells]
+    chosen = [[{code: each[code] for code in column.languages} for each in row] for row in published]
+    return read_examples([[cell.predictions] for cell in cells], column, metric, chosen)
+
+
+def _scores(cell: ProposedCell, metric: str, split: str) -> dict[str, float]:
+    content = json.loads(Path(cell.metrics).read_text(encoding="utf-8"))
+    return {
+        item["language"]: item["value"]
+        for item in content["scores"]
+        if (item["metric"], item["split"]) == (metric, split)
+    }

@@ -1,0 +1,207 @@
+"""What earlier grids say of a new one: shrunken effects of rows and targets, and how rows go together.
+
+A column is one target under one backbone. Its scores, centred over rows and divided by the standard deviation of their
+effects, are a vector z over rows. The model of z is a multivariate normal in two levels:
+
+    z = b_target + d,    b_target ~ N(μ, Σ),    d ~ N(0, τ² I)
+
+μ holds the shrunken mean effect of each row, Σ how much targets differ from it and which rows go together, τ² what
+changes from one backbone to the next. All are estimated by moments. The columns of the same target under other
+backbones are noisy observations of b_target; where there are none, μ and Σ are what is known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# Measured on TaskWeb by benchmarks/selection_replay.py, for what too few earlier grids cannot show.
+BETWEEN_SHARE = 0.55  # τ² of the variance of effects, where there is one earlier grid
+SEED_SHARE = 0.8  # variance of a seed by the variance of effects, where there is one seed
+CORRELATION_KEPT = 0.5  # covariances between rows are shrunk to this share
+BACKBONE_SHARE = 0.05  # variance of what a backbone adds to whole rows, by that of effects
+LEAST_SHARE = 0.1  # effects are at least this share of the variance between rows
+LEAST_VARIANCE = 0.05  # of a target's own effects, and τ²
+COLD_SCALE = 4.0  # points; standard deviation of row effects without any earlier grid
+SCALE_SPREAD = 0.5  # standard deviation of the logarithm of a column's scale around its expectation
+
+
+@dataclass(frozen=True)
+class EarlierGrid:
+    """Scores of an earlier grid in points, NaN where it has none: (targets, rows, seeds), aligned with the new grid."""
+
+    name: str
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class ColumnPrior:
+    """What is expected of a column before anything of it is run.
+
+    `mean` (rows,) and `covariance` (rows, rows) of z; `scale` in points is the standard deviation of its effects,
+    `seed_variance` in points² that of one training run.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    scale: float
+    seed_variance: float
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Columns of earlier grids: z and the variance of its noise (grids, targets, rows), scales (grids, targets)."""
+
+    z: np.ndarray
+    noise: np.ndarray
+    scale: np.ndarray
+    seed_variance: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weight of each entry, 0 where it is missing."""
+        return np.where(np.isnan(self.z), 0.0, 1 / (1 + self.noise))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The fitted model of columns; see the module for the symbols."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    between: float
+    columns: Standardised | None = None
+
+    def column(self, target: int) -> ColumnPrior:
+        """What is expected of a target in the new grid, given its columns in earlier grids, if there are any."""
+        mean, covariance = self.mean, self.covariance
+        rows = len(mean)
+        fresh = self.between * np.eye(rows)
+        if self.columns is None:
+            return ColumnPrior(mean, covariance + fresh, COLD_SCALE, SEED_SHARE * COLD_SCALE**2)
+        z, noise = self.columns.z[:, target], self.columns.noise[:, target]
+        precision = np.where(np.isnan(z), 0.0, 1 / (self.between + noise))
+        total = precision.sum(axis=0)
+        seen = np.flatnonzero(total)
+        if len(seen):
+            observed = (precision * np.nan_to_num(z)).sum(axis=0)[seen] / total[seen]
+            gain = np.linalg.solve(covariance[np.ix_(seen, seen)] + np.diag(1 / total[seen]), covariance[seen]).T
+            mean = mean + gain @ (observed - mean[seen])
+            covariance = covariance - gain @ covariance[seen]
+        scale, seed = _expected(self.columns.scale, target), _expected(self.columns.seed_variance, target)
+        return ColumnPrior(mean, covariance + fresh, scale, seed)
+
+
+def standardise(grids: Sequence[EarlierGrid]) -> Standardised:
+    """Columns centred over rows and divided by the standard deviation of their effects.
+
+    That is estimated as the variance between rows less what seeds explain; a column of noise gets noisy z.
+    """
+    z, noise, scale, seeds = [], [], [], []
+    for grid in grids:
+        number = (~np.isnan(grid.scores)).sum(axis=-1)
+        mean = _nanmean(grid.scores, -1)
+        centred = mean - _nanmean(mean, -1)[:, None]
+        between = np.maximum(_variance(centred), 1e-6)
+        variance = _pooled_variance(grid.scores, number)
+        variance = np.where(np.isnan(variance), between * SEED_SHARE / (1 + SEED_SHARE), variance)
+        of_mean = variance / np.maximum(np.nan_to_num(_nanmean(np.where(number, number, np.nan).astype(float), -1)), 1)
+        effects = np.maximum(between - of_mean, LEAST_SHARE * between)
+        z.append(centred / np.sqrt(effects)[:, None])
+        absent = ~number.any(axis=-1)
+        share = np.where(absent, 1.0, variance / effects)
+        noise.append(share[:, None] / np.maximum(number, 1))
+        scale.append(np.where(absent, np.nan, np.sqrt(effects)))
+        seeds.append(np.where(absent, np.nan, np.maximum(variance, 1e-3)))
+    return Standardised(np.stack(z), np.stack(noise), np.stack(scale), np.stack(seeds))
+
+
+def fit_prior(grids: Sequence[EarlierGrid], rows: int) -> Prior:
+    """The model of columns by moments, weighted by how little noise an entry has; of no grids, a cold start."""
+    if not grids:
+        return Prior(np.zeros(rows), np.eye(rows) * (1 - BETWEEN_SHARE), BETWEEN_SHARE)
+    columns = standardise(grids)
+    z, weights = np.nan_to_num(columns.z), columns.weights
+    signal = _ratio((weights * (z**2 - columns.noise)).sum(), weights.sum(), 1.0)
+    shared = _products(z, weights)  # same row and target, two grids: variance of μ and Σ
+    between = signal * BETWEEN_SHARE if shared is None else signal - shared
+    between = float(np.clip(between, LEAST_VARIANCE, max(signal, 1.0)))
+    total = weights.sum(axis=0)
+    targets = np.where(total > 0, (weights * z).sum(axis=0) / np.maximum(total, 1e-12), np.nan)
+    mean = _shrunken_mean(targets)
+    deviation = np.nan_to_num(targets - _nanmean(targets, 0))
+    present = (~np.isnan(targets)).astype(float)
+    number = np.maximum(present.T @ present, 2)
+    covariance = CORRELATION_KEPT * (deviation.T @ deviation) / (number - 1)
+    own = max(max(signal, 0.0) - between - float(np.mean(mean**2)), LEAST_VARIANCE)
+    np.fill_diagonal(covariance, own)
+    values, vectors = np.linalg.eigh(covariance)
+    return Prior(mean, (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T, between, columns)
+
+
+def row_effects(columns: Sequence[ColumnPrior], seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(columns, rows) shrunken effects of this backbone on whole rows, in z, as the other columns' cells show them.
+
+    `seen` holds (rows, mean scores in points) of the cells of each column. A column's own cells are left out of its
+    effects, which shift its prior mean: they would count twice.
+    """
+    rows = len(columns[0].mean)
+    above, below = np.zeros((len(columns), rows)), np.zeros((len(columns), rows))
+    for place, (column, (which, scores)) in enumerate(zip(columns, seen, strict=True)):
+        if len(which) < 2:
+            continue
+        z = scores / column.scale - column.mean[which]
+        variance = np.diag(column.covariance)[which] + column.seed_variance / column.scale**2
+        level = (z / variance).sum() / (1 / variance).sum()
+        above[place, which], below[place, which] = (z - level) / variance, 1 / variance
+    other_above, other_below = above.sum(axis=0) - above, below.sum(axis=0) - below
+    effects: np.ndarray = other_above / (other_below + 1 / BACKBONE_SHARE)
+    return effects
+
+
+def _products(z: np.ndarray, weights: np.ndarray) -> float | None:
+    """Mean product of two grids' entries of the same cell; None without such pairs."""
+    above = ((weights * z).sum(axis=0) ** 2 - (weights**2 * z**2).sum(axis=0)).sum()
+    below = (weights.sum(axis=0) ** 2 - (weights**2).sum(axis=0)).sum()
+    return float(above / below) if below > 1e-9 else None
+
+
+def _shrunken_mean(targets: np.ndarray) -> np.ndarray:
+    """Mean effect of each row over targets, shrunk by how well the targets agree (James-Stein by moments)."""
+    mean = np.nan_to_num(_nanmean(targets, 0))
+    counts = np.maximum((~np.isnan(targets)).sum(axis=0), 1)
+    error = np.nan_to_num(_nanmean((targets - mean) ** 2, 0)) * counts / np.maximum(counts - 1, 1) / counts
+    spread = max(float(np.var(mean) - error.mean()), 0.0)
+    shrunk: np.ndarray = mean * spread / np.maximum(spread + error, 1e-9)
+    return shrunk
+
+
+def _expected(values: np.ndarray, target: int) -> float:
+    """Geometric mean over grids of a target's values, of all targets' where the earlier grids lack it."""
+    own = values[:, target]
+    own = own[~np.isnan(own)]
+    some = own if len(own) else values[~np.isnan(values)]
+    return float(np.exp(np.log(np.maximum(some, 1e-3)).mean())) if len(some) else COLD_SCALE
+
+
+def _pooled_variance(scores: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """(targets,) variance over seeds, pooled over rows; NaN where no row has two seeds."""
+    squares = (scores - _nanmean(scores, -1)[..., None]) ** 2
+    freedom = np.maximum(number - 1, 0).sum(axis=-1)
+    return np.where(freedom > 0, np.nansum(squares, axis=(-2, -1)) / np.maximum(freedom, 1), np.nan)
+
+
+def _nanmean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean without NaN; NaN (and no warning) where there is nothing."""
+    number = (~np.isnan(values)).sum(axis=axis)
+    return np.where(number > 0, np.nansum(values, axis=axis) / np.maximum(number, 1), np.nan)
+
+
+def _variance(centred: np.ndarray) -> np.ndarray:
+    number = (~np.isnan(centred)).sum(axis=-1)
+    variance: np.ndarray = np.nansum(centred**2, axis=-1) / np.maximum(number - 1, 1)
+    return variance
+
+
+def _ratio(above: float, below: float, otherwise: float) -> float:
+    return float(above / below) if below > 0 else otherwise

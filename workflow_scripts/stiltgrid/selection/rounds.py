@@ -1,0 +1,193 @@
+"""The rounds of a selection: from the development scores of the cells so far to the cells of the next round.
+
+One model at a time: its columns are the targets, its budget a share of what its part of the grid costs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from stiltgrid.grid.layout import Layout
+from stiltgrid.grid.selection import LOW, ROUNDS, Selection
+from stiltgrid.selection import belief, policy
+from stiltgrid.selection.belief import Belief, Observations, pooled_seed_variance, update
+from stiltgrid.selection.development import Developed, develop, excluded, observations, seed_groups
+from stiltgrid.selection.policy import SHARES, Costs, Proposal, Rules, Run, State, propose
+from stiltgrid.selection.prior import ColumnPrior, Prior, row_effects
+from stiltgrid.selection.tables import ProposedCell
+from stiltgrid.utils.errors import StiltgridError
+
+LOW_SHARE = 0.5  # variance of a low-fidelity deviation by that of the effects: an assumption
+FIRST_ROWS = 8  # in question in the first round
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is chosen for one model: the layout of the selected targets, what is expected of them, what cells cost.
+
+    `families[target]` holds `family` and `options` of its card.
+    """
+
+    model: str
+    layout: Layout
+    families: Mapping[str, Mapping[str, Any]]
+    selection: Selection
+    prior: Prior
+    costs: Costs
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The rows to choose from."""
+        return self.layout.intermediates
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets to choose for."""
+        return tuple(column.target for column in self.layout.columns)
+
+    @property
+    def whole(self) -> float:
+        """Cost of the model's part of the grid, with all seeds."""
+        places = [(column, row) for column in range(len(self.targets)) for row in range(len(self.rows))]
+        return self.costs.of([Run(*place, belief.FULL, seed) for place in places for seed in range(self.seeds)])
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of a cell in the grid."""
+        return len(self.layout.seeds)
+
+    @property
+    def rules(self) -> Rules:
+        """What the policy may run."""
+        rows = min(FIRST_ROWS, len(self.rows))
+        return Rules(self.seeds, rows, self.selection.has_low, LOW_SHARE)
+
+    def run(self, cell: ProposedCell) -> Run:
+        """A cell by the policy's positions."""
+        level = belief.LOW if cell.fidelity == LOW else belief.FULL
+        return Run(self.targets.index(cell.target), self.rows.index(cell.intermediate), level,
+                   self.layout.seeds.index(cell.seed))  # fmt: skip
+
+
+def developed_columns(problem: Problem, cells: Sequence[ProposedCell]) -> list[Developed | None]:
+    """Development scores of each target's cells; None where none has run."""
+    found: list[Developed | None] = []
+    for column in problem.layout.columns:
+        mine = [cell for cell in cells if (cell.model, cell.target) == (problem.model, column.target)]
+        found.append(develop(mine, column, problem.families[column.target]) if mine else None)
+    return found
+
+
+def state_of(problem: Problem, cells: Sequence[ProposedCell], developed: Sequence[Developed | None]) -> State:
+    """Beliefs, runs and dropped rows after some cells."""
+    columns = _columns(problem, developed)
+    beliefs, dropped = [], {}
+    for number, (column, each) in enumerate(zip(columns, developed, strict=True)):
+        seen = Observations.none() if each is None else observations(each, problem.rows)
+        beliefs.append(believe(problem, column, seen, each))
+        if each is not None:
+            mean = beliefs[number].mean
+            tried = {cell.intermediate for cell in each.cells if cell.fidelity != LOW}
+            leader = max(tried, key=lambda row: mean[problem.rows.index(row)], default=None)
+            out = excluded(each, leader, beliefs[number].seed_variance) if leader else set()
+            dropped[number] = frozenset(problem.rows.index(row) for row in out)
+    done = {problem.run(cell) for cell in cells if cell.model == problem.model}
+    return State(beliefs, done, dropped)
+
+
+def shifted_column(problem: Problem, developed: Sequence[Developed | None], number: int) -> ColumnPrior:
+    """What is expected of a target before its own cells are read, the effects of rows on other targets included."""
+    return _columns(problem, developed)[number]
+
+
+def _columns(problem: Problem, developed: Sequence[Developed | None]) -> list[ColumnPrior]:
+    columns = [problem.prior.column(number) for number in range(len(problem.targets))]
+    seen = [Observations.none() if each is None else observations(each, problem.rows) for each in developed]
+    effects = row_effects(columns, [_full(each) for each in seen])
+    return [replace(column, mean=column.mean + effect) for column, effect in zip(columns, effects, strict=True)]
+
+
+def believe(problem: Problem, column: ColumnPrior, seen: Observations, developed: Developed | None) -> Belief:
+    """The belief about a column, with its seeds' variance learned from cells that have several."""
+    groups = seed_groups(developed) if developed else []
+    variance = pooled_seed_variance(column.seed_variance, groups)
+    return update(column, seen, np.ones(len(problem.rows), dtype=bool), variance, LOW_SHARE)
+
+
+def _full(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
+    full = seen.fidelity == belief.FULL
+    return seen.rows[full], seen.scores[full]
+
+
+def next_cells(problem: Problem, cells: Sequence[ProposedCell], round_: int) -> list[ProposedCell]:
+    """The cells of a round. Raises StiltgridError before anything has run where the budget cannot compare two rows."""
+    mine = [cell for cell in cells if cell.model == problem.model]
+    if round_ == 0:
+        _refuse_too_little(problem)
+    state = state_of(problem, mine, developed_columns(problem, mine))
+    spent = problem.costs.of(list(state.done))
+    left = SHARES[round_] * problem.selection.budget * problem.whole - spent
+    return [_cell(problem, state, item, round_) for item in propose(state, problem.costs, problem.rules, round_, left)]
+
+
+def least_budget(problem: Problem) -> float:
+    """The share of the grid's cost that compares two rows in every target, at the lowest fidelity and with one seed."""
+    fidelity = belief.LOW if problem.selection.has_low else belief.FULL
+    prices = []
+    for row in range(len(problem.rows)):
+        runs = []
+        for column in range(len(problem.targets)):
+            low = fidelity == belief.LOW and np.isfinite(problem.costs.cells[belief.LOW, column, row])
+            runs.append(Run(column, row, belief.LOW if low else belief.FULL, 0))
+        prices.append(problem.costs.of(runs))
+    return sum(sorted(prices)[:2]) / problem.whole
+
+
+def _refuse_too_little(problem: Problem) -> None:
+    least, budget = least_budget(problem), problem.selection.budget
+    if budget < least:
+        raise StiltgridError(
+            f"selection.budget: {budget:g} of the cost of {problem.model}'s grid does not pay for two rows in each of its "
+            f"{len(problem.targets)} targets; the least that makes sense is {_up(least):g}, or select fewer targets"
+            + ("" if problem.selection.has_low else ", or give a `fidelity` that is cheaper")
+        )
+
+
+def _up(share: float) -> float:
+    """A share rounded up to two significant digits."""
+    step = 10.0 ** (np.floor(np.log10(share)) - 1)
+    return float(f"{np.ceil(share / step - 1e-9) * step:.6g}")
+
+
+def _cell(problem: Problem, state: State, item: Proposal, round_: int) -> ProposedCell:
+    run, mean = item.run, state.beliefs[item.run.column].mean
+    order = np.argsort(-mean)
+    rank = int(np.flatnonzero(order == run.row)[0]) + 1
+    rival = problem.rows[order[1] if rank == 1 else order[0]]
+    apart = abs(float(mean[run.row] - mean[order[1] if rank == 1 else order[0]]))
+    what = "ahead of" if rank == 1 else "behind"
+    number = policy.in_question(problem.rules.rows, round_)
+    reason = f"expected {rank} of {len(problem.rows)}, {apart:.1f} points {what} {rival}; {number} in question"
+    return ProposedCell(
+        problem.model, problem.rows[run.row], problem.targets[run.column], "low" if run.fidelity == belief.LOW else "full",
+        problem.layout.seeds[run.seed], 100 * item.cost / problem.whole, item.gain, reason,
+    )  # fmt: skip
+
+
+def would_be_next(problem: Problem, state: State, column: int) -> ProposedCell | None:
+    """The cell of a target that more budget would try first; None where all of its rows in question are finished."""
+    alone = State([state.beliefs[column]], {replace(run, column=0) for run in state.done if run.column == column},
+                  {0: state.dropped.get(column, frozenset())})  # fmt: skip
+    # Trainings that other targets have paid for are there.
+    trained = {(problem.costs.training(run)) for run in state.done}
+    costs = replace(problem.costs, cells=problem.costs.cells[:, [column]])
+    rules = replace(problem.rules, low=False)
+    items = propose(alone, costs, rules, ROUNDS - 1, np.inf)
+    if not items:
+        return None
+    best = max(items, key=lambda item: item.gain)
+    price = float(costs.cells[best.run.fidelity, 0, best.run.row])
+    price += 0.0 if costs.training(best.run) in trained else costs.of_training(costs.training(best.run))
+    return _cell(problem, state, Proposal(replace(best.run, column=column), price, best.gain), ROUNDS - 1)
