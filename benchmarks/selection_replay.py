@@ -1,7 +1,7 @@
 """Replays the choice of rows within a budget on finished grids, and prints what it loses against running everything.
 
-    python benchmarks/selection_replay.py taskweb results.csv.gz       # a download of TaskWeb's results (Kim et al. 2023)
-    python benchmarks/selection_replay.py grid results/tables/scores.parquet [--prior other/scores.parquet ...]
+    python benchmarks/selection_replay.py taskweb results.csv.gz    # TaskWeb's results (Kim et al. 2023)
+    python benchmarks/selection_replay.py grid results/tables/scores.parquet
 
 Loss: points by which the row that a policy chooses is worse than the row that the whole grid (with `--seeds` seeds)
 chooses, judged by seeds that no policy sees; `best` is the loss against the row that these judge best. A loss against
@@ -11,8 +11,8 @@ the seconds of its jobs, the row's training counted once.
 
 Of TaskWeb's backbones (five, in nine ways of tuning) one is left out with all its ways of tuning, the others are the
 prior, with as many seeds as the policy may use. With `small`, the prior is T5-small alone, with one seed; its cost is
-parameters times epochs of training, relative to the backbone that is selected for. With `target`, the target's columns are
-left out of the prior too. ± is the standard error over backbones and draws of the seeds.
+parameters times epochs of training, relative to the backbone that is selected for. With a target unknown to the prior,
+its columns are left out there too. ± is the standard error over backbones and draws of the seeds.
 
 A row is said to be best with a probability. Calibration asks how often the row said so has the highest mean over the
 judging seeds, whose own noise is part of the probability that is compared.
@@ -45,11 +45,21 @@ BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished grid: scores (targets, rows, seeds) in points, NaN where a row does not exist for a target."""
+    """A finished grid: scores (targets, rows, seeds) in points, NaN where a row does not exist for a target.
+
+    `scores` choose; `reported` judge, where they are others.
+    """
 
     name: str
     scores: np.ndarray
     costs: Costs
+    reported: np.ndarray | None = None
+    order: tuple[int, ...] = ()
+
+    def judged(self, seeds: Sequence[int]) -> np.ndarray:
+        """(targets, rows) mean score over judging seeds."""
+        found: np.ndarray = (self.scores if self.reported is None else self.reported)[..., list(seeds)].mean(axis=-1)
+        return found
 
     @property
     def allowed(self) -> np.ndarray:
@@ -69,9 +79,7 @@ class Outcome:
 
 def whole_cost(grid: Finished, seeds: int) -> float:
     """Cost of all cells with some seeds."""
-    runs = [
-        Run(int(column), int(row), 0, seed) for column, row in np.argwhere(grid.allowed) for seed in range(seeds)
-    ]
+    runs = [Run(int(column), int(row), 0, seed) for column, row in np.argwhere(grid.allowed) for seed in range(seeds)]
     return grid.costs.of(runs)
 
 
@@ -82,7 +90,7 @@ def best(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
 
 
 def select(grid: Finished, prior: Prior, seeds: Sequence[int], budget: float, rules: Rules) -> Outcome:
-    """The library's policy: rounds of proposals within a share of the whole grid's cost; budget 0 is the prior alone."""
+    """The library's policy: rounds within a share of the whole grid's cost; a budget of 0 is the prior alone."""
     whole, allowed = whole_cost(grid, len(seeds)), grid.allowed
     priors = [prior.column(column) for column in range(len(allowed))]
     variances = [item.seed_variance for item in priors]
@@ -93,7 +101,9 @@ def select(grid: Finished, prior: Prior, seeds: Sequence[int], budget: float, ru
         new = [item.run for item in propose(state, grid.costs, rules, round_, left)]
         state.done |= set(new)
         beliefs = []
-        rows = [np.array(sorted({run.row for run in state.done if run.column == k}), dtype=int) for k in range(len(allowed))]
+        rows = [
+            np.array(sorted({run.row for run in state.done if run.column == k}), dtype=int) for k in range(len(allowed))
+        ]
         effects = row_effects(priors, [(some, grid.scores[k, some, seeds[0]]) for k, some in enumerate(rows)])
         for column, runs in enumerate(rows):
             counts = [sum((run.column, run.row) == (column, row) for run in state.done) for row in runs]
@@ -158,8 +168,8 @@ def average_rows(scores: np.ndarray) -> np.ndarray:
 
 
 def judge(grid: Finished, outcome: Outcome, seeds: Sequence[int], held: Sequence[int]) -> np.ndarray:
-    """(targets, 2) points lost: against the whole grid's row, and against the row that the held-out seeds judge best."""
-    judged = grid.scores[..., list(held)].mean(axis=-1)
+    """(targets, 2) points lost: against the whole grid's row, and against the row that held-out seeds judge best."""
+    judged = grid.judged(held)
     places = np.arange(len(judged))
     chosen = judged[places, outcome.rows]
     whole = judged[places, best(grid.scores[..., list(seeds)].mean(axis=-1), grid.allowed)]
@@ -167,17 +177,24 @@ def judge(grid: Finished, outcome: Outcome, seeds: Sequence[int], held: Sequence
     return np.stack([whole - chosen, top - chosen], axis=1)
 
 
-def claims(grid: Finished, outcome: Outcome, held: Sequence[int], generator: np.random.Generator) -> Iterator[list[float]]:
+def claims(
+    grid: Finished, outcome: Outcome, held: Sequence[int], generator: np.random.Generator
+) -> Iterator[list[float]]:
     """For each target: probability that the chosen row is judged best, whether it was, expected and found regret."""
-    judged = grid.scores[..., list(held)].mean(axis=-1)
+    judged = grid.judged(held)
     top = best(judged, grid.allowed)
     for column, belief in enumerate(outcome.beliefs):
         drawn = belief.draw(generator, 500)
         noisy = drawn + generator.standard_normal(drawn.shape) * np.sqrt(belief.seed_variance / len(held))
         row = outcome.rows[column]
         said = np.mean(np.where(belief.allowed, noisy, -np.inf).argmax(axis=1) == row)
-        expected = choose(belief, generator, 500)
-        yield [float(said), float(top[column] == row), expected.regret, float(judged[column, top[column]] - judged[column, row])]
+        expected = choose(belief, generator, draws=500)
+        yield [
+            float(said),
+            float(top[column] == row),
+            expected.regret,
+            float(judged[column, top[column]] - judged[column, row]),
+        ]
 
 
 # ---- TaskWeb --------------------------------------------------------------------------------------------------------
@@ -197,7 +214,9 @@ def read_taskweb(path: Path) -> dict[str, np.ndarray]:
     # A column that was run with two settings counts with the one that has more rows.
     kept = {key: max(options.values(), key=len) for key, options in columns.items()}
     bases, targets = sorted({base for base, _ in kept}), sorted({target for _, target in kept})
-    counts = {source: sum(source in column for column in kept.values()) for column in kept.values() for source in column}
+    counts = {
+        source: sum(source in column for column in kept.values()) for column in kept.values() for source in column
+    }
     rows = sorted(source for source, count in counts.items() if count > len(kept) / 2)
     seeds = sorted({seed for column in kept.values() for scores in column.values() for seed in scores})
     found = {base: np.full((len(targets), len(rows), len(seeds)), np.nan) for base in bases}
@@ -221,6 +240,124 @@ def training_cost(setting: str) -> float:
 def even_costs(shape: tuple[int, ...]) -> Costs:
     """Costs of cells alone, all the same."""
     return Costs(np.ones((2, *shape[:2])), np.zeros((2, shape[1])))
+
+
+# ---- a grid of ours ---------------------------------------------------------------------------------------------------
+
+
+def read_grid(table: Path, model: str | None) -> tuple[Finished, list[str], list[str], list[str]]:
+    """A finished grid of ours, its targets, its rows, and the targets that lack development scores."""
+    from stiltgrid.config.loading import load_grid
+    from stiltgrid.grid.layout import grid_layout
+    from stiltgrid.utils.parquet import read_frame
+    from stiltgrid.utils.strict_yaml import read_yaml
+
+    layout = grid_layout(load_grid(read_yaml(ROOT / "config.yaml"), ROOT))
+    frame = read_frame(table)
+    models = sorted(set(frame["model"]))
+    name = model or models[0]
+    frame = frame[frame["model"] == name]
+    columns = [column for column in layout.columns if column.target in set(frame["target"])]
+    rows, seeds = list(dict.fromkeys(frame["intermediate"])), sorted(set(frame["seed"]))
+    shape, undeveloped = (len(columns), len(rows), len(seeds)), []
+    developed, reported = np.full(shape, np.nan), np.full(shape, np.nan)
+    for place, column in enumerate(columns):
+        mine = frame[(frame["target"] == column.target) & (frame["metric"] == column.metric)]
+        splits = {split: part for split, part in mine.groupby("split")}
+        if "dev" not in splits:
+            undeveloped.append(column.target)
+        for values, split in ((developed, "dev" if "dev" in splits else column.split), (reported, column.split)):
+            for (row, seed), value in splits[split].groupby(["intermediate", "seed"])["value"].mean().items():
+                values[place, rows.index(row), seeds.index(seed)] = value
+    targets = [column.target for column in columns]
+    return Finished(name, developed, measured_costs(table, name, targets, rows), reported), targets, rows, undeveloped
+
+
+def measured_costs(table: Path, model: str, targets: Sequence[str], rows: Sequence[str]) -> Costs:
+    """Seconds of the grid's jobs, from Snakemake's benchmark files beside the table; a mean over rows for a target."""
+    folder = table.resolve().parents[1] / "benchmarks"
+
+    def seconds(pattern: str) -> dict[tuple[str, ...], float]:
+        found: dict[tuple[str, ...], list[float]] = {}
+        for path in folder.glob(pattern):
+            with path.open(encoding="utf-8", newline="") as file:
+                parts = path.relative_to(folder).parts[2:-1]
+                found.setdefault(parts, []).extend(float(line["s"]) for line in csv.DictReader(file, delimiter="\t"))
+        return {parts: float(np.mean(values)) for parts, values in found.items()}
+
+    from stiltgrid.config.loading import load_grid
+    from stiltgrid.utils.strict_yaml import read_yaml
+
+    cards = load_grid(read_yaml(ROOT / "config.yaml"), ROOT).cards
+    trained = seconds(f"train_intermediate/{model}/*/seed*.tsv")
+    tuned, scored = seconds(f"train_target/{model}/*/*/seed*.tsv"), seconds(f"score_target/{model}/*/*/seed*.tsv")
+    if not scored:
+        raise SystemExit(f"{folder}: expected the benchmark files of the grid's jobs, found none for {model}")
+    cells = np.zeros((2, len(targets), len(rows)))
+    for place, target in enumerate(targets):
+        cells[:, place] = np.mean([value for parts, value in scored.items() if parts[1] == target])
+        if name := cards[target].tuned:
+            cells[:, place] += np.mean([value for parts, value in tuned.items() if parts[1] == name])
+    return Costs(cells, np.array([[trained.get((row,), 0.0) for row in rows]] * 2))
+
+
+def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
+    """The table of a grid of ours. Held-out seeds judge; a grid with no more than `--seeds` is judged by test scores."""
+    grid, targets, rows, undeveloped = read_grid(asked.table, asked.model)
+    number = grid.scores.shape[-1]
+    seeds = min(asked.seeds, number)
+    prior = [EarlierGrid(str(path), earlier_scores(path, targets, rows)) for path in asked.prior]
+
+    def known(grid: Finished) -> Prior:
+        return fit_prior([EarlierGrid(item.name, item.scores[:, list(grid.order)]) for item in prior], len(rows))
+
+    if number <= seeds:
+        show(f"{number} seeds and none held out: test scores of the same runs judge.\n")
+    if undeveloped:
+        show(f"Without development scores, so that the judging scores choose too: {', '.join(undeveloped)}.\n")
+    policies: dict[str, Callable[[Finished, float, Sequence[int], np.random.Generator], Outcome]] = {
+        "prior alone" if prior else "no information": lambda grid, budget, some, rng: select(
+            grid, known(grid), some, 0.0, Rules(seeds)),
+        "this policy": lambda grid, budget, some, rng: select(grid, known(grid), some, budget, Rules(seeds)),
+        "random cells": lambda grid, budget, some, rng: random_cells(grid, some, budget, rng),
+        "screened rows": lambda grid, budget, some, rng: screened_rows(grid, some, budget, rng),
+        "always the best average row": lambda grid, budget, some, rng: Outcome(
+            best(average_rows(grid.scores[..., list(some)].mean(axis=-1)), grid.allowed), 1.0),
+    }  # fmt: skip
+    show("\n| policy | allowed | cost | points lost | against the best |\n| --- | ---: | ---: | ---: | ---: |\n")
+    for budget in asked.budgets:
+        for name, policy in policies.items():
+            losses, costs = [], []
+            for draw in range(asked.draws):
+                order = np.random.default_rng(draw).permutation(number)
+                some, held = order[:seeds], order[seeds:] if number > seeds else order[:seeds]
+                rng = np.random.default_rng([draw, 1])
+                mixed = permuted(grid, rng.permutation(len(rows)))  # among rows of which nothing is known, the first win
+                outcome = policy(mixed, budget, some, rng)
+                losses.append(judge(mixed, outcome, some, held).mean(axis=0))
+                costs.append(outcome.spent)
+            mean, error = np.mean(losses, axis=0), np.std(losses, axis=0, ddof=1) / np.sqrt(len(losses))
+            show(f"| {name} | {100 * budget:g} % | {100 * np.mean(costs):.1f} % | {mean[0]:.2f} ± {error[0]:.2f} | "
+                 f"{mean[1]:.2f} ± {error[1]:.2f} |\n")  # fmt: skip
+
+
+def permuted(grid: Finished, order: np.ndarray) -> Finished:
+    """The grid with its rows in another order, which is kept as `order`."""
+    costs = Costs(grid.costs.cells[..., order], grid.costs.rows[:, order])
+    assert grid.reported is not None
+    return Finished(grid.name, grid.scores[:, order], costs, grid.reported[:, order], tuple(map(int, order)))
+
+
+def earlier_scores(path: Path, targets: Sequence[str], rows: Sequence[str]) -> np.ndarray:
+    """The test scores of another grid of ours as (targets, rows, seeds)."""
+    other, other_targets, other_rows, _ = read_grid(path, None)
+    assert other.reported is not None
+    found = np.full((len(targets), len(rows), other.reported.shape[-1]), np.nan)
+    for place, target in enumerate(targets):
+        for column, row in enumerate(rows):
+            if target in other_targets and row in other_rows:
+                found[place, column] = other.reported[other_targets.index(target), other_rows.index(row)]
+    return found
 
 
 Policy = Callable[[Finished, Sequence[str], np.ndarray, np.random.Generator], Outcome]
@@ -263,7 +400,9 @@ def taskweb(path: Path, seeds: int, draws: int, show: Callable[[str], object]) -
         return policy
 
     def cold(budget: float) -> Policy:
-        return lambda grid, others, some, rng: select(grid, fit_prior([], grid.scores.shape[1]), some, budget, Rules(seeds))
+        return lambda grid, others, some, rng: select(
+            grid, fit_prior([], grid.scores.shape[1]), some, budget, Rules(seeds)
+        )
 
     policies: dict[str, Policy] = {
         "the grid with one seed": lambda grid, others, some, rng: Outcome(
@@ -345,9 +484,14 @@ def main() -> None:
     parser.add_argument("--prior", type=Path, nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the whole grid, which policies may use")
     parser.add_argument("--draws", type=int, default=8, help="draws of the seeds that the policies see")
+    parser.add_argument("--model", help="of a grid with several")
+    parser.add_argument("--budgets", type=float, nargs="*", default=[0.1, 0.2, 0.3])
     asked = parser.parse_args()
     started = time.monotonic()
-    taskweb(asked.table, asked.seeds, asked.draws, sys.stdout.write)
+    if asked.what == "grid":
+        replay_grid(asked, sys.stdout.write)
+    else:
+        taskweb(asked.table, asked.seeds, asked.draws, sys.stdout.write)
     sys.stderr.write(f"{time.monotonic() - started:.0f} seconds\n")
 
 

@@ -15,7 +15,9 @@ localrules:
 
 def proposed_before(round):
     """Tables of the rounds before one, each asked for in turn."""
-    return [checkpoints.propose_cells.get(round=before).output[0] for before in range(round)]
+    return [
+        checkpoints.propose_cells.get(round=before).output[0] for before in range(round)
+    ]
 
 
 rule select:

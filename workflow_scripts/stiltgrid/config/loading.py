@@ -153,9 +153,7 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
         else:
             problems.append(f"{CONFIG}: {error.sentence}")
     valid = prune(plain, [path for error in errors for path in error.invalid_paths])
-    return _Checked(
-        valid, problems, {study: tuple(found) for study, found in of_studies.items()}, tuple(of_selection)
-    )
+    return _Checked(valid, problems, {study: tuple(found) for study, found in of_studies.items()}, tuple(of_selection))
 
 
 def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:

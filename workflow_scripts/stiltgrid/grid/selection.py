@@ -21,9 +21,9 @@ GROUPED = ("language", "family", "script")
 
 @dataclass(frozen=True)
 class Selection:
-    """A checked section. `budget` is a share of the grid's cost; `by` how languages are grouped for choices of their own.
+    """A checked section. `budget` is a share of the grid's cost; `by` groups languages for choices of their own.
 
-    `low_target` and `low_intermediate` cap settings of the two stages at low fidelity; empty where a stage is not capped.
+    `low_target` and `low_intermediate` cap settings of the two stages at low fidelity; None where it does not.
     """
 
     targets: tuple[str, ...]

@@ -26,6 +26,11 @@ COLUMNS = (
     "next_cost", "remark",
 )  # fmt: skip
 
+LEGEND = """*Best with*: the probability that no other row is better in a long run of seeds and examples. *Points lost*: what the
+choice is expected to lose against the best row. *Spent* counts a row's intermediate training with the target that it was
+first trained for. Rows are chosen on development examples; *score* and *gain* (over `none`) are of examples that chose
+nothing, and empty where these cells have not run. `snakemake` alone completes the grid; nothing is trained twice."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -73,7 +78,7 @@ class Answer:
 
 
 def answers(problem: Problem, cells: Sequence[ProposedCell]) -> Iterator[Answer]:
-    """The answers for one model, target by target, each followed by those for its languages where these are asked for."""
+    """The answers for one model, target by target, each followed by those for its languages where asked for."""
     mine = [cell for cell in cells if cell.model == problem.model]
     developed = developed_columns(problem, mine)
     state = state_of(problem, mine, developed)
@@ -110,7 +115,8 @@ def _answer(
     after: ProposedCell | None,
 ) -> Answer:
     by, group, languages = part
-    choice = choose(belief, generator_of(problem.model, f"{column.target}/{by}/{group}"))
+    tried = {problem.rows.index(cell.intermediate) for cell in cells if cell.fidelity != LOW}
+    choice = choose(belief, generator_of(problem.model, f"{column.target}/{by}/{group}"), tried)
     row = problem.rows[choice.row]
     ran = [cell for cell in cells if cell.intermediate == row and cell.fidelity != LOW]
     score, gain = _reported(problem, column, ran, cells, languages)
@@ -195,32 +201,38 @@ def summary(
     lines = [
         "# Which row is best for each target?",
         "",
-        f"For {spent:.1f} % of the grid's cost ({100 * budget:g} % allowed), {len(whole)} targets have a row, {sure} of them "
-        f"one that is best with 80 % or more; choosing them is expected to lose {loss:.2f} points on average.",
+        f"For {spent:.1f} % of the grid's cost ({100 * budget:g} % allowed), {len(whole)} targets have a row, "
+        f"{sure} of them one that is best with 80 % or more; choosing them is expected to lose {loss:.2f} points on "
+        "average.",
         "",
     ]
     if synthetic:
         lines += ["The data is synthetic: nothing here is about real languages.", ""]
     source = "; ".join(priors) if priors else "none, so the first round guesses"
-    lines += [f"Prior: {source}. {len(cells)} cells ran, {sum(cell.fidelity == LOW for cell in cells)} at low fidelity.", ""]
+    lines += [
+        f"Prior: {source}. {len(cells)} cells ran, {sum(cell.fidelity == LOW for cell in cells)} at low fidelity.",
+        "",
+    ]
     for model in models:
         lines += _table(model, [answer for answer in whole if answer.model == model])
-    parts = [answer for answer in found if answer.by != ALL]
-    if parts:
-        lines += ["## By language", "", "| target | by | group | row | best with | points lost |", "|---|---|---|---|---|---|"]
-        lines += [
+    return "\n".join([*lines, *_by_language([answer for answer in found if answer.by != ALL]), LEGEND]) + "\n"
+
+
+def _by_language(parts: Sequence[Answer]) -> list[str]:
+    if not parts:
+        return []
+    return [
+        "## By language",
+        "",
+        "| target | by | group | row | best with | points lost |",
+        "|---|---|---|---|---|---|",
+        *(
             f"| {a.column.target} | {a.by} | {a.group} | {a.chosen} | {_percent(a.choice.probability)} | "
             f"{a.choice.regret:.2f} |"
             for a in parts
-        ] + [""]
-    lines += [
-        "*Best with*: the probability that no other row is better in a long run of seeds and examples. *Points lost*: what "
-        "the choice is expected to lose against the best row. *Spent* counts a row's intermediate training with the target "
-        "that it was first trained for. Rows are chosen on development examples; *score* and *gain* (over `none`) are of "
-        "examples that chose nothing, and empty where these cells have not run. `snakemake` alone completes the grid; "
-        "nothing is trained twice.",
+        ),
+        "",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _table(model: str, found: Sequence[Answer]) -> list[str]:

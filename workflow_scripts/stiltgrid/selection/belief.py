@@ -6,6 +6,7 @@ have an unknown common level (flat prior), so only differences between rows coun
 effect plus a deviation of its own, which further seeds do not average out.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ FULL, LOW = 0, 1
 SEED_FREEDOM = 3.0  # the prior's seed variance counts as much as so many degrees of freedom
 DRAWS = 1000
 JITTER = 1e-9
+TIE = 1e-6  # points
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ class Choice:
     probabilities: np.ndarray
 
 
-def update(prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_variance: float, low_share: float) -> Belief:
+def update(
+    prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_variance: float, low_share: float
+) -> Belief:
     """The belief about a column after some observations.
 
     `low_share` is the variance of a low-fidelity deviation by that of the effects.
@@ -105,8 +109,8 @@ def update(prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_var
     variance = across[:, :, seen.rows] + squared[:, None, None] * own + noise
     levels = (seen.fidelity[:, None] == np.unique(seen.fidelity)).astype(float)
     error = seen.scores - means[:, seen.rows]
-    solved = np.linalg.solve(variance, np.concatenate([across, np.broadcast_to(levels, (len(scale), *levels.shape)),
-                                                       error[..., None]], axis=-1))  # fmt: skip
+    known = np.broadcast_to(levels, (len(scale), *levels.shape))
+    solved = np.linalg.solve(variance, np.concatenate([across, known, error[..., None]], axis=-1))
     rows = prior.mean.shape[0]
     gain, of_levels, of_error = solved[..., :rows], solved[..., rows:-1], solved[..., -1]
     information = np.einsum("ol,kom->klm", levels, of_levels)
@@ -122,13 +126,17 @@ def update(prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_var
     return Belief(_normalised(spread + evidence), means, covariances, seed_variance, allowed)
 
 
-def choose(belief: Belief, generator: np.random.Generator, draws: int = DRAWS) -> Choice:
-    """The allowed row with the highest expected effect; probability and regret by draws from the belief."""
-    allowed = np.flatnonzero(belief.allowed)
-    row = int(allowed[np.argmax(belief.mean[allowed])])
-    drawn = belief.draw(generator, draws)[:, allowed]
-    best = np.bincount(allowed[drawn.argmax(axis=1)], minlength=len(belief.allowed)) / draws
-    regret = float((drawn.max(axis=1) - drawn[:, list(allowed).index(row)]).mean())
+def choose(belief: Belief, generator: np.random.Generator, tried: Collection[int] = (), draws: int = DRAWS) -> Choice:
+    """The allowed row with the highest expected effect, of equal ones one that was tried.
+
+    Probability and regret are computed by draws from the belief.
+    """
+    mean = np.where(belief.allowed, belief.mean, -np.inf)
+    equal = [int(row) for row in np.flatnonzero(mean >= mean.max() - TIE)]
+    row = next((row for row in equal if row in tried), equal[0])
+    drawn = np.where(belief.allowed, belief.draw(generator, draws), -np.inf)
+    best = np.bincount(drawn.argmax(axis=1), minlength=len(mean)) / draws
+    regret = float(np.mean(drawn.max(axis=1) - drawn[:, row]))
     return Choice(row, float(best[row]), regret, best)
 
 

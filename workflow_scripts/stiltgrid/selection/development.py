@@ -4,6 +4,7 @@ A target's development examples are its development split. A target that has no 
 headline score is divided in two halves of examples: one chooses, the other reports (as `analysis.selection` does).
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ import numpy as np
 from stiltgrid.analysis.bootstrap import LanguageCounts, replicate
 from stiltgrid.analysis.cell_examples import read_examples
 from stiltgrid.analysis.metric_counts import CountedMetric, counted_metric
-from stiltgrid.analysis.selection import _halves
 from stiltgrid.analysis.significance import generator_of
 from stiltgrid.grid.layout import Column
 from stiltgrid.grid.selection import LOW
@@ -29,7 +29,7 @@ DRAWS = 500
 
 @dataclass(frozen=True)
 class Developed:
-    """Scores of some cells on development examples: (languages, cells), and under resamples, (draws, languages, cells)."""
+    """Development scores of cells, (languages, cells), and under resamples of examples, (draws, languages, cells)."""
 
     cells: tuple[ProposedCell, ...]
     languages: tuple[str, ...]
@@ -115,13 +115,21 @@ def _development_counts(cells: Sequence[ProposedCell], column: Column, metric: C
 
 
 def _half(counts: list[LanguageCounts], number: int, column: Column) -> list[LanguageCounts]:
-    halves = _halves(counts)
-    if halves is None:
-        raise SourceError(
-            f"target '{column.target}': expected two examples at least of each language on {column.split}, its only "
-            "split, so that one half chooses and the other reports"
-        )
-    return halves[number]
+    """One half of the examples, parallel ones in the same; raises SourceError where it would lack a language."""
+    found = []
+    for item in counts:
+        mask = np.asarray([_side(int(cluster)) == number for cluster in item.clusters])
+        if not mask.any():
+            raise SourceError(
+                f"target '{column.target}': expected examples in {item.language} in both halves of {column.split}, its "
+                "only split, so that one half chooses and the other reports; it has too few"
+            )
+        found.append(LanguageCounts(item.language, item.clusters[mask], item.counts[mask]))
+    return found
+
+
+def _side(cluster: int) -> int:
+    return hashlib.sha256(str(cluster).encode()).digest()[0] % 2
 
 
 def _development_column(cells: Sequence[ProposedCell], column: Column) -> Column | None:

@@ -1,4 +1,4 @@
-"""Earlier grids, read from tables: `scores.parquet` of any of our grids, or tab-separated scores such as published ones.
+"""Earlier grids, read from tables: `scores.parquet` of any grid of ours, or tab-separated, such as published scores.
 
 A tab-separated table has the columns `model`, `intermediate`, `target` and `score` (0 to 100), and may have `seed` and
 `metric`; `transfer.tsv` of a grid is one.
@@ -30,7 +30,7 @@ def read_earlier(paths: Iterable[Path], layout: Layout) -> list[EarlierGrid]:
         own = sorted({score[0] for score in scores} & set(layout.models))
         if own:
             raise SourceError(
-                f"{path}: holds scores of '{own[0]}', a model of this grid, which would choose rows by its test scores; "
+                f"{path}: holds scores of '{own[0]}', a model of this grid, whose test scores would choose its rows; "
                 "leave them out, or rename the model in the configuration where it is another one"
             )
         found += _aligned(path, scores, layout)
@@ -58,9 +58,7 @@ def _no_overlap(path: Path, scores: Sequence[Score], layout: Layout) -> str:
     if not scores:
         return f"{path}: expected scores of the targets {', '.join(targets)} with their metrics, found none"
     odd = next((row for row in rows if row not in layout.intermediates), rows[0])
-    return (
-        f"{path}: no row and target of this grid is in it; its row '{odd}': {nearest(odd, layout.intermediates)}"
-    )
+    return f"{path}: no row and target of this grid is in it; its row '{odd}': {nearest(odd, layout.intermediates)}"
 
 
 def _parquet(path: Path, layout: Layout) -> Iterable[Score]:
@@ -70,7 +68,9 @@ def _parquet(path: Path, layout: Layout) -> Iterable[Score]:
     table = read_frame(path)
     lacking = {"model", "intermediate", "target", "language", "split", "seed", "metric", "value"} - set(table.columns)
     if lacking:
-        raise SourceError(f"{path}: expected the columns of scores.parquet, found none named {', '.join(sorted(lacking))}")
+        raise SourceError(
+            f"{path}: expected the columns of scores.parquet, found none named {', '.join(sorted(lacking))}"
+        )
     for column in layout.columns:
         mine = table[
             (table["target"] == column.target) & (table["metric"] == column.metric) & (table["split"] == column.split)
@@ -79,7 +79,9 @@ def _parquet(path: Path, layout: Layout) -> Iterable[Score]:
             wide = part.pivot_table(index=["intermediate", "seed"], columns="language", values="value")
             wide = wide.dropna(axis=1)
             if not wide.shape[1]:
-                raise SourceError(f"{path}: {model} / {column.target}: expected a language that all rows have, found none")
+                raise SourceError(
+                    f"{path}: {model} / {column.target}: expected a language that all rows have, found none"
+                )
             for (row, seed), value in wide.mean(axis=1).items():
                 yield str(model), str(row), column.target, int(seed), float(value)
 
@@ -93,7 +95,9 @@ def _table(path: Path, layout: Layout) -> Iterable[Score]:
         reader = csv.DictReader(file, delimiter="\t")
         lacking = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if lacking:
-            raise SourceError(f"{path}: expected the columns {', '.join(NEEDED)}, found none named {', '.join(lacking)}")
+            raise SourceError(
+                f"{path}: expected the columns {', '.join(NEEDED)}, found none named {', '.join(lacking)}"
+            )
         for number, line in enumerate(reader, start=2):
             try:
                 score, seed = float(line["score"]), int(line.get("seed") or 0)

@@ -2,8 +2,8 @@
 
 The value of another run of a cell is the knowledge gradient (Frazier, Powell and Dayanik 2008) of its comparison with
 the leading row, the leader's with the second: how much better the choice is expected to be after it. A row's
-intermediate training is paid once for each seed, so cells are bought in bundles of a row: the row's training and as many
-of its cells as make the best value for the price. Rounds halve the number of rows that are in question.
+intermediate training is paid once for each seed, so cells are bought in bundles of a row: the row's training and as
+many of its cells as make the best value for the price. Rounds halve the number of rows that are in question.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,8 @@ class Costs:
     """Costs in one unit: of cells (fidelities, columns, rows) and of rows' intermediate training (fidelities, rows).
 
     `lowered` says of each row whether its training has a low fidelity too; by default none has, so that low-fidelity
-    cells start from the ordinary checkpoints of their rows. Cells that low fidelity does not make cheaper cost infinity.
+    cells start from the ordinary checkpoints of their rows. A cell that low fidelity does not make cheaper has no cost
+    there (infinity).
     """
 
     cells: np.ndarray
@@ -90,32 +91,36 @@ def in_question(rows: int, round_: int) -> int:
 
 def propose(state: State, costs: Costs, rules: Rules, round_: int, budget: float) -> list[Proposal]:
     """The runs of a round within a budget (in the unit of the costs), best value first."""
-    candidates = [item for column in range(len(state.beliefs)) for item in _candidates(state, costs, rules, column, round_)]
+    candidates = [
+        item for column in range(len(state.beliefs)) for item in _candidates(state, costs, rules, column, round_)
+    ]
     paid = {costs.training(run) for run in state.done}
     return _bundles(candidates, costs, paid, budget)
 
 
 def _candidates(state: State, costs: Costs, rules: Rules, column: int, round_: int) -> list[tuple[Run, float]]:
-    """The next run of each row of a column that is in question, with its expected gain."""
+    """The next run of each row of a column that is in question, with its expected gain; finished rows make room."""
     belief = state.beliefs[column]
     mean, covariance = belief.mean, belief.covariance
     out = state.dropped.get(column, frozenset())
-    alive = [row for row in np.flatnonzero(belief.allowed) if int(row) not in out]
+    alive = [int(row) for row in np.flatnonzero(belief.allowed) if int(row) not in out]
     # Rows of which nothing is known tie; the same few for all columns would leave the others untried.
     ties = np.random.default_rng(column).permutation(len(mean))
-    order = sorted(alive, key=lambda row: (-round(float(mean[row]), 9), ties[row]))[: in_question(rules.rows, round_)]
+    order = sorted(alive, key=lambda row: (-round(float(mean[row]), 9), ties[row]))
     if len(order) < 2:
         return []
-    found = []
+    found: list[tuple[Run, float]] = []
     effects = float(np.mean(np.diag(covariance)))
     for place, row in enumerate(order):
+        if len(found) == in_question(rules.rows, round_):
+            break
         rival = order[1] if place == 0 else order[0]
         known = [run for run in state.done if (run.column, run.row) == (column, row)]
         full = sum(run.fidelity == FULL for run in known)
         low = rules.low and not known and round_ == 0 and np.isfinite(costs.cells[LOW, column, row])
         if not low and full >= rules.seeds:
             continue
-        run = Run(column, int(row), LOW if low else FULL, 0 if low else full)
+        run = Run(column, row, LOW if low else FULL, 0 if low else full)
         noise = belief.seed_variance + (rules.low_share * effects if low else 0.0)
         between = covariance[row, row] + covariance[rival, rival] - 2 * covariance[row, rival]
         found.append((run, knowledge_gradient(abs(float(mean[row] - mean[rival])), float(between), noise)))

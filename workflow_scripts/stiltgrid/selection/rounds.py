@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stiltgrid.grid.layout import Layout
-from stiltgrid.grid.selection import LOW, ROUNDS, Selection
+from stiltgrid.grid.selection import FULL, LOW, ROUNDS, Selection
 from stiltgrid.selection import belief, policy
 from stiltgrid.selection.belief import Belief, Observations, pooled_seed_variance, update
 from stiltgrid.selection.development import Developed, develop, excluded, observations, seed_groups
@@ -132,26 +132,27 @@ def next_cells(problem: Problem, cells: Sequence[ProposedCell], round_: int) -> 
     return [_cell(problem, state, item, round_) for item in propose(state, problem.costs, problem.rules, round_, left)]
 
 
-def least_budget(problem: Problem) -> float:
-    """The share of the grid's cost that compares two rows in every target, at the lowest fidelity and with one seed."""
-    fidelity = belief.LOW if problem.selection.has_low else belief.FULL
-    prices = []
-    for row in range(len(problem.rows)):
-        runs = []
-        for column in range(len(problem.targets)):
-            low = fidelity == belief.LOW and np.isfinite(problem.costs.cells[belief.LOW, column, row])
-            runs.append(Run(column, row, belief.LOW if low else belief.FULL, 0))
-        prices.append(problem.costs.of(runs))
-    return sum(sorted(prices)[:2]) / problem.whole
+def least_budgets(problem: Problem) -> tuple[float, float]:
+    """Shares of the grid's cost that compare two rows in one target, and in every target; one seed, lowest fidelity."""
+    columns, rows = range(len(problem.targets)), range(len(problem.rows))
+    one = min(
+        sum(sorted(problem.costs.of([_cheapest(problem, column, row)]) for row in rows)[:2]) for column in columns
+    )
+    every = sorted(problem.costs.of([_cheapest(problem, column, row) for column in columns]) for row in rows)
+    return one / problem.whole, sum(every[:2]) / problem.whole
+
+
+def _cheapest(problem: Problem, column: int, row: int) -> Run:
+    low = problem.selection.has_low and bool(np.isfinite(problem.costs.cells[belief.LOW, column, row]))
+    return Run(column, row, belief.LOW if low else belief.FULL, 0)
 
 
 def _refuse_too_little(problem: Problem) -> None:
-    least, budget = least_budget(problem), problem.selection.budget
-    if budget < least:
+    (one, every), budget = least_budgets(problem), problem.selection.budget
+    if budget < one:
         raise StiltgridError(
-            f"selection.budget: {budget:g} of the cost of {problem.model}'s grid does not pay for two rows in each of its "
-            f"{len(problem.targets)} targets; the least that makes sense is {_up(least):g}, or select fewer targets"
-            + ("" if problem.selection.has_low else ", or give a `fidelity` that is cheaper")
+            f"selection.budget: {budget:g} of the cost of {problem.model}'s grid does not pay for two rows of any "
+            f"target; the least that makes sense is {_up(every):g}, two rows in each target"
         )
 
 
@@ -171,7 +172,7 @@ def _cell(problem: Problem, state: State, item: Proposal, round_: int) -> Propos
     number = policy.in_question(problem.rules.rows, round_)
     reason = f"expected {rank} of {len(problem.rows)}, {apart:.1f} points {what} {rival}; {number} in question"
     return ProposedCell(
-        problem.model, problem.rows[run.row], problem.targets[run.column], "low" if run.fidelity == belief.LOW else "full",
+        problem.model, problem.rows[run.row], problem.targets[run.column], LOW if run.fidelity == belief.LOW else FULL,
         problem.layout.seeds[run.seed], 100 * item.cost / problem.whole, item.gain, reason,
     )  # fmt: skip
 

@@ -60,8 +60,8 @@ def _effort(work: Work) -> float:
     if work.unknown:
         names = ", ".join(sorted(work.unknown))
         raise StiltgridError(
-            f"selection: the data of {names} has no known size, so nothing can be priced; prepare it (snakemake --until "
-            "encode_train encode_eval), or say `estimate: {examples: {task: number}}`"
+            f"selection: the data of {names} has no known size, so nothing can be priced; prepare it (snakemake "
+            "--until encode_train encode_eval), or say `estimate: {examples: {task: number}}`"
         )
     return work.effort
 
@@ -77,6 +77,8 @@ def data_files(grid: Grid, selection: Selection, inputs: JobInputs) -> list[str]
         for split in ("train", "dev")
     ]
     evaluated = [
-        f"{paths.RESULTS}/encoded/{model}/{target}/eval.arrow" for model in grid.own_models for target in selection.targets
+        f"{paths.RESULTS}/encoded/{model}/{target}/eval.arrow"
+        for model in grid.own_models
+        for target in selection.targets
     ]
     return [*encoded, *evaluated]

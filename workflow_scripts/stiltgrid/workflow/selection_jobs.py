@@ -24,8 +24,6 @@ from stiltgrid.workflow.job_params import JobParams
 from stiltgrid.workflow.selection_costs import data_files
 
 
-
-
 class SelectionJobs:
     """Inputs and params of the selection's rules. It is checked when one of its jobs is asked for, not before."""
 
@@ -74,8 +72,8 @@ class SelectionJobs:
                      cell.target in self.grid.targets, cell.seed in self.grid.seeds)  # fmt: skip
             if not all(known):
                 raise StiltgridError(
-                    f"{table}: {cell.model} / {cell.intermediate} / {cell.target} / seed {cell.seed} is no cell of this "
-                    f"grid any more; delete {FOLDER}, what is trained at its ordinary place is used again"
+                    f"{table}: {cell.model} / {cell.intermediate} / {cell.target} / seed {cell.seed} is not a cell of "
+                    f"this grid any more; delete {FOLDER}, what is trained at its ordinary place is used again"
                 )
         return found
 
