@@ -58,3 +58,6 @@ onsuccess:
     snakemake_patches.show(
         workflow, runs.written_since(rules.summarise.output[0], STARTED)
     )
+    snakemake_patches.show(
+        workflow, runs.written_since(rules.choose_rows.output.summary, STARTED)
+    )

@@ -242,7 +242,7 @@ def even_costs(shape: tuple[int, ...]) -> Costs:
     return Costs(np.ones((2, *shape[:2])), np.zeros((2, shape[1])))
 
 
-# ---- a grid of ours ---------------------------------------------------------------------------------------------------
+# ---- a grid of ours -------------------------------------------------------------------------------------------------
 
 
 def read_grid(table: Path, model: str | None) -> tuple[Finished, list[str], list[str], list[str]]:
@@ -302,7 +302,7 @@ def measured_costs(table: Path, model: str, targets: Sequence[str], rows: Sequen
 
 
 def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
-    """The table of a grid of ours. Held-out seeds judge; a grid with no more than `--seeds` is judged by test scores."""
+    """The table of a grid of ours. Held-out seeds judge, or test scores where there are no more seeds than `--seeds`."""
     grid, targets, rows, undeveloped = read_grid(asked.table, asked.model)
     number = grid.scores.shape[-1]
     seeds = min(asked.seeds, number)
@@ -332,7 +332,9 @@ def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> Non
                 order = np.random.default_rng(draw).permutation(number)
                 some, held = order[:seeds], order[seeds:] if number > seeds else order[:seeds]
                 rng = np.random.default_rng([draw, 1])
-                mixed = permuted(grid, rng.permutation(len(rows)))  # among rows of which nothing is known, the first win
+                mixed = permuted(
+                    grid, rng.permutation(len(rows))
+                )  # among rows of which nothing is known, the first win
                 outcome = policy(mixed, budget, some, rng)
                 losses.append(judge(mixed, outcome, some, held).mean(axis=0))
                 costs.append(outcome.spent)

@@ -1,4 +1,4 @@
-"""`snakemake select` on the small grid, to its end: rounds within the budget, no cell twice, the grid goes on from there."""
+"""`snakemake select` on the small grid, to its end: the budget is kept, no cell runs twice, the grid goes on."""
 
 import csv
 import json

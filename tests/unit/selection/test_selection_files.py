@@ -41,8 +41,8 @@ def test_a_published_table_may_lack_cells_and_hold_others(tmp_path: Path) -> Non
         ("model\tintermediate\ttarget\tscore\nb\tmnli\txnli\tmany\n", "line 2: expected a number, found 'many'"),
         ("model\tintermediate\ttarget\tscore\nb\tmnli\txnli\tnan\n", "line 2: expected a finite score"),
         ("model\tintermediate\ttarget\tscore\nb\tmnly\txnli\t5\n", "its row 'mnly': did you mean 'mnli'?"),
-        ("model\tintermediate\ttarget\tscore\nlarger\tmnli\txnli\t5\n", "holds scores of 'larger', a model of this grid"),
-        ("model\tintermediate\ttarget\tscore\nb\tmnli\txnli\t5\nb\tmnli\txnli\t6\n", "expected one score, found several"),
+        ("model\tintermediate\ttarget\tscore\nlarger\tmnli\txnli\t5\n", "scores of 'larger', a model of this grid"),
+        ("model\tintermediate\ttarget\tscore\nb\tmnli\txnli\t5\nb\tmnli\txnli\t6\n", "one score, found several"),
     ],
 )  # fmt: skip
 def test_tables_that_cannot_be_read_are_refused(tmp_path: Path, text: str, sentence: str) -> None:

@@ -30,6 +30,7 @@ def exclude_tasks(grid: Grid, without: Sequence[str], names: Collection[str]) ->
         intermediates=intermediates,
         targets=targets,
         studies={name: _section(section, gone, rows) for name, section in grid.studies.items()},
+        selection=_selected(grid.selection, set(grid.targets) - set(targets)),
     )
     problems = [
         f"without: nothing is left of {key}, which has only {', '.join(getattr(grid, key))}"
@@ -37,6 +38,13 @@ def exclude_tasks(grid: Grid, without: Sequence[str], names: Collection[str]) ->
         if getattr(grid, key) and not getattr(kept, key)
     ]
     return kept, problems, [_remark(grid, kept, without)]
+
+
+def _selected(section: Mapping[str, Any] | None, gone: Collection[str]) -> Mapping[str, Any] | None:
+    """The section `selection` without targets that go; of none, it is about all that remain."""
+    if not section or "targets" not in section:
+        return section
+    return {**section, "targets": [name for name in section["targets"] if name not in gone]}
 
 
 def _remaining_cards(cards: Mapping[str, TaskCard], without: Sequence[str]) -> tuple[set[str], dict[str, TaskCard]]:

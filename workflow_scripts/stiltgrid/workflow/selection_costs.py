@@ -34,7 +34,7 @@ def selection_costs(grid: Grid, selection: Selection, inputs: JobInputs, sizes: 
         tuned = grid.cards[target].tuned
         cells[:, column] = scoring
         for level, which in enumerate((grid, low) if tuned else ()):
-            job = PlannedJob("train_target", {"model": model, "tuned": str(tuned)}, ())
+            job = PlannedJob("train_target", {"model": model, "intermediate": NONE, "tuned": str(tuned)}, ())
             cells[level, column] += _effort(job_work(which, sizes, job))
     rows = np.array([whole_rows, low_prices])
     cheaper = cells[1] + rows[1] < (cells[0] + rows[0]) * (1 - 1e-6)
