@@ -302,7 +302,7 @@ def measured_costs(table: Path, model: str, targets: Sequence[str], rows: Sequen
 
 
 def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
-    """The table of a grid of ours. Held-out seeds judge, or test scores where there are no more seeds than `--seeds`."""
+    """The table of a grid of ours. Held-out seeds judge, or test scores where there are no more than `--seeds`."""
     grid, targets, rows, undeveloped = read_grid(asked.table, asked.model)
     number = grid.scores.shape[-1]
     seeds = min(asked.seeds, number)

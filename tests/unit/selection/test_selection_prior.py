@@ -51,8 +51,9 @@ def test_backbones_that_disagree_widen_the_expectation() -> None:
 def test_noise_alone_gives_no_preference() -> None:
     rng = np.random.default_rng(3)
     grids = [EarlierGrid(str(k), 50 + rng.standard_normal((TARGETS, ROWS, SEEDS))) for k in range(4)]
-    prior = fit_prior(grids, ROWS)
-    assert max(np.abs(prior.column(target).mean).max() for target in range(TARGETS)) < 0.6
+    columns = [fit_prior(grids, ROWS).column(target) for target in range(TARGETS)]
+    # Points; the mean of three seeds has a standard deviation of 0.58, and of 108 the largest is 1.5 or so.
+    assert max(np.abs(column.scale * column.mean).max() for column in columns) < 0.58
 
 
 def test_a_target_that_earlier_grids_lack_is_expected_to_be_like_the_others() -> None:

@@ -28,8 +28,9 @@ COLUMNS = (
 
 LEGEND = """*Best with*: the probability that no other row is better in a long run of seeds and examples. *Points lost*:
 what the choice is expected to lose against the best row. *Spent* counts a row's intermediate training with the target
-that it was first trained for. Rows are chosen on development examples; *score* and *gain* (over `none`) are of examples that chose
-nothing, and empty where these cells have not run. `snakemake` alone completes the grid; nothing is trained twice."""
+that it was first trained for. Rows are chosen on development examples; *score* and *gain* (over `none`) are of examples
+that chose nothing, and empty where these cells have not run. `snakemake` alone completes the grid; nothing is trained
+twice."""
 
 
 @dataclass(frozen=True)
