@@ -15,7 +15,7 @@ NEW = replace(layout(), models=("larger",))
 
 
 def test_scores_of_a_grid_are_means_over_languages_on_the_headline(tmp_path: Path) -> None:
-    collect_scores(write_metrics(tmp_path / "scores"), tmp_path / "scores.parquet")
+    collect_scores(write_metrics(tmp_path / "scores"), tmp_path / "scores.parquet", synthetic=False)
     (grid,) = read_earlier([tmp_path / "scores.parquet"], NEW)
     assert grid.name.endswith(": tiny") and grid.scores.shape == (3, 3, 2)
     # xnli, none: (50 + 70 + 60) / 3 and (54 + 72 + 54) / 3; tatoeba, squad_v1: (20 + 6) / 2 and (22 + 8) / 2.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stiltgrid.analysis.language_groups import group_of
+from stiltgrid.analysis.shown import points
 from stiltgrid.analysis.significance import generator_of
 from stiltgrid.analysis.tables import AnyPath, write_tsv
 from stiltgrid.grid.grid import NONE
@@ -163,9 +164,9 @@ def _reported(
     return float(np.mean(list(scores.values()))), float(np.mean(gains)) if gains else None
 
 
-def write_answers(found: Sequence[Answer], path: AnyPath) -> None:
+def write_answers(found: Sequence[Answer], path: AnyPath, synthetic: bool) -> None:
     """Write `selection.tsv`."""
-    write_tsv(COLUMNS, (_row(answer) for answer in found), path)
+    write_tsv(COLUMNS, (_row(answer) for answer in found), path, synthetic=synthetic)
 
 
 def read_answers(path: AnyPath) -> list[dict[str, str]]:
@@ -251,7 +252,7 @@ def _table(model: str, found: Sequence[Answer]) -> list[str]:
         lines.append(
             f"| {answer.column.target} | {answer.chosen} | {_percent(answer.choice.probability)} | "
             f"{answer.choice.regret:.2f} | {second} {_percent(probability)} | {answer.rows_tried} | {answer.seeds} | "
-            f"{_number(answer.score)} | {_number(answer.gain, '+')} | {answer.spent:.1f} % | {following} |"
+            f"{_number(answer.score)} | {_number(answer.gain, True)} | {answer.spent:.1f} % | {following} |"
         )
     remarks = [f"- {answer.column.target}: {answer.remark}." for answer in found if answer.remark]
     return [*lines, "", *remarks, *([""] if remarks else [])]
@@ -261,5 +262,5 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.1f}"
+def _number(value: float | None, signed: bool = False) -> str:
+    return "–" if value is None else points(value, signed)

@@ -60,8 +60,9 @@ def write_choice(sources: Sources, table: AnyPath, text: AnyPath) -> None:
     """Write `selection.tsv` and `summary.md`."""
     cells = sources.cells
     found: list[Answer] = [answer for problem in problems(sources) for answer in answers(problem, cells)]
-    write_answers(found, table)
-    content = summary(found, cells, sources.selection.budget, sources.selection.prior, sources.grid.source == "minilab")
+    synthetic = grid_layout(sources.grid).synthetic
+    write_answers(found, table, synthetic)
+    content = summary(found, cells, sources.selection.budget, sources.selection.prior, synthetic)
     with atomic_path(text) as temporary:
         temporary.write_text(content, encoding="utf-8")
 
