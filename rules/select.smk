@@ -13,13 +13,6 @@ localrules:
     select,
 
 
-def proposed_before(round):
-    """Tables of the rounds before one, each asked for in turn."""
-    return [
-        checkpoints.propose_cells.get(round=before).output[0] for before in range(round)
-    ]
-
-
 rule select:
     input:
         "results/selection/summary.md",
@@ -29,8 +22,12 @@ checkpoint propose_cells:
     input:
         data=lambda wildcards: SELECTION.data(),
         priors=lambda wildcards: SELECTION.priors(),
-        rounds=lambda wildcards: proposed_before(int(wildcards.round)),
-        cells=lambda wildcards: SELECTION.files(proposed_before(int(wildcards.round))),
+        rounds=lambda wildcards: SELECTION.tables(
+            checkpoints.propose_cells, int(wildcards.round)
+        ),
+        cells=lambda wildcards: SELECTION.files(
+            SELECTION.tables(checkpoints.propose_cells, int(wildcards.round))
+        ),
     output:
         report(
             "results/selection/round{round}.tsv",
@@ -56,8 +53,12 @@ checkpoint propose_cells:
 rule choose_rows:
     input:
         priors=lambda wildcards: SELECTION.priors(),
-        rounds=lambda wildcards: proposed_before(SELECTION.rounds),
-        cells=lambda wildcards: SELECTION.files(proposed_before(SELECTION.rounds)),
+        rounds=lambda wildcards: SELECTION.tables(
+            checkpoints.propose_cells, SELECTION.rounds
+        ),
+        cells=lambda wildcards: SELECTION.files(
+            SELECTION.tables(checkpoints.propose_cells, SELECTION.rounds)
+        ),
     output:
         table=report(
             "results/selection/selection.tsv",

@@ -56,6 +56,10 @@ class SelectionJobs:
         """Tables of earlier grids."""
         return [str(prior_path(name, self.root)) for name in self.asked().prior]
 
+    def tables(self, checkpoint: Any, rounds: int) -> list[str]:
+        """Tables of the first rounds; Snakemake makes what is missing of them before it asks again."""
+        return [str(checkpoint.get(round=number).output[0]) for number in range(rounds)]
+
     def files(self, tables: Sequence[str]) -> list[str]:
         """Scores and predictions of the cells of some rounds."""
         cells = [cell for table in tables for cell in self.cells(table)]
