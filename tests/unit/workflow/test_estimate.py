@@ -99,6 +99,18 @@ def test_speed_is_what_earlier_jobs_wrote_down(tmp_path):
     assert measured_speed(tmp_path, "tiny", "target") is None and measured_speed(tmp_path, "other", "score") is None
 
 
+def test_target_training_without_records_takes_the_speed_of_intermediate_training(results):
+    """With `keep_tuned: false` the records of tuned models are deleted with them."""
+    record = results / "intermediate/tiny/mnli/seed1/training.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"stages": [{"tokens": 100, "dev_tokens": 0, "seconds": 4}]}))
+    grid = load_grid(CONFIG, ROOT)
+    found = {line.stage: line for line in lines(grid, JOBS, DataSizes(grid, results, None), results)}
+    assert (found["target"].speed, found["target"].origin) == (25, "measured in intermediate training")
+    assert (found["intermediate"].speed, found["intermediate"].origin) == (25, "measured")
+    assert found["score"].speed is None and found["pretrain"].speed is None
+
+
 def test_rows_and_the_source_tell_sizes_where_nothing_is_encoded(tmp_path):
     from stiltgrid.data.sources import open_source
 

@@ -30,6 +30,8 @@ RECORDS = {
     "target": "tuned/{model}/*/*/seed*/training.json",
     "score": "scores/{model}/*/*/seed*/metrics.json",
 }
+# With `keep_tuned: false` the records of target training go with the models; both stages train at the same speed.
+OTHER_TRAINING = {"target": "intermediate", "intermediate": "target"}
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,9 @@ def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Pat
         line.speed, line.origin = speeds.get(line.stage, training), "given"
         if line.speed is None:
             line.speed, line.origin = measured_speed(results, line.model, line.stage), "measured"
+        other = OTHER_TRAINING.get(line.stage)
+        if line.speed is None and other is not None:
+            line.speed, line.origin = measured_speed(results, line.model, other), f"measured in {other} training"
     order = list(RULES.values())
     return sorted(found.values(), key=lambda line: (list(grid.models).index(line.model), order.index(line.stage)))
 
