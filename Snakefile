@@ -23,6 +23,7 @@ include: "rules/train.smk"
 include: "rules/score.smk"
 include: "rules/analyse.smk"
 include: "rules/compare.smk"
+include: "rules/page.smk"
 include: "rules/export.smk"
 include: "rules/studies.smk"
 include: "rules/select.smk"
@@ -33,6 +34,7 @@ rule all:
     default_target: True
     input:
         rules.summarise.output,
+        rules.make_page.output,
         rules.plot_transfer_matrix.output,
         rules.plot_english_and_zero_shot.output,
         expand(rules.plot_languages.output, target=GRID.targets),

@@ -129,6 +129,7 @@ rule summarise:
         languages=expand(rules.plot_languages.output, target=GRID.targets),
         english=rules.plot_english_and_zero_shot.output,
         best=BEST_ROWS,
+        page=page_job.PAGE,
     output:
         report(
             "results/tables/summary.txt",

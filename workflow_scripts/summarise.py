@@ -11,6 +11,7 @@ def main(snakemake):
 
     source = snakemake.input
     places = {
+        "page": source.page,
         "matrix": source.matrix[0],
         "languages": str(Path(source.languages[0]).parent),
         "English and zero-shot": source.english[0],

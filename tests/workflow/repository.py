@@ -58,6 +58,7 @@ GRID: Mapping[str, Any] = {
 AFTERWARDS = Counter([
     "collect_scores", "compare_rows", "plot_transfer_matrix", "plot_english_and_zero_shot", "summarise",
     "test_gains", "select_rows", "average_benchmarks", "compare_languages", "compare_published", "plot_published",
+    "make_page",
 ])  # fmt: skip
 BLOCK = re.compile(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", re.MULTILINE)
 

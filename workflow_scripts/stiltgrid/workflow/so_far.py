@@ -15,6 +15,7 @@ from stiltgrid.grid.layout import grid_layout
 from stiltgrid.grid.paths import Cell
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import atomic_path
+from stiltgrid.workflow import page_job
 from stiltgrid.workflow.dry_run import PlannedJob, planned_jobs
 from stiltgrid.workflow.table_params import counted_families, hub_names, official_languages
 
@@ -56,7 +57,9 @@ def write_so_far(grid: Grid, cells: Sequence[Cell], folder: Path = FOLDER) -> st
     write_transfer(scores, layout, tables / "transfer.tsv", tables / "transfer_by_language.tsv")
     _write_comparisons(grid, cells, scores, tables)
     matrix = _write_plots(grid, scores, best, folder / "plots")
+    page = _write_page(grid, cells, tables, folder)
     places = {
+        "page": str(page),
         "matrix": str(matrix),
         "table": str(tables / "transfer.tsv"),
         "every number": str(scores),
@@ -74,18 +77,33 @@ def _write_comparisons(grid: Grid, cells: Sequence[Cell], scores: Path, tables: 
     from stiltgrid.analysis.significance import write_significance
 
     layout, families, languages = grid_layout(grid), counted_families(grid), official_languages(grid)
-    predictions = {
-        (cell.model, cell.intermediate, cell.target, cell.seed): cell.metrics.replace(
-            "metrics.json", "predictions.parquet"
-        )
-        for cell in cells
-    }
+    predictions = _predictions(cells)
     significance = (tables / "significance.tsv", tables / "significance_by_language.tsv")
     write_significance(scores, layout, families, predictions, *significance)
     write_best_rows(scores, layout, families, predictions, tables / "best_rows.tsv")
     write_official(scores, layout, languages, tables / "official.tsv")
     write_gaps(scores, layout, tables / "language_gaps.tsv", tables / "language_groups.tsv")
     write_published(scores, layout, hub_names(grid), languages, tables / "published.tsv")
+
+
+def _write_page(grid: Grid, cells: Sequence[Cell], tables: Path, folder: Path) -> Path:
+    from stiltgrid.reporting.page.page import PageFiles, TrainingLog, write_page
+
+    rows = dict(zip(grid.targets, page_job.row_paths(grid), strict=True))
+    logs = [TrainingLog(*line) for line in page_job.training_logs(grid)]
+    files = PageFiles(tables, _predictions(cells), rows, logs)
+    write_page(grid_layout(grid), files, page_job.facts(grid), folder / "index.html")
+    return folder / "index.html"
+
+
+def _predictions(cells: Sequence[Cell]) -> dict[tuple[str, str, str, int], str]:
+    """Model, intermediate, target, seed -> predictions."""
+    return {
+        (cell.model, cell.intermediate, cell.target, cell.seed): cell.metrics.replace(
+            "metrics.json", "predictions.parquet"
+        )
+        for cell in cells
+    }
 
 
 def _write_plots(grid: Grid, scores: Path, best: Path, plots: Path) -> Path:
