@@ -10,13 +10,12 @@ ENDING = "</script"
 
 
 def specifications(synthetic: bool) -> dict[str, Any]:
-    """Name -> specification. `synthetic` puts it into the subtitles, so that saved charts say so too."""
+    """Name -> specification. `synthetic` puts it into the titles, so that saved charts say so too."""
     charts = {"languages": _languages(), "small": _small(), "rows": _rows(), "loss": _loss(), "development": _development()}
-    note = "synthetic data (mini-lab)" if synthetic else ""
-    return {
-        name: chart.properties(title=alt.TitleParams("", subtitle=note, anchor="start")).to_dict()
-        for name, chart in charts.items()
-    }
+    if not synthetic:
+        return {name: chart.to_dict() for name, chart in charts.items()}
+    note = alt.TitleParams("synthetic data (mini-lab)", anchor="start", fontSize=10, fontWeight="normal")
+    return {name: chart.properties(title=note).to_dict() for name, chart in charts.items()}
 
 
 def program() -> str:

@@ -427,7 +427,7 @@
       ["low", "Lower end of the gain's 95 % interval, in points."], ["high", "Upper end of the gain's 95 % interval, in points."]].map(([name, text]) => ({ name, about: text, numeric: true, decimals: 4 }));
     const more = [["p_holm", "P-value, corrected over all cells and languages (Holm)."], ["n", "Number of examples."]].map(([name, text]) => ({ name, about: text, numeric: true, decimals: 0 }));
     const each = seeds.map((seed) => ({ name: `seed ${seed}`, about: `Score of seed ${seed} in scores.parquet, from 0 to 100.`, numeric: true, decimals: 4 }));
-    const why = { name: "no interval", about: "Why there is no interval, or what limits it.", numeric: false };
+    const why = { name: "remark", about: "Why there is no interval, or what limits it.", numeric: false };
     dataTable($("cell-languages"), `${model}_${row}_${target}_languages`, `Languages of ${target} after ${row}, ${model}`, {
       columns: [...columns, ...numbers, ...more, ...each, why],
       rows: lines.map(({ code, own, none, facts: fact }) => [code, fact.name, fact.family, fact.script, own.score ?? null, none, own.gain ?? null, own.low ?? null, own.high ?? null,
