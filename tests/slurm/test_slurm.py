@@ -184,7 +184,17 @@ def test_jobs_go_where_the_profile_sends_them(cluster: Cluster, disturbed: Repos
     assert jobs["rule_train_tokenizer"].partition == "cpu"
     assert {jobs[f"rule_{name}"].partition for name in TRAINED} == {"gpu"}
     assert all("gpu:1" in jobs[f"rule_{name}"].gpus for name in TRAINED)
-    here_alone = ("prepare_", "collect_", "compare_", "plot_", "summarise", "test_gains", "select_", "average_", "make_page")
+    here_alone = (
+        "prepare_",
+        "collect_",
+        "compare_",
+        "plot_",
+        "summarise",
+        "test_gains",
+        "select_",
+        "average_",
+        "make_page",
+    )
     assert not [rule for rule in jobs if rule.removeprefix("rule_").startswith(here_alone)]
 
 

@@ -49,7 +49,9 @@ def lines(grid: PageGrid, name: str) -> list[dict[str, str]]:
 
 def tenths(text: str, signed: bool = False) -> str:
     rounded = Decimal(text).quantize(Decimal("0.1"), ROUND_HALF_UP)
-    return (f"{rounded:+}" if signed and rounded else f"{abs(rounded) if not rounded else rounded}").replace("-", "\u2212")
+    return (f"{rounded:+}" if signed and rounded else f"{abs(rounded) if not rounded else rounded}").replace(
+        "-", "\u2212"
+    )
 
 
 def cell_text(page: Any, line: dict[str, str]) -> str:
@@ -105,7 +107,9 @@ def test_scores_of_every_seed_are_those_of_the_parquet_file(shown: Opened, grid:
     shown.page.click('button.value[data-cell="small\tqqp\tpairs"]')
     for row in rows:
         if (row["model"], row["intermediate"], row["target"]) == ("small", "qqp", "pairs"):
-            line = shown.page.locator("#cell-languages tbody tr", has=shown.page.get_by_role("button", name=row["language"], exact=True))
+            line = shown.page.locator(
+                "#cell-languages tbody tr", has=shown.page.get_by_role("button", name=row["language"], exact=True)
+            )
             head = shown.page.locator("#cell-languages thead tr:first-child th").all_inner_texts()
             assert line.locator("td").all_inner_texts()[head.index(f"seed {row['seed']}")] == f"{row['value']:.4f}"
 
@@ -203,7 +207,11 @@ def test_models_are_side_by_side_and_rows_and_columns_sort(shown: Opened, grid: 
     first, second = (page.locator("figure.matrix").nth(place).bounding_box() for place in (0, 1))
     assert first["y"] == second["y"] and first["x"] < second["x"]
     page.click('figure.matrix >> nth=0 >> thead th button:has-text("words")')
-    gains = {line["intermediate"]: float(line["gain"]) for line in lines(grid, "transfer.tsv") if (line["model"], line["target"]) == ("tiny", "words")}
+    gains = {
+        line["intermediate"]: float(line["gain"])
+        for line in lines(grid, "transfer.tsv")
+        if (line["model"], line["target"]) == ("tiny", "words")
+    }
     heads = page.locator("figure.matrix").first.locator("tbody th").all_inner_texts()
     expected = sorted((row for row in gains if row != "none"), key=gains.__getitem__, reverse=True)
     assert [head.strip() for head in heads] == ["none (score)", *expected]
@@ -230,7 +238,9 @@ def test_dark_mode_and_print_are_readable(browser: Any, path: Path) -> None:
     with opened(browser, path, color_scheme="dark") as found:
         assert found.page.evaluate(ground) == "rgb(21, 24, 29)"
         found.page.wait_for_selector("#cell-chart svg")
-        fills = found.page.eval_on_selector_all("#cell-chart svg text", "nodes => nodes.map(n => n.getAttribute('fill'))")
+        fills = found.page.eval_on_selector_all(
+            "#cell-chart svg text", "nodes => nodes.map(n => n.getAttribute('fill'))"
+        )
         assert "#eef0f2" in fills
         found.page.emulate_media(media="print")
         assert found.page.evaluate(ground) == "rgb(255, 255, 255)"

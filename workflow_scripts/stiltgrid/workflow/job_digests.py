@@ -60,7 +60,9 @@ class Digests:
     def data_files(self, folder: str) -> str:
         """Digest of the files of a package's folder that are not Python: templates, styles."""
         found = sorted(path for path in (self.scripts / PACKAGE / folder).glob("*.*") if not path.name.endswith(".py"))
-        return sha256(b"".join(path.name.encode() + path.read_bytes() for path in found if path.is_file())).hexdigest()[:16]
+        return sha256(b"".join(path.name.encode() + path.read_bytes() for path in found if path.is_file())).hexdigest()[
+            :16
+        ]
 
     def families(self, script: str, tasks: Sequence[str]) -> str:
         """Digest of a script that imports the families of these tasks."""

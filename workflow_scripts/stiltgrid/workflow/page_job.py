@@ -1,4 +1,4 @@
-"""What the results page reads of a grid besides its tables: predictions, rows of data, training logs, facts of cards."""
+"""What the results page reads of a grid besides its tables and predictions: rows, training logs, facts of cards."""
 
 from typing import Any
 

@@ -66,7 +66,7 @@ COLUMNS: Mapping[str, str] = {
     "benchmark": "The benchmark that the average belongs to.",
     "level": "Whether the line is a task, a group of tasks or the whole benchmark.",
     "name": "The task or group.",
-    "official": "yes: as the benchmark's own program would compute it; own: complete, by this project; no: something lacks.",
+    "official": "yes: as the benchmark's own program computes it; own: complete, by this project; no: something lacks.",
     "lacks": "What is missing for the average.",
     "hub": "Name of the model on the hub.",
     "published_row": "The row of the publication.",

@@ -18,7 +18,8 @@ def read_curve(path: str | os.PathLike[str], points: int) -> dict[str, Any]:
     dev: dict[str, list[list[float]]] = {}
     number = 0
     try:
-        for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            number += 1
             record = json.loads(line)
             if "dev" in record:
                 for task, score in record["dev"].items():
@@ -26,7 +27,9 @@ def read_curve(path: str | os.PathLike[str], points: int) -> dict[str, Any]:
             elif "loss" in record:
                 losses.append((record["step"], record["loss"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"{path}: line {number}: expected a record of a step, found {type(error).__name__}: {error}") from error
+        raise SourceError(
+            f"{path}: line {number}: expected a record of a step, found {type(error).__name__}: {error}"
+        ) from error
     return {
         "steps": losses[-1][0] if losses else 0,
         "loss": _thinned(losses, points),

@@ -91,7 +91,9 @@ def _entries(each: Sampled, cells: Sequence[Cell], entry: Callable[[Answer], lis
 
 
 def _sequence(each: Sampled, row: Row, cells: Sequence[Cell], labels: Sequence[str], _: Mapping[str, str]) -> Json:
-    texts = [["first text", row["text_a"]], ["second text", row["text_b"]]] if row["text_b"] else [["text", row["text_a"]]]
+    texts = (
+        [["first text", row["text_a"]], ["second text", row["text_b"]]] if row["text_b"] else [["text", row["text_a"]]]
+    )
     return {
         "id": each.id,
         "texts": [[name, _cut(text, TEXT)] for name, text in texts],

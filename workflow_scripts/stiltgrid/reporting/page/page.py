@@ -65,8 +65,8 @@ def write_page(layout: Layout, files: PageFiles, facts: Mapping[str, Any], out: 
     }
     samples = _samples(layout, files, facts["targets"])
     bundle = program()
-    room = MAX_BYTES - len(bundle) - len(embedded(data)) - sum(path.stat().st_size for path in FOLDER.glob("page.*"))
-    data["examples"] = within(samples, room)
+    rest = render({**data, "examples": within(samples, 0)}, bundle)
+    data["examples"] = within(samples, MAX_BYTES - len(rest.encode()))
     text = render(data, bundle)
     if len(text.encode()) > MAX_BYTES:
         log.warning("%s: %.1f MB, more than %.0f MB, even without examples", out, len(text) / 1e6, MAX_BYTES / 1e6)

@@ -1,0 +1,244 @@
+"""The results page without a browser: what it embeds, how large it gets, what examples and curves hold."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import page_grid
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from page_grid import EVIL, FACTS, PageGrid
+from stiltgrid.analysis.example_sample import Answer, Sample, Sampled
+from stiltgrid.grid.layout import Column, Layout
+from stiltgrid.reporting.page.columns import COLUMNS, TABLES
+from stiltgrid.reporting.page.curves import read_curve
+from stiltgrid.reporting.page.examples import shown_examples
+from stiltgrid.reporting.page.page import MAX_BYTES, PageFiles, embedded, within, write_page
+from stiltgrid.reporting.page.tables import read_tables
+from stiltgrid.utils.errors import SourceError
+
+NONE, OWN = ("m", "none"), ("m", "mnli")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> PageGrid:
+    return page_grid.write_grid(tmp_path_factory.mktemp("grid"))
+
+
+def data_of(page: Path) -> dict:
+    found = re.search(
+        r'<script id="data" type="application/json">(.*?)</script>', page.read_text(encoding="utf-8"), re.S
+    )
+    assert found
+    return json.loads(found[1])
+
+
+def test_embedded_json_cannot_end_the_script_and_is_read_back_as_it_was() -> None:
+    text = embedded({"a": EVIL, "b": "]]>\u2029"})
+    assert not set(text) & set("<>&\u2028\u2029")
+    assert json.loads(text) == {"a": EVIL, "b": "]]>\u2029"}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        embedded(float("nan"))
+
+
+def test_the_page_is_one_file_of_its_own_and_the_same_for_the_same_input(grid: PageGrid, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_page(grid.layout, grid.files, FACTS, tmp_path / name / "index.html")
+    text = (tmp_path / "a/index.html").read_text(encoding="utf-8")
+    assert text == (tmp_path / "b/index.html").read_text(encoding="utf-8")
+    assert len(list((tmp_path / "a").iterdir())) == 1
+    assert text.count("</script>") == text.count("<script") == 3  # data, program, page
+    assert not re.search(r'(?:src|href)="https?:', text)
+
+
+def test_every_table_is_carried_as_it_is(grid: PageGrid) -> None:
+    import pandas as pd
+
+    found = {table["file"]: table for table in read_tables(grid.files.tables)}
+    assert list(found) == [name for name in TABLES if name not in ("official.tsv", "published.tsv")]
+    for name, table in found.items():
+        frame = pd.read_csv(grid.files.tables / name, sep="\t", keep_default_na=False, na_values=[""])
+        assert [column["name"] for column in table["columns"]] == list(frame.columns)
+        for column in table["columns"]:
+            words = column.get("words")
+            values = [words[value] if words else value for value in column["values"]]
+            given = [None if pd.isna(value) else value for value in frame[column["name"]]]
+            assert [value if value != "" else None for value in values] == [
+                str(v) if words and v is not None else v for v in given
+            ]
+
+
+def test_every_column_of_every_table_is_explained(grid: PageGrid) -> None:
+    from stiltgrid.analysis import language_groups, official, published, selection, significance, tables
+
+    names = {
+        *tables.TRANSFER_COLUMNS, *tables.LANGUAGE_COLUMNS, *significance.COLUMNS, *significance.LANGUAGE_COLUMNS,
+        *selection.COLUMNS, *language_groups.GAP_COLUMNS, *language_groups.GROUP_COLUMNS, *official.COLUMNS,
+        *published.COLUMNS,
+    }  # fmt: skip
+    assert names - COLUMNS.keys() == set()
+
+
+def test_a_loss_is_a_mean_and_development_scores_keep_the_last(tmp_path: Path) -> None:
+    lines = [{"step": step, "loss": float(step)} for step in range(1, 8)]
+    lines += [{"step": step, "dev": {"a": float(step)}, "score": 1.0} for step in range(1, 6)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = read_curve(tmp_path / "log.jsonl", 3)
+    # Seven losses in three parts of three, three and one; every second of five scores, from the end.
+    assert found == {"steps": 7, "loss": [[3, 2.0], [6, 5.0], [7, 7.0]], "dev": {"a": [[1, 1.0], [3, 3.0], [5, 5.0]]}}
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\nno json\n')
+    with pytest.raises(SourceError, match="line 2: expected a record of a step"):
+        read_curve(tmp_path / "log.jsonl", 3)
+
+
+def shown(tmp_path: Path, family: str, rows: list[dict], answers: dict, labels: tuple[str, ...] = ()) -> dict:
+    common = {"language": "de", "split": "test"}
+    pq.write_table(pa.Table.from_pylist([{**common, **row} for row in rows]), tmp_path / "eval.parquet")
+    samples = {"de": Sample(len(rows), (Sampled(rows[0]["id"], answers),))}
+    found = shown_examples(samples, [NONE, OWN], family, labels, tmp_path / "eval.parquet", "test")
+    assert found["de"]["total"] == len(rows)
+    return found["de"]["examples"][0]
+
+
+def test_examples_of_every_family(tmp_path: Path) -> None:
+    span = {
+        "id": "q",
+        "context": "x" * 900 + "Bonn" + "y" * 900,
+        "question": "Wo?",
+        "answer_texts": ["Bonn"],
+        "answer_starts": [900],
+    }
+    found = shown(tmp_path, "span", [span], {OWN: Answer("Bonn am", False, {"f1": 2 / 3, "exact_match": 0.0})})
+    assert found["gold"] == "Bonn" and found["cells"] == [None, ["Bonn am", 0, "F1 0.67"]]
+    assert "Bonn" in found["texts"][1][1] and len(found["texts"][1][1]) == 502  # 500 and an ellipsis on both sides
+    choice = {"id": "c", "context": "Why?", "choices": ["a", "b"], "label": 1}
+    found = shown(tmp_path, "choice", [choice], {OWN: Answer(1, True, {}), NONE: Answer("0", False, {})})
+    assert found["gold"] == "2: b" and found["cells"] == [["option 1", 0, ""], ["option 2", 1, ""]]
+    words = {"id": "t", "tokens": ["w"] * 50, "tags": [0] * 50}
+    given = ["A"] * 49 + ["B"]
+    found = shown(
+        tmp_path,
+        "tagging",
+        [words],
+        {OWN: Answer(given, False, {}), NONE: Answer(" ".join(given), False, {})},
+        ("A", "B"),
+    )
+    assert len(found["words"]) == 40 and found["cut"]
+    assert found["cells"] == [[[[49, "B"]], 0, "49 of 50 words right"]] * 2
+    pair = {"text_pair": None, "gold": ["k"]}
+    pool = [
+        {"id": "q", "role": "query", "text": "Frage", **pair},
+        {"id": "k", "role": "candidate", "text": "Antwort", **pair},
+    ]
+    found = shown(
+        tmp_path,
+        "dual",
+        pool,
+        {OWN: Answer(["q", "k"], False, {"ranks": [2]}), NONE: Answer(["k"], True, {"ranks": [1]})},
+    )
+    assert found["gold"] == "Antwort"
+    assert found["cells"] == [["Antwort", 1, ""], ["Frage", 0, "first relevant at rank 2"]]
+    found = shown(tmp_path, "embedding", pool, {OWN: Answer(None, False, {"gold": ["k"]})})
+    assert found["cells"] == [None, ["(no pair)", 0, ""]]
+
+
+def test_examples_give_way_where_the_page_is_full() -> None:
+    part = {"total": 9, "examples": [{"id": str(number), "text": "x" * 90} for number in range(3)]}
+    size = len(embedded(part["examples"][0])) + 1
+    samples = {"a": {"seed": 1, "cells": [], "languages": {"de": part, "en": part}}}
+    found = within(samples, 3 * size)["a"]["languages"]
+    # The first of both languages, then the second of the first.
+    assert {code: [each["id"] for each in found[code]["examples"]] for code in found} == {"de": ["0", "1"], "en": ["0"]}
+    assert within(samples, -1)["a"]["languages"]["de"] == {"total": 9, "examples": []}
+
+
+def big_grid(folder: Path) -> PageGrid:
+    """100 cells in 50 languages at 3 seeds, with 20 long examples a language; intervals as the tables have them."""
+    from stiltgrid.analysis.language_groups import known_languages, write_gaps
+    from stiltgrid.analysis.significance import COLUMNS as TESTED
+    from stiltgrid.analysis.significance import LANGUAGE_COLUMNS
+    from stiltgrid.analysis.tables import collect_scores, write_transfer, write_tsv
+
+    codes = tuple(list(known_languages())[:50])
+    columns = tuple(Column(f"target{number}", "accuracy", "test", codes) for number in range(10))
+    layout = Layout(("large",), ("none", *(f"row{number}" for number in range(9))), columns, (1, 2, 3))
+    draw, metrics, predictions, rows = np.random.default_rng(1), [], {}, {}
+    keys = [(code, number) for code in codes for number in range(20)]
+    names = {
+        "id": [f"{code}-{number}" for code, number in keys],
+        "language": [code for code, _ in keys],
+        "split": ["test"] * len(keys),
+    }
+    for column in columns:
+        rows[column.target] = folder / f"{column.target}.parquet"
+        texts = {"text_a": ["лорем ипсум " * 60] * len(keys), "text_b": ["dolor sit " * 60] * len(keys)}
+        pq.write_table(pa.table({**names, **texts, "label": [0] * len(keys)}), rows[column.target])
+        for row in layout.intermediates:
+            for seed in layout.seeds:
+                scores = [
+                    {
+                        "language": code,
+                        "split": "test",
+                        "metric": "accuracy",
+                        "value": float(draw.random() * 100),
+                        "n": 20,
+                    }
+                    for code in codes
+                ]
+                path = folder / f"{row}/{column.target}/{seed}/metrics.json"
+                path.parent.mkdir(parents=True)
+                cell = {"model": "large", "intermediate": row, "target": column.target, "seed": seed}
+                path.write_text(json.dumps({"cell": cell, "scores": scores, "provenance": {}}))
+                metrics.append(path)
+            score = draw.integers(0, 2, len(keys)).astype(float)
+            given = {"prediction": ["yes" if right else "no" for right in score], "gold": ["yes"] * len(keys)}
+            path = folder / f"{row}/{column.target}/1/predictions.parquet"
+            pq.write_table(pa.table({**names, **given, "score": score}), path)
+            predictions["large", row, column.target, 1] = path
+    collect_scores(metrics, folder / "scores.parquet")
+    write_transfer(folder / "scores.parquet", layout, folder / "transfer.tsv", folder / "transfer_by_language.tsv")
+    write_gaps(folder / "scores.parquet", layout, folder / "language_gaps.tsv", folder / "language_groups.tsv")
+    test = {
+        "split": "test",
+        "metric": "accuracy",
+        "statistic": "mean over examples",
+        "seeds": 3,
+        "n": 20,
+        "p": "0.00123",
+    }
+    numbers = {name: float(draw.random()) for name in ("score", "none", "gain", "sd", "se", "low", "high")}
+    cells = [
+        {"model": "large", "intermediate": row, "target": column.target, **test, **numbers, "p_holm": "0.5"}
+        for column in columns
+        for row in layout.rows
+    ]
+    write_tsv(TESTED, cells, folder / "significance.tsv")
+    each = ({**cell, "language": code} for cell in cells for code in codes)
+    write_tsv(LANGUAGE_COLUMNS, each, folder / "significance_by_language.tsv")
+    return PageGrid(layout, PageFiles(folder, predictions, rows, ()))
+
+
+def test_a_large_grid_stays_within_the_size_and_keeps_its_numbers(tmp_path: Path) -> None:
+    grid = big_grid(tmp_path)
+    target = {"family": "sequence", "labels": ["yes"], "about": "", "tuned": "", "origin": "x"}
+    facts = {
+        **FACTS, "models": {"large": "x"}, "chains": {row: [row] for row in grid.layout.intermediates},
+        "targets": {column.target: target for column in grid.layout.columns},
+    }  # fmt: skip
+    out = tmp_path / "index.html"
+    write_page(grid.layout, grid.files, facts, out)
+    assert out.stat().st_size <= MAX_BYTES
+    data = data_of(out)
+    assert (
+        sum(
+            len(scores)
+            for row in data["scores"]["large"].values()
+            for target in row.values()
+            for scores in target.values()
+        )
+        == 10 * 10 * 50 * 3
+    )
+    kept = [len(part["examples"]) for sample in data["examples"].values() for part in sample["languages"].values()]
+    assert len(kept) == 500 and min(kept) >= 1
