@@ -64,7 +64,7 @@ def write_grid(folder: Path, layout: Layout = LAYOUT) -> PageGrid:
                     predictions[model, row, column.target, seed] = path
     tables = folder / "tables"
     scores = tables / "scores.parquet"
-    collect_scores(metrics, scores)
+    collect_scores(metrics, scores, synthetic=layout.synthetic)
     write_transfer(scores, layout, tables / "transfer.tsv", tables / "transfer_by_language.tsv")
     tests = (tables / "significance.tsv", tables / "significance_by_language.tsv")
     write_significance(scores, layout, FAMILIES, predictions, *tests, draws=100)

@@ -197,7 +197,7 @@ def big_grid(folder: Path) -> PageGrid:
             path = folder / f"{row}/{column.target}/1/predictions.parquet"
             pq.write_table(pa.table({**names, **given, "score": score}), path)
             predictions["large", row, column.target, 1] = path
-    collect_scores(metrics, folder / "scores.parquet")
+    collect_scores(metrics, folder / "scores.parquet", synthetic=False)
     write_transfer(folder / "scores.parquet", layout, folder / "transfer.tsv", folder / "transfer_by_language.tsv")
     write_gaps(folder / "scores.parquet", layout, folder / "language_gaps.tsv", folder / "language_groups.tsv")
     test = {
@@ -214,9 +214,9 @@ def big_grid(folder: Path) -> PageGrid:
         for column in columns
         for row in layout.rows
     ]
-    write_tsv(TESTED, cells, folder / "significance.tsv")
+    write_tsv(TESTED, cells, folder / "significance.tsv", synthetic=False)
     each = ({**cell, "language": code} for cell in cells for code in codes)
-    write_tsv(LANGUAGE_COLUMNS, each, folder / "significance_by_language.tsv")
+    write_tsv(LANGUAGE_COLUMNS, each, folder / "significance_by_language.tsv", synthetic=False)
     return PageGrid(layout, PageFiles(folder, predictions, rows, ()))
 
 

@@ -153,7 +153,7 @@
     const lacking = cell.lacks || !known(shown), bare = !lacking && !none && !known(cell.low);
     const text = lacking ? "–" : points(shown, signed) + (chosen ? (chosen.fair ? " ★" : " ☆") : "") + (bare ? " °" : "");
     const sure = known(cell.holm) && cell.holm <= 0.05;
-    const names = ["value", lacking && "lacking", sure && "sure", chosen && "chosen"].filter(Boolean).join(" ");
+    const names = ["value", lacking && "lacking", sure && "sure", chosen && (chosen.fair ? "chosen" : "flattered")].filter(Boolean).join(" ");
     const label = `${cell.row} on ${cell.target}: ` + description(cell).filter(([, value]) => value !== "").map((pair) => pair.join(" ")).join("; ");
     const made = el("button", { type: "button", class: names, tabindex: "-1", "aria-label": label, "data-cell": key(cell.model, cell.row, cell.target),
       onclick: () => select(cell.model, cell.row, cell.target, true), onfocus: () => preview(cell), onmouseenter: () => preview(cell) }, text);
@@ -245,7 +245,7 @@
     fill($("legend"),
       el("li", {}, `Colour: gain over none from ${points(-limit, true)} `, scale, ` to ${points(limit, true)} points; blue is better, red is worse.`),
       el("li", {}, "Bold: corrected p-value (Holm) of at most 0.05."),
-      el("li", {}, "★ framed: the row that development data chose. ☆ framed: no development split exists, so the row with the highest of the shown scores, which flatters it."),
+      el("li", {}, "★ framed: the row that development data chose. ☆ dashed frame: no development split exists, so the row with the highest of the shown scores, which flatters it."),
       el("li", {}, "° no interval could be made: the cell says why. – no score."));
   }
   function drawControls() {
