@@ -9,11 +9,12 @@ def main(snakemake):
 
     from stiltgrid.config.loading import load_grid
     from stiltgrid.data.sources import open_source
-    from stiltgrid.workflow import doctor
+    from stiltgrid.workflow.doctor import examine
+    from stiltgrid.workflow.findings import screen
 
     grid = load_grid(snakemake.config, Path(snakemake.scriptdir).parent, snakemake.params.configfiles)
     source = open_source(grid.source, snakemake.params.data_dir, grid.world)
-    sys.stdout.write(doctor.screen(doctor.examine(grid, source)))
+    sys.stdout.write(screen(examine(grid, source)))
 
 
-run(main, snakemake)  # noqa: F821
+run(main, snakemake, network=True)  # noqa: F821

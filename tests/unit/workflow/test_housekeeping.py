@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from stiltgrid.config.loading import load_grid
 from stiltgrid.workflow import doctor
+from stiltgrid.workflow.findings import screen
 from stiltgrid.workflow.clean_state import clean_state
 from stiltgrid.workflow.estimate_disk import (
     PUBLISHED,
@@ -175,5 +176,5 @@ def test_the_doctor_reads_memory_and_commands_as_they_are(tmp_path, monkeypatch)
     assert doctor.slurm().found.startswith("no partition answers")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert doctor.gpus().found == doctor.slurm().found == "none"
-    screen = doctor.screen([doctor.gpus(), doctor.software()])
-    assert f"torch {torch.__version__}" in screen and "-> large models need one" in screen
+    text = screen([doctor.gpus(), doctor.software()])
+    assert f"torch {torch.__version__}" in text and "-> large models need one" in text

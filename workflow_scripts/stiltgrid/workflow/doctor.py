@@ -1,10 +1,12 @@
-"""A report about this machine: processors, memory, disk, GPUs, SLURM, the data that is there, versions."""
+"""A report about this machine: processors, memory, disk, GPUs, SLURM, rows, the hub, the fork server, versions."""
 
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -13,24 +15,20 @@ from stiltgrid.data.sources.base import Source
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Grid
 from stiltgrid.utils.provenance import versions
+from stiltgrid.workflow.doctor_hub import hub_findings, within
+from stiltgrid.workflow.findings import GIGABYTE, Finding
+from stiltgrid.workflow.fork_server import ForkServer
+from stiltgrid.workflow.snakemake_patches import SWITCH
 
-GIGABYTE = 10**9
 PLUGIN = "snakemake-executor-plugin-slurm"
 PATIENCE = 10  # seconds for a command of the system
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: the subject, what was found, and advice where that may not be enough."""
-
-    about: str
-    found: str
-    advice: str = ""
+FORK_SECONDS = 60.0  # for a job that does nothing
 
 
 def examine(grid: Grid, source: Source) -> list[Finding]:
-    """All findings, in the order of the report. Imports no torch, reads no data and uses no network."""
-    return [processors(), memory(), disk(Path.cwd()), gpus(), slurm(), rows(grid, source), software()]
+    """All findings, in the order of the report. Imports no torch and reads no data; see `doctor_hub` for the network."""
+    machine = [processors(), memory(), disk(Path.cwd()), gpus(), slurm(), fork_server()]
+    return [*machine, rows(grid, source), *hub_findings(grid), software()]
 
 
 def processors() -> Finding:
@@ -76,6 +74,30 @@ def slurm() -> Finding:
     return Finding("SLURM", found + plugin, advice)
 
 
+def fork_server(kind: str = "data") -> Finding:
+    """Whether a job runs in a fork server, and the seconds of the first and of the second."""
+    about = "fork server"
+    if os.environ.get(SWITCH) == "0" or sys.platform != "linux":
+        reason = f"{SWITCH}=0" if sys.platform == "linux" else f"not on {sys.platform}"
+        return Finding(about, f"off ({reason})", "jobs start as plain processes, some seconds later")
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        script, out = Path(folder, "job.py"), Path(folder, "out")
+        script.write_text(f"open({str(out)!r}, 'a').write('x')\n", encoding="utf-8")
+        server = ForkServer(kind)
+        for _ in range(2):
+            started = time.monotonic()
+            job = server.start_job(str(script), 1, {})
+            status = None if job is None else within(FORK_SECONDS, job.wait, None)
+            if status != 0:
+                advice = f"jobs start as plain processes, some seconds later; {SWITCH}=0 does not try"
+                return Finding(about, f"does not work (status {status})", advice)
+            seconds.append(time.monotonic() - started)
+        ran = out.read_text(encoding="utf-8")
+    assert ran == "xx", ran
+    return Finding(about, f"works: first job after {seconds[0]:.1f} s, then {seconds[1]:.2f} s")
+
+
 def rows(grid: Grid, source: Source) -> Finding:
     """How many tasks of the catalogue the source has, and which it lacks."""
     missing = missing_tasks(grid.cards, source)
@@ -101,16 +123,6 @@ def missing_tasks(cards: Mapping[str, TaskCard], source: Source) -> list[str]:
 def software() -> Finding:
     """Versions of the libraries that scores depend on."""
     return Finding("versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
-
-
-def screen(findings: Sequence[Finding]) -> str:
-    """The findings as text, each with its advice below."""
-    lines = []
-    for finding in findings:
-        lines.append(f"{finding.about:<12}{finding.found}")
-        if finding.advice:
-            lines.append(f"{'':<12}-> {finding.advice}")
-    return "\n".join(lines) + "\n"
 
 
 def _output(command: Sequence[str]) -> list[str] | None:
