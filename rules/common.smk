@@ -81,6 +81,10 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+# A resource, not a param: the tracker reruns nothing.
+TRACKED = {"tracker": GRID.tracker} if GRID.tracker else {}
+
+
 def training_needs(stage, tasks):
     """Memory and minutes of a training stage, `tasks` a function of the wildcards."""
     return {

@@ -227,6 +227,7 @@ rule pretrain_backbone:
     # No other job can run until it ends.
     threads: 2
     resources:
+        **TRACKED,
         gpu=1,
         save_seconds=600,
     params:

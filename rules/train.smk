@@ -33,6 +33,7 @@ rule train_intermediate:
             "intermediate", lambda wildcards: GRID.recipe(wildcards.intermediate).tasks
         ),
         # Seconds between saved states; 0 saves none. It changes no result, so it is not a param.
+        **TRACKED,
         gpu=1,
         save_seconds=600,
     params:
@@ -75,6 +76,7 @@ rule train_target:
     resources:
         **training_needs("target", lambda wildcards: wildcards.tuned.split("+")),
         # Seconds between saved states; 0 saves none. It changes no result, so it is not a param.
+        **TRACKED,
         gpu=1,
         save_seconds=600,
     params:

@@ -110,6 +110,16 @@ def test_dry_runs_reports_and_questions_about_the_grid_are_snakemakes_own(grid: 
     assert doctor.returncode == 0 and "processors" in doctor.stdout and "jobs to do" not in doctor.stdout
 
 
+def test_a_tracker_reruns_nothing_and_shows_the_jobs_that_run(copy: Repository) -> None:
+    assert copy.pending("--config", "tracker=tensorboard") == []
+    output = "results/tuned/tiny/none/mnli/seed1/training.json"
+    before = (copy.folder / output).with_name("model.safetensors").read_bytes()
+    result = copy.snakemake("--force", output, "--config", "tracker=tensorboard")
+    assert result.returncode == 0 and "tracker" not in result.stdout, result.stdout
+    assert list((copy.folder / "results/tracking/tensorboard/train_target/tiny/none/mnli/1").glob("events.*"))
+    assert (copy.folder / output).with_name("model.safetensors").read_bytes() == before
+
+
 def test_the_grid_that_was_run_is_the_grid_that_is_configured(grid: Repository) -> None:
     """The jobs of a run are read from Snakemake's log, which has all of them."""
     assert sum(job.rule == "score_target" for job in grid.first) == len(GRID["intermediates"]) * len(GRID["targets"])

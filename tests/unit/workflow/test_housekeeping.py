@@ -12,7 +12,6 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from stiltgrid.config.loading import load_grid
 from stiltgrid.workflow import doctor
-from stiltgrid.workflow.findings import screen
 from stiltgrid.workflow.clean_state import clean_state
 from stiltgrid.workflow.estimate_disk import (
     PUBLISHED,
@@ -28,6 +27,7 @@ from stiltgrid.workflow.estimate_disk import (
     table,
     used,
 )
+from stiltgrid.workflow.findings import screen
 from transformers import AutoConfig, AutoModel
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,6 +18,7 @@ from stiltgrid.config.exclusions import exclude_tasks
 from stiltgrid.config.overlays import resolve_like, resolve_like_in_studies, standalone, without_null_entries
 from stiltgrid.config.recipe_expansion import expand_recipes
 from stiltgrid.config.schema import Schemas, place_of, prune, schemas_of
+from stiltgrid.config.tracker_checks import tracker_problems
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.designs.plans import add_plans, reserved_names
 from stiltgrid.grid.grid import Grid, Model, Recipe
@@ -50,6 +51,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     if grid.source == "hub":
         problems += [problem for card in grid.cards.values() for problem in hub_problems(card)]
     problems += [*grid_problems(grid, names, root), *data_problems(grid, root)]
+    problems += [f"{CONFIG}: {problem}" for problem in tracker_problems(grid.tracker)]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
     for remark in (*notes, *remarks(grid, root)):
@@ -189,6 +191,7 @@ def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard], recipes: Map
         evaluation=config.get("evaluation", {}),
         keep_tuned=config.get("keep_tuned", True),
         estimate=config.get("estimate", {}),
+        tracker=config.get("tracker"),
         studies=config.get("studies", {}),
         selection=config.get("selection"),
     )

@@ -175,6 +175,7 @@ class Grid:
     estimate: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] | None = None
     selection_problems: tuple[str, ...] = ()
+    tracker: str | None = None
 
     @property
     def own_models(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from stiltgrid.training.resume import StateSaver
 from stiltgrid.training.saved_state import SavedState
 from stiltgrid.training.stage_plan import StageModel, StagePlan
 from stiltgrid.training.stage_state import LoopState
+from stiltgrid.utils.logs import publish
 
 
 class EarlyStopping:
@@ -53,6 +54,7 @@ class EarlyStopping:
         entry = {"stage": self.plan.name, "step": state.step, "dev": scores, "score": score}
         state.evaluations.append(entry)
         state.log.append(entry)
+        publish(entry)
         if state.best_score is None or score > state.best_score:
             state.best_score, state.best_step, state.stale = score, state.step, 0
             self._keep_weights()

@@ -41,6 +41,7 @@ from stiltgrid.training.saved_state import (
 from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import atomic_path, write_json
+from stiltgrid.utils.logs import publish
 from stiltgrid.utils.provenance import describe_device, versions
 from stiltgrid.utils.seeding import derive_seed
 
@@ -148,6 +149,7 @@ class LanguageTrainer:
         every = max(1, settings.steps // LOG_LINES)
         self.model.train()
         self._restore(saver)
+        publish({"begins_after": 0, "resumes_after": self.step})
         # Drawing is cheap: the rows of steps already taken are drawn again and skipped.
         steps = islice(
             text.steps(settings.steps, rows, settings.language_exponent, settings.seed), self.step, settings.steps
@@ -169,6 +171,7 @@ class LanguageTrainer:
                     if not np.isfinite(value):
                         raise StiltgridError(f"pretraining: loss {value} at step {self.step}; lower the learning rate")
                     self.log.append({"step": self.step, "loss": value, "learning_rate": share * settings.learning_rate})
+                    publish(self.log[-1])
         return self.log
 
     def saved_state(self) -> SavedState:

@@ -10,6 +10,7 @@ import torch
 
 from stiltgrid.training.stage_plan import StagePlan, TrainingError
 from stiltgrid.training.stage_state import LoopState
+from stiltgrid.utils.logs import publish
 
 LOG_LINES = 1000  # of a stage at most
 STEPS_BETWEEN_READS = 25  # on a GPU: reading a number makes the host wait for it
@@ -49,6 +50,7 @@ class StepLog:
             self._check(step, loss, norm)
             if step.number % every == 0 or step.number == self.plan.steps:
                 self.state.log.append(self._line(step, loss, norm))
+                publish(self.state.log[-1])
         self._pending.clear()
 
     def _check(self, step: Step, loss: float, norm: float) -> None:

@@ -30,6 +30,7 @@ from stiltgrid.training.trainable import base_dtype, trainable_part
 from stiltgrid.training.training_data import StageTask, draw_schedule
 from stiltgrid.training.vocabulary_subset import used_ids
 from stiltgrid.utils.files import write_json
+from stiltgrid.utils.logs import publish
 from stiltgrid.utils.provenance import describe_device, versions
 from stiltgrid.utils.seeding import derive_seed
 
@@ -113,6 +114,7 @@ class TrainingRun:
             stage.carried = frozen if self.stages else ()
             self._restore(stage)
             self.group.check_equal(stage.state.step, "the step that they resume from")
+            publish({"begins_after": sum(each["steps"] for each in self.stages), "resumes_after": stage.state.step})
             stage.run(self.saver, self._facts)
             if self.group.size > 1:
                 self.group.check_equal(checksum(numbered("", stage.parameters)), "their weights after the stage")

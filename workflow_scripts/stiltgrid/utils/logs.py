@@ -4,10 +4,14 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 QUIET = "STILTGRID_QUIET"  # set where the run's own output shows what jobs do (`workflow/run_log.py`)
 ACCOUNT = "stiltgrid.account"  # time and memory of jobs; written to the log file only
+# Called with each line of a training log as it is written, for live tracking (`training/tracking.py`).
+listeners: list[Callable[[Mapping[str, Any]], None]] = []
 QUIET_LOGGERS = (
     "transformers",
     "datasets",
@@ -53,6 +57,12 @@ def configure(
         root.addHandler(file)
     warnings.simplefilter("default")
     logging.captureWarnings(True)
+
+
+def publish(line: Mapping[str, Any]) -> None:
+    """Hand a line of a training log to whoever listens."""
+    for listener in listeners:
+        listener(line)
 
 
 class MarkedLines(logging.Formatter):

@@ -26,7 +26,7 @@ FORK_SECONDS = 60.0  # for a job that does nothing
 
 
 def examine(grid: Grid, source: Source) -> list[Finding]:
-    """All findings, in the order of the report. Imports no torch and reads no data; see `doctor_hub` for the network."""
+    """All findings, in the order of the report. Imports no torch and reads no data; `doctor_hub` uses the network."""
     machine = [processors(), memory(), disk(Path.cwd()), gpus(), slurm(), fork_server()]
     return [*machine, rows(grid, source), *hub_findings(grid), software()]
 

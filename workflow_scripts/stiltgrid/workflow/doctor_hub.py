@@ -147,7 +147,7 @@ def _hub_needs(grid: Grid) -> Iterable[tuple[TaskCard, str]]:
 
 def _token_status() -> int:
     from huggingface_hub import constants
-    from huggingface_hub.utils import build_hf_headers, get_session
+    from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
 
     address = f"{constants.ENDPOINT}/api/whoami-v2"
     return int(get_session().get(address, headers=build_hf_headers(), timeout=SECONDS).status_code)
@@ -163,7 +163,7 @@ def _problems(wanted: list[Wanted]) -> list[str]:
 def _problem(wanted: Wanted, silent: threading.Event) -> str | None:
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.utils import build_hf_headers, get_session
+    from huggingface_hub.utils import build_hf_headers, get_session  # type: ignore[attr-defined]
 
     what = f"{wanted.kind} {wanted.name} ({', '.join(wanted.users)})"
     if silent.is_set():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stiltgrid.modeling import gpu_slots
-from stiltgrid.training import launcher
+from stiltgrid.training import launcher, tracking
 from stiltgrid.utils import logs
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.workflow import runs, unfinished
@@ -39,6 +39,7 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
         os.environ["HF_HUB_OFFLINE"] = "1"
     started = time.monotonic()
     record = None if member else unfinished.begin(snakemake)
+    tracked = None if member and os.environ["RANK"] != "0" else tracking.follow(snakemake)
     try:
         processes = launcher.requested_processes(snakemake.resources)
         if together and not member and processes > 1:
@@ -62,6 +63,9 @@ def run(main: Callable[[Any], None], snakemake: Any, network: bool = False, toge
                 file.write(trace)
         _log_rerun_command(snakemake, member)
         sys.exit(1)
+    finally:
+        if tracked is not None:
+            tracked.finish()
 
 
 def _log_usage(rule: str, seconds: float) -> None:
