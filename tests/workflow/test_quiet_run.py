@@ -61,7 +61,7 @@ def test_at_a_terminal_a_run_is_a_progress_line_and_a_line_a_cell(copy: Reposito
     assert max(len(part) for part in re.split(r"[\r\n]", screen)) < 250 and "\033[A" not in screen
     cells = [line for line in lines if re.match(r"\[[12]/2\] ", line)]
     assert len(cells) in (2, 3) and any(re.search(r"none -> xnli: accuracy \d+\.\d$", line) for line in cells)
-    assert any(re.search(r"mnli -> xnli: .*[+-]\d+\.\d over none$", line) for line in cells)
+    assert any(re.search(r"mnli -> xnli: .*[+\u2212]?\d+\.\d over none$", line) for line in cells)
     assert not any("jobs |" in line for line in lines), "the progress line is gone at the end"
     assert BLOCK not in screen and copy.last_log().count(BLOCK) == 2, "blocks of jobs are in the log"
 

@@ -202,8 +202,8 @@ def test_the_trackers_are_those_of_accelerate() -> None:
 
 def test_a_tracker_that_is_not_installed_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stiltgrid.config.tracker_checks.find_spec", lambda name: None)
-    assert problems(changed(tracker="comet_ml")) == [
-        "config: tracker: 'comet_ml' is not installed in this environment; run: pip install comet-ml"
-    ]
+    assert problems(changed(tracker="comet_ml")) == (
+        "config: tracker: 'comet_ml' is not installed in this environment; run: pip install comet-ml",
+    )
     (unknown,) = problems(changed(tracker="tensorbord"))
     assert "tracker" in unknown and "tensorboard" in unknown

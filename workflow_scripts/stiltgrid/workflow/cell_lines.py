@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from stiltgrid.analysis.shown import points
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Layout
 from stiltgrid.grid.paths import Cell
@@ -39,13 +40,13 @@ class CellLines:
         score = self._score(cell)
         if score is None:
             return []
-        text = f"{self._name(cell)}: {self.layout.column(cell.target).metric} {score:.1f}"
+        text = f"{self._name(cell)}: {self.layout.column(cell.target).metric} {points(score)}"
         if cell.intermediate == NONE:
             return [text, *(self._gain(other) for other in self._waiting.pop(cell, []))]
         baseline = replace(cell, intermediate=NONE)
         gain = self._difference(cell)
         if gain is not None:
-            return [f"{text}, {gain:+.1f} over none"]
+            return [f"{text}, {points(gain, signed=True)} over none"]
         if baseline in self._not_yet:
             self._waiting.setdefault(baseline, []).append(cell)
             return [f"{text} (gain when none is scored)"]
@@ -53,7 +54,7 @@ class CellLines:
 
     def _gain(self, cell: Cell) -> str:
         gain = self._difference(cell)
-        return f"{self._name(cell)}: " + ("no gain" if gain is None else f"{gain:+.1f} over none")
+        return f"{self._name(cell)}: " + ("no gain" if gain is None else f"{points(gain, signed=True)} over none")
 
     def _difference(self, cell: Cell) -> float | None:
         score, baseline = self._score(cell), self._score(replace(cell, intermediate=NONE))
