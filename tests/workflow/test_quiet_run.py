@@ -110,7 +110,7 @@ def test_dry_runs_reports_and_questions_about_the_grid_are_snakemakes_own(grid: 
     assert doctor.returncode == 0 and "processors" in doctor.stdout and "jobs to do" not in doctor.stdout
 
 
-def test_a_tracker_reruns_nothing_and_shows_the_jobs_that_run(copy: Repository) -> None:
+def test_live_tracking_reruns_nothing_and_shows_the_jobs_that_run(copy: Repository) -> None:
     assert copy.pending("--config", "tracker=tensorboard") == []
     output = "results/tuned/tiny/none/mnli/seed1/training.json"
     before = (copy.folder / output).with_name("model.safetensors").read_bytes()
