@@ -107,7 +107,7 @@ def test_the_grid_goes_on_from_what_the_selection_has_trained(lab: Repository) -
     [
         ({"budget": 2}, "selection.budget: expected at most 1, found 2"),
         ({"targets": ["xnly"]}, "'xnly' is no target of the grid, did you mean 'xnli'?"),
-        ({"prior": ["earlier.tsv"]}, "no file earlier.tsv; did you mean 'earlier.tsv'?"),
+        ({"prior": ["earlier2.tsv"]}, "no file earlier2.tsv; did you mean 'earlier.tsv'?"),
         ({"fidelity": {"target": {"max_steps": 9}}}, "no task of the target stage has more than this"),
         (None, "the configuration has no section `selection`"),
     ],
