@@ -33,12 +33,7 @@ rule export_xtreme_r:
 
 rule export_checkpoints:
     input:
-        expand(
-            "results/exports/checkpoints/{model}/{intermediate}/seed{seed}",
-            model=GRID.own_models,
-            intermediate=[name for name in GRID.intermediates if name != NONE],
-            seed=GRID.seeds,
-        ),
+        EXPORTS.folders,
 
 
 rule export_benchmark:
@@ -71,10 +66,13 @@ rule export_checkpoint:
             "results/intermediate/{model}/{intermediate}/seed{seed}/",
             "config.json",
             "model.safetensors",
-            "training.json",
+        ),
+        logs=lambda wildcards: EXPORTS.logs(
+            wildcards.model, wildcards.intermediate, wildcards.seed
         ),
         tokenizer=TOKENIZER,
         scores=rules.collect_scores.output[0],
+        significance=rules.test_gains.output[0],
     output:
         directory("results/exports/checkpoints/{model}/{intermediate}/seed{seed}"),
     log:
@@ -89,3 +87,88 @@ rule export_checkpoint:
         code=lambda wildcards: CODE.plain("export_checkpoint"),
     script:
         "../workflow_scripts/export_checkpoint.py"
+
+
+rule export_tuned:
+    input:
+        checkpoint=multiext(
+            "results/tuned/{model}/{intermediate}/{tuned}/seed{seed}/",
+            "config.json",
+            "model.safetensors",
+        ),
+        logs=lambda wildcards: [
+            *EXPORTS.logs(wildcards.model, wildcards.intermediate, wildcards.seed),
+            "results/tuned/{model}/{intermediate}/{tuned}/seed{seed}/training.json",
+        ],
+        tokenizer=TOKENIZER,
+        encoded=lambda wildcards: [
+            f"results/encoded/{wildcards.model}/{EXPORTS.tuned_target(wildcards.tuned)}/eval.arrow"
+        ],
+        rows=lambda wildcards: [
+            f"results/data/{EXPORTS.tuned_target(wildcards.tuned)}/eval.parquet"
+        ],
+        scores=rules.collect_scores.output[0],
+        significance=rules.test_gains.output[0],
+    output:
+        directory("results/exports/tuned/{model}/{intermediate}/{tuned}/seed{seed}"),
+    log:
+        "logs/exports/tuned/{model}/{intermediate}/{tuned}/seed{seed}.log",
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(
+            input.checkpoint, attempt
+        ),
+    params:
+        layout=as_params(LAYOUT),
+        reading=lambda wildcards: EXPORTS.reading(
+            wildcards.model, EXPORTS.tuned_target(wildcards.tuned)
+        ),
+        facts=lambda wildcards: EXPORTS.tuned_facts(
+            wildcards.model, wildcards.intermediate, wildcards.tuned, wildcards.seed
+        ),
+        code=lambda wildcards: CODE.families(
+            "export_tuned", wildcards.tuned.split("+")
+        ),
+    script:
+        "../workflow_scripts/export_tuned.py"
+
+
+rule export_sentences:
+    input:
+        checkpoint=lambda wildcards: INPUTS.row_checkpoint(
+            wildcards.model, wildcards.intermediate, wildcards.seed
+        ),
+        logs=lambda wildcards: EXPORTS.logs(
+            wildcards.model, wildcards.intermediate, wildcards.seed
+        ),
+        tokenizer=TOKENIZER,
+        encoded=lambda wildcards: [
+            f"results/encoded/{wildcards.model}/{EXPORTS.vector_target()}/eval.arrow"
+        ],
+        rows=lambda wildcards: [f"results/data/{EXPORTS.vector_target()}/eval.parquet"],
+        scores=rules.collect_scores.output[0],
+        significance=rules.test_gains.output[0],
+    output:
+        directory("results/exports/sentences/{model}/{intermediate}/seed{seed}"),
+    log:
+        "logs/exports/sentences/{model}/{intermediate}/seed{seed}.log",
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=lambda wildcards, input, attempt: NEEDS.scoring_mb(
+            input.checkpoint, attempt
+        ),
+    params:
+        layout=as_params(LAYOUT),
+        reading=lambda wildcards: EXPORTS.reading(
+            wildcards.model, EXPORTS.vector_target()
+        ),
+        facts=lambda wildcards: EXPORTS.vector_facts(
+            wildcards.model, wildcards.intermediate, wildcards.seed
+        ),
+        code=lambda wildcards: CODE.families(
+            "export_sentences", [EXPORTS.vector_target()]
+        ),
+    script:
+        "../workflow_scripts/export_sentences.py"

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from stiltgrid.grid import paths, recipes
-from stiltgrid.grid.grid import Grid
+from stiltgrid.grid.cards import card_view
+from stiltgrid.grid.grid import NONE, Grid, model_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.reporting import exports
 from stiltgrid.utils.errors import StiltgridError
 
 BEST, PARTIAL = "best", "_partial"
+EXPORTS = f"{paths.RESULTS}/exports"
+CHECKPOINTS, TUNED, SENTENCES = (f"{EXPORTS}/{kind}" for kind in ("checkpoints", "tuned", "sentences"))
 
 
 class ExportJobs:
-    """Inputs and params of submission folders and of exported checkpoints.
+    """Inputs and params of submission folders and of exported models.
 
     `benchmark` is xtreme or xtreme_r, with the ending `_partial` for what exists; `row` is a row of the grid or
     `best`, which takes each task from the row that is best for it on development data.
@@ -71,8 +74,89 @@ class ExportJobs:
     def _predictions(model: str, row: str, task: str, seed: str) -> str:
         return f"{paths.RESULTS}/scores/{model}/{row}/{task}/seed{seed}/predictions.parquet"
 
+    # ---- models ------------------------------------------------------------------------------------------------
+
+    @property
+    def folders(self) -> list[str]:
+        """Every model folder that `export_checkpoints` writes: checkpoints of rows, tuned models, text vectors.
+
+        Text vectors are exported where the grid has retrieval targets that read a checkpoint without a head. Those of
+        `none` are the same for all seeds, so the first one has them.
+        """
+        grid, found = self.grid, []
+        rows = [name for name in grid.intermediates if name != NONE]
+        tuned = dict.fromkeys(name for target in grid.targets if (name := grid.cards[target].tuned))
+        for model in grid.own_models:
+            found += [f"{CHECKPOINTS}/{model}/{row}/seed{seed}" for row in rows for seed in grid.seeds]
+            found += [
+                f"{TUNED}/{model}/{row}/{name}/seed{seed}"
+                for row in grid.intermediates
+                for name in tuned
+                for seed in grid.seeds
+            ]
+            for row in grid.intermediates if self.vector_targets else ():
+                seeds = grid.seeds[:1] if row == NONE else grid.seeds
+                found += [f"{SENTENCES}/{model}/{row}/seed{seed}" for seed in seeds]
+        return found
+
+    @property
+    def vector_targets(self) -> list[str]:
+        """The targets that are scored by the vectors of a checkpoint without a head."""
+        return [name for name in self.grid.targets if self.grid.cards[name].tuned is None]
+
+    def tuned_targets(self, tuned: str) -> list[str]:
+        """The targets of the grid that a tuned model scores."""
+        return [name for name in self.grid.targets if self.grid.cards[name].tuned == tuned]
+
+    def vector_target(self) -> str:
+        """The target whose encoded rows the export of text vectors is tried on; raises StiltgridError without any."""
+        if not self.vector_targets:
+            raise StiltgridError("no target of the grid is scored by the vectors of a checkpoint without a head")
+        return self.vector_targets[0]
+
+    def tuned_target(self, tuned: str) -> str:
+        """The target whose labels and encoded rows the export of a tuned model uses."""
+        targets = self.tuned_targets(tuned)
+        if not targets:
+            raise StiltgridError(f"tuned model '{tuned}': no target of the grid is scored by it")
+        return targets[0]
+
+    def logs(self, model: str, row: str, seed: str) -> list[str]:
+        """The training logs of a row, those of the steps of its chain first."""
+        return [
+            f"{paths.intermediate_folder(model, step, seed)}/training.json"
+            for step in self.grid.chain(row)
+            if step != NONE
+        ]
+
+    def reading(self, model: str, target: str) -> dict[str, Any]:
+        """How an exported model is read: the target's card, that of its head, and the longest sequence."""
+        grid = self.grid
+        card, chosen = grid.cards[target], grid.models[model]
+        head = grid.cards[card.train[-1]] if card.train else None
+        return {
+            "model": model_view(chosen, "score"),
+            "card": {**card_view(card, "score"), "about": card.about},
+            "head": card_view(head, "train") if head else None,
+            "max_length": paths.sequence_length(grid, chosen, target),
+        }
+
     def checkpoint_facts(self, model: str, row: str, seed: str) -> dict[str, Any]:
         """What the model card of an exported checkpoint says."""
+        return self._facts(model, row, seed, (), self.grid.targets)
+
+    def tuned_facts(self, model: str, row: str, tuned: str, seed: str) -> dict[str, Any]:
+        """What the model card of an exported tuned model says."""
+        targets = self.tuned_targets(tuned)
+        return self._facts(model, row, seed, tuned.split("+"), targets)
+
+    def vector_facts(self, model: str, row: str, seed: str) -> dict[str, Any]:
+        """What the model card of exported text vectors says."""
+        return self._facts(model, row, seed, (), self.vector_targets)
+
+    def _facts(
+        self, model: str, row: str, seed: str, trained: Sequence[str], targets: Sequence[str]
+    ) -> dict[str, Any]:
         chosen, recipe = self.grid.models[model], self.grid.recipe(row)
         return {
             "model": model,
@@ -85,19 +169,30 @@ class ExportJobs:
             "tasks": [
                 self._task_facts(step, task) for step in self.grid.chain(row) for task in self.grid.recipe(step).tasks
             ],
+            "trained": [self._card_facts(task, self.grid.cards[task].train_languages) for task in trained],
+            "targets": [self._card_facts(task, self.grid.cards[task].languages) for task in targets],
+            "synthetic": self.grid.source == "minilab",
         }
 
-    def _task_facts(self, row: str, task: str) -> dict[str, Any]:
-        """What a model card says about a training task."""
-        card, item = self.grid.cards[task], recipes.variant_of(self.grid, row, task)
-        found = recipes.of_version(card, item.version).hub
+    def _card_facts(self, task: str, languages: Sequence[str], version: str = recipes.ORIGINAL) -> dict[str, Any]:
+        """What a model card says about a task."""
+        card = self.grid.cards[task]
+        found = recipes.of_version(card, version).hub
         hub = found if self.grid.source == "hub" and found else {}
         return {
             "name": task,
             "about": card.about,
             "citation": card.citation,
-            "languages": list(item.languages or card.train_languages),
+            "languages": list(languages),
             "source": self.grid.source,
             "hub": hub.get("path"),
             "revision": hub.get("revision"),
+            "licence": card.licence,
+            "family": card.family,
         }
+
+    def _task_facts(self, row: str, task: str) -> dict[str, Any]:
+        """What a model card says about a task of a row, in the languages and the version that the row trains on."""
+        item = recipes.variant_of(self.grid, row, task)
+        languages = item.languages or self.grid.cards[task].train_languages
+        return self._card_facts(task, languages, item.version)

@@ -16,6 +16,7 @@ CALLS = {
     "encode": frozenset({"encode"}),
     "train": frozenset({"subsample", "build_head", "loss", "loss_weight", "predict", "decode", "measure"}),
     "score": frozenset({"build_head", "predict", "layers_per_pass", "decode", "measure", "published"}),
+    "export": frozenset({"build_head"}),
 }
 
 
