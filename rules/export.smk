@@ -11,6 +11,8 @@ localrules:
     export_checkpoints,
     export_benchmark,
     export_checkpoint,
+    push_checkpoints,
+    push_checkpoint,
 
 
 rule export_xtreme:
@@ -172,3 +174,28 @@ rule export_sentences:
         ),
     script:
         "../workflow_scripts/export_sentences.py"
+
+
+rule push_checkpoints:
+    # Asked for by name only; nothing else uploads anything.
+    input:
+        lambda wildcards: EXPORTS.pushed(with_token=not workflow.dryrun),
+
+
+rule push_checkpoint:
+    input:
+        "results/exports/{exported}",
+    output:
+        "results/exports/pushed/{exported}.json",
+    log:
+        "logs/exports/pushed/{exported}.log",
+    wildcard_constraints:
+        exported="(checkpoints|tuned|sentences)/.+/seed[0-9]+",
+    conda:
+        "../envs/data.yaml"
+    params:
+        repository=lambda wildcards: EXPORTS.repository(wildcards.exported),
+        private=lambda wildcards: EXPORTS.push_settings().private,
+        code=lambda wildcards: CODE.plain("push_checkpoint"),
+    script:
+        "../workflow_scripts/push_checkpoint.py"

@@ -1,10 +1,12 @@
 """A small hub on loopback: repositories with commits and refs, in the Hugging Face hub's own layout.
 
 Serves what huggingface_hub and datasets ask for: repository information, file trees, files with ETag and
-X-Repo-Commit, byte ranges. Faults can be planned: a status a number of times, a connection cut in the middle
+X-Repo-Commit, byte ranges. Takes uploads of models too: new repositories, commits, large files by LFS, with the token
+TOKEN only. Faults can be planned: a status a number of times, a connection cut in the middle
 of a file, a file that is shorter than announced. Nothing is checked against the real hub at test time.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -15,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+TOKEN = "hf_stand_in"
 
 
 @dataclass
@@ -61,6 +65,7 @@ class StandInHub:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
+        self.large: dict[str, bytes] = {}  # uploaded by LFS: sha256 -> content
         self._lock = threading.Lock()
         hub = self
 
@@ -91,6 +96,7 @@ class StandInHub:
         self.repositories.clear()
         self.faults.clear()
         self.requests.clear()
+        self.large.clear()
 
     def repository(self, name: str, kind: str = "dataset", **settings: Any) -> Repository:
         """Add an empty repository."""
@@ -118,6 +124,8 @@ class StandInHub:
 _API = re.compile(
     r"^/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>revision|tree|paths-info|refs)(?:/(?P<rest>.*))?)?$"
 )
+_WRITE = re.compile(r"^/api/models/(?P<name>[^/]+/[^/]+)/(?P<verb>preupload|commit)/(?P<revision>[^/]+)$")
+_LARGE = re.compile(r"^/(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch$")
 _FILE = re.compile(r"^/(?:(?P<kind>datasets)/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<rest>.+)$")
 
 
@@ -139,6 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._answer()
 
+    def do_PUT(self) -> None:
+        """The content of a large file, at the address that the batch named."""
+        self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.owner.large[self.path.rpartition("/")[2]] = self._body
+        self._json({})
+
     def _answer(self) -> None:
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         self.owner.requests.append((self.command, path))
@@ -146,17 +160,75 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.status is not None:
             self._error(fault.status, "", dict(fault.headers))
             return
-        if match := _API.match(path):
+        if path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif path == "/api/repos/create" or _WRITE.match(path) or _LARGE.match(path):
+            self._write(path)
+        elif match := _API.match(path):
             self._api(match)
         elif match := _FILE.match(path):
             self._file(match, fault)
         else:
             self._error(404, "EntryNotFound")
 
+    @property
+    def _authorised(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+
+    def _write(self, path: str) -> None:
+        """A new repository, a question of how files are to be sent, or a commit."""
+        if not self._authorised:
+            self._error(401, "")
+            return
+        if path == "/api/repos/create":
+            self._create(json.loads(self._body))
+        elif match := _LARGE.match(path):
+            objects = json.loads(self._body)["objects"]
+            for item in objects:
+                if item["oid"] not in self.owner.large:
+                    item["actions"] = {"upload": {"href": f"{self.owner.url}/large/{item['oid']}"}}
+            self._json({"transfer": "basic", "objects": objects})
+        elif match := _WRITE.match(path):
+            repository = self.owner.repositories["model", match["name"]]
+            answer = self._preupload if match["verb"] == "preupload" else self._commit_files
+            answer(repository, match["revision"])
+
+    def _create(self, asked: Mapping[str, Any]) -> None:
+        name = f"{asked['organization']}/{asked['name']}"
+        if ("model", name) in self.owner.repositories:
+            self._error(409, "")
+            return
+        private = asked.get("private", asked.get("visibility") == "private")
+        self.owner.repository(name, "model", private=bool(private)).commit({".gitattributes": ""})
+        self._json({"url": f"{self.owner.url}/{name}", "name": name, "id": name})
+
+    def _preupload(self, repository: Repository, revision: str) -> None:
+        """Weights go by LFS, all else in the commit; `oid` is what the hub has of a file."""
+        known = repository.commits[repository.refs[revision]]
+        files = []
+        for item in json.loads(self._body)["files"]:
+            path = item["path"]
+            large = path.endswith(".safetensors")
+            oid = (_sha256(known[path]) if large else _git_hash(known[path])) if path in known else None
+            files.append({"path": path, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid})
+        self._json({"files": files})
+
+    def _commit_files(self, repository: Repository, revision: str) -> None:
+        files = dict(repository.commits[repository.refs[revision]])
+        for line in self._body.splitlines():
+            entry = json.loads(line)
+            value = entry["value"]
+            if entry["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif entry["key"] == "lfsFile":
+                files[value["path"]] = self.owner.large[value["oid"]]
+        sha = repository.commit(files, revision)
+        self._json({"commitUrl": f"{self.owner.url}/{repository.name}/commit/{sha}", "commitOid": sha})
+
     def _find(self, match: re.Match[str]) -> Repository | None:
         kind = "dataset" if match["kind"] == "datasets" else "model"
         repository = self.owner.repositories.get((kind, match["name"]))
-        if repository is None or repository.private:
+        if repository is None or (repository.private and not self._authorised):
             self._error(401, "RepoNotFound")
             return None
         return repository
@@ -195,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
                 {
                     "id": repository.name,
                     "sha": commit,
-                    "private": False,
+                    "private": repository.private,
                     "gated": "manual" if repository.gated else False,
                     "siblings": [{"rfilename": path} for path in files],
                     "tags": [],
@@ -282,6 +354,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _git_hash(content: bytes) -> str:
+    """The name of a file's content in git."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _entry(path: str, content: bytes) -> dict[str, Any]:

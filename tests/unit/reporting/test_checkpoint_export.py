@@ -113,8 +113,10 @@ def test_the_card_says_data_recipe_seed_scores_and_licence(export) -> None:
         "tiny after mnli, seed 2", "nyu-mll/glue at abc123", "Natural \\| language inference", "Williams et al. 2018",
         '"examples": 500', "30 steps planned, weights of step 20 kept",
         "best development score 66.2; training examples: mnli 500.",
-        "| xnli | accuracy | test | 3 | 15 | 64.0 | +4.0 | +4.5 | -2.5 to +11.5 | few seeds |", "`FacebookAI/xlm-roberta-large` at `c23d21b`",
-        "Base model: MIT", "| not read |", "not scores of this model itself", "check each before you pass this model on",
+        "| xnli | accuracy | test | 3 | 15 | 64.0 | +4.0 | +4.5 | -2.5 to +11.5 | few seeds |",
+        "`FacebookAI/xlm-roberta-large` at `c23d21b`",
+        "Base model: MIT", "| not read |", "not scores of this model itself",
+        "check each before you pass this model on",
     ):  # fmt: skip
         assert said in body
 

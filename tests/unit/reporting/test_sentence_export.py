@@ -25,7 +25,7 @@ from stiltgrid.reporting.exported_card import CardFacts
 from stiltgrid.reporting.tuned_export import CardContent, ExportSettings, export_sentences, export_tuned
 from stiltgrid.tasks.families import family
 
-TEXTS = ["one", "two lamps", "a boat on the market", "bread and honey for the old lighthouse", "blue </s> night", "灯"]
+TEXTS = ["one", "two lamps", "a boat on the market", "bread and honey for the old lighthouse", "blue night", "灯"]
 CONTENT = CardContent(CardFacts("tiny", "none", 1, None, None, None, {}, ()), [], [])
 
 

@@ -29,7 +29,7 @@ from stiltgrid.reporting.tuned_export import CardContent, ExportSettings, export
 from stiltgrid.tasks.families import family
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-TEXTS = ("one", "two lamps", "a boat on the market", "bread and honey", "the old cliff", "blue night </s> white",
+TEXTS = ("one", "two lamps", "a boat on the market", "bread and honey", "the old cliff", "blue night white",
          "老灯塔", "spring", "hundreds of villagers paint boats blue and white before the first market")  # fmt: skip
 CARDS: Mapping[str, TaskCard] = {
     "sequence": TaskCard("pairs", "sequence", "", "", ("en",), "accuracy", 64, labels=("yes", "no", "maybe")),

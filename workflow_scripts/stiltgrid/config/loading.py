@@ -192,6 +192,7 @@ def _grid(config: Mapping[str, Any], cards: Mapping[str, TaskCard], recipes: Map
         keep_tuned=config.get("keep_tuned", True),
         estimate=config.get("estimate", {}),
         tracker=config.get("tracker"),
+        push=config.get("push", {}),
         studies=config.get("studies", {}),
         selection=config.get("selection"),
     )

@@ -176,6 +176,7 @@ class Grid:
     selection: Mapping[str, Any] | None = None
     selection_problems: tuple[str, ...] = ()
     tracker: str | None = None
+    push: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def own_models(self) -> tuple[str, ...]:

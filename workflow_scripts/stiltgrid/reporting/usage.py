@@ -9,7 +9,7 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SpecialTokens
-from stiltgrid.tasks.families.span import DOC_STRIDE, MAX_ANSWER_LENGTH
+from stiltgrid.tasks.families.span import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_QUERY_LENGTH
 
 FOLDER = 'folder = "."  # or the name of its repository on the hub'
 
@@ -185,7 +185,9 @@ def tag(words):
 def _answer(usage: Usage) -> str:
     card, special = usage.card, usage.special
     longest = card.options.get("max_answer_length", MAX_ANSWER_LENGTH)
-    overlap = max(1, min(usage.max_length // 2, 2 * MAX_ANSWER_LENGTH))
+    outer = len(special.prefix) + len(special.middle) + len(special.suffix)
+    asked = min(card.options.get("max_query_length", MAX_QUERY_LENGTH), (usage.max_length - outer) // 2)
+    overlap = max(1, min(2 * MAX_ANSWER_LENGTH, (usage.max_length - outer - asked) // 2))
     summary = 'inputs["attention_mask"].sum(1) - 1' if special.causal else "torch.zeros(len(both), dtype=torch.long)"
     null = card.options.get("null_answers")
     none = f'''
@@ -195,6 +197,8 @@ def _answer(usage: Usage) -> str:
     return f'''@torch.inference_mode()
 def answer(question, context):
     """The best span of at most {longest} tokens{", or an empty text" if null else ""}; long contexts are windowed."""
+    cut = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"][:{asked}]
+    question = question[: cut[-1][1]] if cut else question
     inputs = tokenizer(
         question, context, truncation="only_second", max_length=MAX_LENGTH, stride={overlap}, padding=True,
         return_overflowing_tokens=True, return_offsets_mapping=True, return_tensors="pt",
@@ -214,7 +218,7 @@ def decoding(card: TaskCard) -> str:
     """What decides predictions besides the model's scores, in words."""
     if card.family == "span":
         stride, threshold = card.options.get("doc_stride", DOC_STRIDE), card.options.get("null_threshold", 0)
-        question = card.options.get("max_query_length", 64)
+        question = card.options.get("max_query_length", MAX_QUERY_LENGTH)
         text = (
             "The scores above were computed with these rules, of which the code shows the main ones: questions are cut "
             f"at {question} tokens; windows over a long context start {stride} tokens after one another, at most (they "

@@ -8,11 +8,13 @@ from stiltgrid.grid.cards import card_view
 from stiltgrid.grid.grid import NONE, Grid, model_view
 from stiltgrid.grid.params import as_params
 from stiltgrid.reporting import exports
-from stiltgrid.utils.errors import StiltgridError
+from stiltgrid.reporting.hub_push import PushSettings, repository_name, require_token
+from stiltgrid.utils.errors import ConfigError, StiltgridError
 
 BEST, PARTIAL = "best", "_partial"
 EXPORTS = f"{paths.RESULTS}/exports"
-CHECKPOINTS, TUNED, SENTENCES = (f"{EXPORTS}/{kind}" for kind in ("checkpoints", "tuned", "sentences"))
+KINDS = ("checkpoints", "tuned", "sentences")
+CHECKPOINTS, TUNED, SENTENCES = (f"{EXPORTS}/{kind}" for kind in KINDS)
 
 
 class ExportJobs:
@@ -154,9 +156,46 @@ class ExportJobs:
         """What the model card of exported text vectors says."""
         return self._facts(model, row, seed, (), self.vector_targets)
 
-    def _facts(
-        self, model: str, row: str, seed: str, trained: Sequence[str], targets: Sequence[str]
-    ) -> dict[str, Any]:
+    # ---- the hub -----------------------------------------------------------------------------------------------
+
+    def push_settings(self) -> PushSettings:
+        """The section `push` of the configuration; raises ConfigError where it does not name an owner."""
+        if not self.grid.push.get("owner"):
+            raise ConfigError(
+                ["push.owner: push_checkpoints needs the user or organisation that the repositories are to belong to"]
+            )
+        values = {key: value for key, value in self.grid.push.items() if key != "kinds"}
+        return PushSettings(**values)
+
+    def repository(self, exported: str) -> str:
+        """The repository of a folder below results/exports: its model, row, tuned task and seed name it.
+
+        Checkpoints of a row and its text vectors would be called the same, so the latter begin with their kind.
+        """
+        kind, *parts = exported.split("/")
+        steps = [*(["sentences"] if kind == "sentences" else []), *parts]
+        return repository_name(self.push_settings(), *steps)
+
+    def pushed(self, with_token: bool = True) -> list[str]:
+        """The record of every folder that `push_checkpoints` uploads: of the kinds in `push.kinds`, by default all.
+
+        Raises StiltgridError before anything is computed: without an owner, for a name that the hub does not take or
+        that two folders would have, and (`with_token`) without a token.
+        """
+        kinds = self.grid.push.get("kinds", KINDS)
+        folders = [folder.removeprefix(f"{EXPORTS}/") for folder in self.folders]
+        wanted = [folder for folder in folders if folder.split("/")[0] in kinds]
+        names: dict[str, str] = {}
+        for folder in wanted:
+            name = self.repository(folder)
+            if name.casefold() in names:
+                raise StiltgridError(f"push: {folder} and {names[name.casefold()]} would both be {name}; rename a row")
+            names[name.casefold()] = folder
+        if with_token:
+            require_token()
+        return [f"{EXPORTS}/pushed/{folder}.json" for folder in wanted]
+
+    def _facts(self, model: str, row: str, seed: str, trained: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
         chosen, recipe = self.grid.models[model], self.grid.recipe(row)
         return {
             "model": model,
