@@ -129,9 +129,7 @@ rule export_tuned:
         facts=lambda wildcards: EXPORTS.tuned_facts(
             wildcards.model, wildcards.intermediate, wildcards.tuned, wildcards.seed
         ),
-        code=lambda wildcards: CODE.families(
-            "export_tuned", wildcards.tuned.split("+")
-        ),
+        code=lambda wildcards: CODE.families("export_tuned", wildcards.tuned.split("+")),
     script:
         "../workflow_scripts/export_tuned.py"
 

@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _create(self, asked: Mapping[str, Any]) -> None:
         name = f"{asked['organization']}/{asked['name']}"
         if ("model", name) in self.owner.repositories:
-            self._error(409, "")
+            self._json({"url": f"{self.owner.url}/{name}", "error": "You already created this model repo"}, 409)
             return
         private = asked.get("private", asked.get("visibility") == "private")
         self.owner.repository(name, "model", private=bool(private)).commit({".gitattributes": ""})
@@ -336,9 +336,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 self.close_connection = True
 
-    def _json(self, value: Any) -> None:
+    def _json(self, value: Any, status: int = 200) -> None:
         body = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -122,7 +122,8 @@ def test_the_card_says_data_recipe_seed_scores_and_licence(export) -> None:
 
 
 def test_a_model_made_here_has_no_base(export) -> None:
-    facts = CardFacts("tiny", "mnli", 2, None, None, None, {}, (TaskFacts("mnli", "", "", ("en",), "local"),))
+    task, target = (TaskFacts(name, "", "", ("en",), "local") for name in ("mnli", "xnli"))
+    facts = CardFacts("tiny", "mnli", 2, None, None, None, {}, (task,), targets=(target,))
     front = yaml.safe_load((export(facts) / "README.md").read_text(encoding="utf-8").split("---\n")[1])
     assert "base_model" not in front and "datasets" not in front and front["license"] == "other"
 

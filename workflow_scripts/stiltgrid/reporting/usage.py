@@ -9,7 +9,7 @@ from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.modeling.tokenization import SpecialTokens
-from stiltgrid.tasks.families.span import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_QUERY_LENGTH
+from stiltgrid.tasks.families.span import DOC_STRIDE, MAX_ANSWER_LENGTH, MAX_QUERY_LENGTH, N_BEST
 
 FOLDER = 'folder = "."  # or the name of its repository on the hub'
 
@@ -189,7 +189,7 @@ def _answer(usage: Usage) -> str:
     asked = min(card.options.get("max_query_length", MAX_QUERY_LENGTH), (usage.max_length - outer) // 2)
     overlap = max(1, min(2 * MAX_ANSWER_LENGTH, (usage.max_length - outer - asked) // 2))
     summary = 'inputs["attention_mask"].sum(1) - 1' if special.causal else "torch.zeros(len(both), dtype=torch.long)"
-    null = card.options.get("null_answers")
+    null, n_best = card.options.get("null_answers"), card.options.get("n_best", N_BEST)
     none = f'''
     no_answer = both[torch.arange(len(both)), {summary}].sum(-1).min()
     if float(no_answer - best) > {float(card.options.get("null_threshold", 0.0))}:
@@ -209,9 +209,12 @@ def answer(question, context):
     start, end = both.masked_fill(~inside.unsqueeze(-1), float("-inf")).unbind(-1)
     spans = start.unsqueeze(2) + end.unsqueeze(1)
     spans = spans.masked_fill(~torch.ones_like(spans).triu().tril({longest - 1}).bool(), float("-inf"))
-    best, place = spans.flatten().max(0)
-    window, first, last = (int(number) for number in torch.unravel_index(place, spans.shape)){none}
-    return context[int(offsets[window, first, 0]) : int(offsets[window, last, 1])].strip()'''
+    for best, place in zip(*spans.flatten().topk(min({n_best}, spans.numel()))):
+        window, first, last = (int(number) for number in torch.unravel_index(place, spans.shape))
+        text = context[int(offsets[window, first, 0]) : int(offsets[window, last, 1])].strip()
+        if text:  # not only white space
+            break{none}
+    return text'''
 
 
 def decoding(card: TaskCard) -> str:
