@@ -4,13 +4,18 @@ import csv
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from repository import Repository, counts
+from stand_in_hub import TOKEN, StandInHub
 
 TABLES = ("significance", "significance_by_language", "best_rows", "official", "language_gaps", "language_groups",
           "published")  # fmt: skip
 WANTED = [*(f"results/tables/{name}.tsv" for name in TABLES), "results/plots/published.svg"]
+# Two rows that train; three rows with two tuned models each, and with text vectors.
+EXPORTED = {"export_checkpoint": 2, "export_tuned": 3 * 2, "export_sentences": 3}
 EXPORT = "results/exports/xtreme_partial/tiny/mnli/seed1"
 
 
@@ -56,6 +61,45 @@ def test_checkpoints_of_every_row_leave_as_folders(finished: Repository) -> None
     }
 
 
+def test_an_exported_model_predicts_what_the_grid_predicted(
+    finished: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the code in its card, on all rows of the target."""
+    monkeypatch.chdir(finished.folder / "results/exports/tuned/tiny/squad_v1/mnli/seed1")
+    text = Path("README.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(text.split("```python\n")[1].split("```")[0], "README.md", "exec"), names)
+    rows = pq.read_table(finished.folder / "results/data/xnli/eval.parquet").to_pylist()
+    cell = finished.folder / "results/scores/tiny/squad_v1/xnli/seed1/predictions.parquet"
+    expected = {row["id"]: row["prediction"] for row in pq.read_table(cell).to_pylist()}
+    assert {row["id"]: names["classify"]([row["text_a"]], [row["text_b"]])[0] for row in rows} == expected
+    assert "AutoModelForSequenceClassification" in text and "| squad_v1 |" in text and "| mnli |" in text
+
+
+def test_text_vectors_leave_as_a_folder_of_sentence_transformers(finished: Repository) -> None:
+    folder = finished.folder / "results/exports/sentences/tiny"
+    assert sorted(path.name for path in folder.iterdir()) == ["mnli", "none", "squad_v1"]
+    kinds = [item["type"].rpartition(".")[2] for item in json.loads((folder / "none/seed1/modules.json").read_text())]
+    assert kinds == ["Transformer", "WordWeights", "Pooling", "Normalize"]
+
+
+def test_a_push_is_refused_before_any_work(finished: Repository) -> None:
+    result = finished.snakemake("push_checkpoints")
+    assert result.returncode != 0 and "push.owner: push_checkpoints needs the user" in result.stdout
+    result = finished.snakemake("push_checkpoints", "--config", "push={owner: my-lab}")
+    assert result.returncode != 0 and "expected a token for the hub, found none; set HF_TOKEN" in result.stdout
+
+
+def test_a_push_uploads_what_is_asked_for_once(finished: Repository, hub: StandInHub) -> None:
+    asked = ("results/exports/pushed/tuned/tiny/mnli/squad_v1/seed1.json", "--config", "push={owner: my-lab}")
+    found = finished.run(*asked, env={"HF_TOKEN": TOKEN})
+    assert counts(found) == {"push_checkpoint": 1}
+    [((_, name), repository)] = hub.repositories.items()
+    assert name == "my-lab/tiny-mnli-squad_v1-seed1" and repository.private
+    assert "model.safetensors" in repository.commits[repository.refs["main"]]
+    assert finished.pending(*asked) == []
+
+
 def test_an_export_that_cannot_be_whole_is_refused_before_any_work(finished: Repository) -> None:
     result = finished.snakemake("export_xtreme")
     assert result.returncode != 0
@@ -70,7 +114,7 @@ def test_an_export_that_cannot_be_whole_is_refused_before_any_work(finished: Rep
     [
         (
             "workflow_scripts/stiltgrid/analysis/bootstrap.py", "ROUNDING = 1e-9", "ROUNDING = 1e-8",
-            {"test_gains": 1, "select_rows": 1},
+            {"test_gains": 1, "select_rows": 1, **EXPORTED},  # cards of exported models hold intervals
         ),
         ("workflow_scripts/stiltgrid/analysis/languages.csv", "Kra-Dai", "Tai-Kadai", {"compare_languages": 1}),
     ],
