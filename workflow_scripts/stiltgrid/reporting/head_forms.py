@@ -24,6 +24,7 @@ from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.tasks.families import family
+from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import SourceError
 
 TRIAL_SEQUENCES = 16
@@ -95,6 +96,8 @@ class LibraryModel:
         self.model.to(dtype)
         self.model.load_state_dict(head, strict=False, assign=True)
         self.model.save_pretrained(folder)
+        for weights in sorted(folder.glob("*.safetensors")):
+            seal_weights(weights)
 
 
 def library_model(predictor: Predictor, trial: Batch) -> LibraryModel | None:

@@ -18,6 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPI
 from stiltgrid.modeling.backbone import Backbone, model_class, model_options
 from stiltgrid.modeling.batching import Batch
 from stiltgrid.modeling.tokenization import SpecialTokens
+from stiltgrid.utils.checksums import seal_weights
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.files import write_json
 
@@ -64,6 +65,8 @@ def write_sentence_model(
     (out / "modules.json").write_text(json.dumps(entries, indent=1), encoding="utf-8")
     write_json({"max_seq_length": vectors.max_length, "do_lower_case": False}, out / "sentence_bert_config.json")
     write_json({"similarity_fn_name": "cosine"}, out / "config_sentence_transformers.json")
+    for weights in sorted(out.rglob("*.safetensors")):
+        seal_weights(weights)
 
 
 def _reader(backbone: Backbone, layer: int, trial: Batch) -> tuple[Any, bool]:

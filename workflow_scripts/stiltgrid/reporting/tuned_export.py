@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from stiltgrid.evaluation.prediction import EvaluationPaths, Predictor, Reader
@@ -26,7 +24,9 @@ from stiltgrid.reporting.usage import Usage, decoding, snippet
 from stiltgrid.tasks.families import family
 from stiltgrid.tasks.families.common import with_labels
 from stiltgrid.tasks.families.embedding import retrieval_layer
+from stiltgrid.utils.checksums import seal_weights, weights_header
 from stiltgrid.utils.files import atomic_path, read_json, write_json
+from stiltgrid.utils.parquet import read_schema
 
 WEIGHTS = "model.safetensors"
 SCORED = "Scored by this very model, in each language of the target without further training."
@@ -67,7 +67,7 @@ def export_tuned(paths: EvaluationPaths, settings: ExportSettings, content: Card
         SourceError: for damaged files or a head that does not fit its card.
     """
     assert settings.head is not None
-    schema = pq.read_schema(paths.rows)
+    schema = read_schema(paths.rows)
     card, head_card = with_labels(settings.card, schema), with_labels(settings.head, schema)
     predictor = load_predictor(paths, settings.model, head_card, card)
     limit = min(settings.max_length, predictor.backbone.max_length or settings.max_length)
@@ -165,6 +165,8 @@ def _write_with_head(predictor: Predictor, settings: ExportSettings, paths: Eval
         backbone.model.to(dtype).save_pretrained(out)
         save_file({key: value.contiguous() for key, value in predictor.head.state_dict().items()},
                   out / "head.safetensors")  # fmt: skip
+        for weights in sorted(out.glob("*.safetensors")):
+            seal_weights(weights)
         auto, options = auto_class(config).__name__, model_options(config)
         form = (
             f"transformers has no class with this head for this architecture and pooling, so `{auto}` loads the "
@@ -190,8 +192,7 @@ def _write_card(content: CardContent, text: CardText, out: Path) -> None:
 
 def stored_dtype(weights: Path) -> torch.dtype:
     """The dtype of a file's backbone: the first floating-point one that is not float32, if there is one."""
-    with safe_open(weights, framework="pt") as file:
-        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (no mapping)
+    kinds = {entry["dtype"] for name, entry in weights_header(weights).items() if name != "__metadata__"}
     return torch.bfloat16 if "BF16" in kinds else torch.float16 if "F16" in kinds else torch.float32
 
 
