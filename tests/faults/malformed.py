@@ -99,8 +99,7 @@ class Case:
     `config` is a mapping or the text of a file. `files` are written below the case's folder, where a run has `data/`
     (the mirror: rows in `data/own/`, raw text in `data/text/`) and `tasks/` (its only cards); rows may be given as a
     list, and become JSON Lines. `arrange` makes what is no plain file. `jobs` are run in their order once the
-    configuration is read: scripts that prepare rows, or `study_{name}`, which is asked for and not run. `open` marks
-    an input that is not answered rightly yet: its test fails once it is.
+    configuration is read: scripts that prepare rows, or `study_{name}`, which is asked for and not run.
     """
 
     kind: str
@@ -110,7 +109,6 @@ class Case:
     files: Mapping[str, Content] = field(default_factory=dict)
     arrange: Callable[[Path], None] | None = None
     jobs: Sequence[str] = ()
-    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,37 +120,35 @@ class Answer:
     seconds: float
 
 
-def configured(
-    kind: str, name: str, expected: str, *, jobs: Sequence[str] = (), open: bool = False, **changes: Any
-) -> Case:
+def configured(kind: str, name: str, expected: str, *, jobs: Sequence[str] = (), **changes: Any) -> Case:
     """A case of the configuration: top-level keys replaced."""
-    return Case(kind, name, expected, {**CONFIG, **changes}, jobs=jobs, open=open)
+    return Case(kind, name, expected, {**CONFIG, **changes}, jobs=jobs)
 
 
-def card(kind: str, name: str, expected: str, *, family: str = "sequence", open: bool = False, **changes: Any) -> Case:
+def card(kind: str, name: str, expected: str, *, family: str = "sequence", **changes: Any) -> Case:
     """A case of a card: keys of the family's own card replaced; a key whose value is None is left out."""
     content = {key: value for key, value in {**CARDS[family], **changes}.items() if value is not None}
-    return Case(kind, name, expected, files={"tasks/own.yaml": yaml.safe_dump(content)}, open=open)
+    return Case(kind, name, expected, files={"tasks/own.yaml": yaml.safe_dump(content)})
 
 
 def row(
     kind: str, name: str, expected: str, *, family: str = "sequence", card: Mapping[str, Any] | None = None,
-    open: bool = False, **changes: Any,
+    **changes: Any,
 ) -> Case:  # fmt: skip
     """A case of a training row: the second of two rows, with fields replaced."""
     rows = [ROWS[family], {**ROWS[family], **({"id": "2"} if family == "span" else {}), **changes}]
-    return rows_file(kind, name, expected, rows, family=family, card=card, open=open)
+    return rows_file(kind, name, expected, rows, family=family, card=card)
 
 
 def rows_file(
     kind: str, name: str, expected: str, content: Content, *, family: str = "sequence",
-    file: str = "train.en.jsonl", card: Mapping[str, Any] | None = None, open: bool = False,
+    file: str = "train.en.jsonl", card: Mapping[str, Any] | None = None,
 ) -> Case:  # fmt: skip
     """A case of a whole file of training rows."""
     files = {"tasks/own.yaml": yaml.safe_dump({**CARDS[family], **(card or {})}), f"data/own/{file}": content}
     if file != "train.en.jsonl":
         files["data/own/train.en.jsonl"] = b""
-    return Case(kind, name, expected, files=files, jobs=("prepare_train", "prepare_eval"), open=open)
+    return Case(kind, name, expected, files=files, jobs=("prepare_train", "prepare_eval"))
 
 
 # ---- running a case ----

@@ -9,17 +9,17 @@ CIRCLES = "circles"
 
 def trained(kind: str, name: str, expected: str, *, open: bool = False, **settings: object) -> Case:
     """A case of training settings."""
-    return configured(kind, name, expected, open=open, training={"all": settings})
+    return configured(kind, name, expected, training={"all": settings})
 
 
-def pretrained(kind: str, name: str, expected: str, *, open: bool = False, **changes: object) -> Case:
+def pretrained(kind: str, name: str, expected: str, **changes: object) -> Case:
     """A case of a model that is pretrained here."""
-    return configured(kind, name, expected, open=open, models={"tiny": {"pretrain": {**PRETRAIN, **changes}}})
+    return configured(kind, name, expected, models={"tiny": {"pretrain": {**PRETRAIN, **changes}}})
 
 
 def text(kind: str, name: str, expected: str, content: str, *, open: bool = False) -> Case:
     """A case of a configuration file's text."""
-    return Case(kind, name, expected, config=content, open=open)
+    return Case(kind, name, expected, config=content)
 
 
 BASE = yaml.safe_dump(dict(CONFIG))

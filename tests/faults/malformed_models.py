@@ -35,7 +35,7 @@ def folder(name: str, expected: str, *, open: bool = False, **files: Content | N
              "nested": "tokenizer.json/x"}  # fmt: skip
     found = {f"model/{names[key]}": value for key, value in {**sound, **files}.items() if value is not None}
     config = {**CONFIG, "models": {"mine": {"path": "model"}}}
-    return Case(FOLDER, name, expected, config=config, files=found, open=open)
+    return Case(FOLDER, name, expected, config=config, files=found)
 
 
 def settings(**changes: Any) -> str:

@@ -27,10 +27,10 @@ def parquet(columns: dict[str, list[Any]], names: list[str]) -> bytes:
     return out.getvalue()
 
 
-def answers(name: str, expected: str, *, open: bool = False, **changes: Any) -> Case:
+def answers(name: str, expected: str, **changes: Any) -> Case:
     """A case of a span row's answers."""
     found = {**SPAN["answers"], **changes}
-    return row(TYPES, name, expected, family="span", answers=found, open=open)
+    return row(TYPES, name, expected, family="span", answers=found)
 
 
 CASES = [
