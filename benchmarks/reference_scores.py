@@ -13,6 +13,7 @@ of their difference (Welch's t). `tatoeba` has no training: it compares sentence
 Set the model's `pooling: cls` for a like comparison of `xnli` and `xcopa`: transformers' heads read the first token.
 """
 
+import abc
 import argparse
 import importlib
 import json
@@ -101,7 +102,7 @@ class Run:
         return cast(dict[str, torch.Tensor], found)
 
 
-class Reference:
+class Reference(abc.ABC):
     """One kind of task through transformers. Features have `input_ids`, `attention_mask` and labels by their name."""
 
     auto: Any
@@ -118,17 +119,17 @@ class Reference:
         """Options of the model's class."""
         return {}
 
+    @abc.abstractmethod
     def training_features(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Features with labels."""
-        raise NotImplementedError
 
     def collate(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """One padded batch."""
         return self.run.batch(features, self.label)
 
+    @abc.abstractmethod
     def score(self, model: Any, rows: Sequence[Row]) -> float:
         """The headline score of the rows of one language, from 0 to 100."""
-        raise NotImplementedError
 
     def outputs(self, model: Any, features: Sequence[Mapping[str, Any]]) -> Iterator[tuple[dict[str, Any], Any]]:
         """(padded batch, model output) of all features in order."""
