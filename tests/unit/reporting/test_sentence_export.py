@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from architectures import write_folder
 from sentence_transformers import SentenceTransformer
 from stiltgrid.evaluation.prediction import EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
@@ -20,29 +19,12 @@ from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.modeling.heads import DualHead
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.preparation.encode import encode_file
-from stiltgrid.preparation.models import fetch_model
 from stiltgrid.reporting.exported_card import CardFacts
 from stiltgrid.reporting.tuned_export import CardContent, ExportSettings, export_sentences, export_tuned
 from stiltgrid.tasks.families import family
 
 TEXTS = ["one", "two lamps", "a boat on the market", "bread and honey for the old lighthouse", "blue night", "灯"]
 CONTENT = CardContent(CardFacts("tiny", "none", 1, None, None, None, {}, ()), [], [])
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny model of some architecture, as fetch_model writes it."""
-    made: dict[str, Path] = {}
-
-    def get(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp("model")
-            write_folder(name, folder / "original")
-            fetch_model(Model("tiny", path=str(folder / "original")), folder / "model")
-            made[name] = folder / "model"
-        return made[name]
-
-    return get
 
 
 def card_of(kind: str) -> TaskCard:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from architectures import write_folder
 from huggingface_hub import ModelCard
 from stiltgrid.evaluation.prediction import EvaluationPaths
 from stiltgrid.evaluation.scoring import ScoringSettings, score_target
@@ -21,7 +20,6 @@ from stiltgrid.modeling.checkpoints import save_tuned
 from stiltgrid.modeling.encoded import read_encoded
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.preparation.encode import encode_file
-from stiltgrid.preparation.models import fetch_model
 from stiltgrid.reporting.exported_card import CardFacts, TaskFacts
 from stiltgrid.reporting.exported_results import TargetResult
 from stiltgrid.reporting.head_forms import load_predictor, scores, trial_batch
@@ -64,22 +62,6 @@ def rows_of(kind: str) -> list[dict[str, Any]]:
         }[kind]  # fmt: skip
         found.append({**row, **more})
     return found
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny model of some architecture, as fetch_model writes it."""
-    made: dict[str, Path] = {}
-
-    def get(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp("model")
-            write_folder(name, folder / "original")
-            fetch_model(Model("tiny", path=str(folder / "original")), folder / "model")
-            made[name] = folder / "model"
-        return made[name]
-
-    return get
 
 
 def spread(head: torch.nn.Module) -> torch.nn.Module:
