@@ -200,7 +200,7 @@
         el("td", { class: "mean" }, mean === null ? "–" : points(mean, row !== NONE && view.value === "gain")));
     });
     const table = el("table", { class: "matrix", onkeydown: moveFocus },
-      el("thead", {}, el("tr", {}, el("td", {}), top, head(null, [view.value === "score" ? "mean" : "mean gain", mixed ? el("small", {}, "mixes metrics") : null]))),
+      el("thead", {}, el("tr", {}, el("td", {}), top, head(null, ["mean", mixed ? el("small", {}, "mixes metrics") : null]))),
       el("tbody", {}, body));
     return el("figure", { class: "matrix" }, el("figcaption", {}, `${model}${SYNTHETIC}`), table);
   }
