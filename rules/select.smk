@@ -16,6 +16,7 @@ localrules:
 rule select:
     input:
         "results/selection/summary.md",
+        unfinished.outputs(GRID, unfinished.SELECTION),
 
 
 checkpoint propose_cells:

@@ -38,6 +38,16 @@ for _name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_DATASETS_CACHE", "HF_HUB_CACHE",
     os.environ.pop(_name, None)
 
 
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test changes in the environment, directly or through what it calls, is undone after it."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture
 def hub() -> Iterator[StandInHub]:
     """The stand-in hub, empty, and nothing in the client's cache."""

@@ -90,6 +90,13 @@ def test_a_push_is_refused_before_any_work(finished: Repository) -> None:
     assert result.returncode != 0 and "expected a token for the hub, found none; set HF_TOKEN" in result.stdout
 
 
+def test_a_push_that_fails_leaves_the_grid_as_it_was(finished: Repository) -> None:
+    asked = ("results/exports/pushed/tuned/tiny/mnli/squad_v1/seed1.json", "--config", "push={owner: my-lab}")
+    result = finished.snakemake(*asked, env={"HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert result.returncode != 0 and "my-lab/tiny-mnli-squad_v1-seed1: cannot be pushed" in result.stdout
+    assert finished.pending() == []
+
+
 def test_a_push_uploads_what_is_asked_for_once(finished: Repository, hub: StandInHub) -> None:
     asked = ("results/exports/pushed/tuned/tiny/mnli/squad_v1/seed1.json", "--config", "push={owner: my-lab}")
     found = finished.run(*asked, env={"HF_TOKEN": TOKEN})

@@ -47,6 +47,21 @@ def test_only_what_the_grid_itself_has_is_asked_for(place: Path, wildcards: dict
     assert unfinished.outputs(GRID) == (["results/a", "results/b"] if asked else [])
 
 
+@pytest.mark.parametrize(("output", "wildcards"), [
+    ("results/exports/pushed/tuned/tiny/mnli/squad_v1/seed1.json", {"exported": "tuned/tiny/mnli/squad_v1/seed1"}),
+    ("results/exports/checkpoints/tiny/mnli/seed1", {"model": "tiny", "intermediate": "mnli", "seed": "1"}),
+    ("results/studies/retrieval/contrasts.tsv", {}),
+    ("results/selection/tuned/tiny/mnli/squad_v1/seed1/model.safetensors",
+     {"model": "tiny", "intermediate": "mnli", "tuned": "mnli", "seed": "1"}),
+])  # fmt: skip
+@pytest.mark.usefixtures("place")
+def test_what_is_made_by_name_only_is_not_asked_for(output: str, wildcards: dict[str, str]) -> None:
+    unfinished.begin(job(output, **wildcards))
+    assert unfinished.outputs(GRID) == []
+    selection = output.startswith("results/selection")
+    assert unfinished.outputs(GRID, unfinished.SELECTION) == ([output] if selection else [])
+
+
 def test_a_job_that_ends_and_a_file_that_exists_are_not_asked_for(place: Path) -> None:
     record = unfinished.begin(job("results/a"))
     unfinished.end(record)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stiltgrid.data.sources.client import is_network_error
 from stiltgrid.reporting.exported_card import CARD
 from stiltgrid.utils.errors import SourceError, StiltgridError
 from stiltgrid.utils.files import write_json
@@ -99,5 +100,7 @@ def with_errors(repository: str, call: Callable[[], Result]) -> Result:
                 f"{repository}: the hub refuses the token (status {status}); {TOKEN_ADVICE}"
             ) from error
         raise SourceError(f"{repository}: the hub answers with status {status} ({error})") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if not isinstance(error, (OSError, ValueError)) and not is_network_error(error):
+            raise
         raise SourceError(f"{repository}: cannot be pushed ({type(error).__name__}: {error})") from error

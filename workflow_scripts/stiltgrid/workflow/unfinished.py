@@ -3,7 +3,8 @@
 Snakemake removes the outputs of a job that fails or is interrupted. If results that were made from an earlier version
 of these outputs still exist, Snakemake considers them up to date, because intermediate files may be missing: after a
 change of settings and a failed training, the old scores would count as scores of the new settings. So each job has a
-record while it runs, and the target `all` asks for the missing outputs of every record that remains.
+record while it runs, and the target `all` asks for the missing outputs of every record that remains. It does not ask
+for what is made by name only (exports, studies, selection): a failed upload must not become a part of every later run.
 """
 
 import hashlib
@@ -12,11 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stiltgrid.grid import recipes
+from stiltgrid.grid import paths, recipes
 from stiltgrid.grid.grid import Grid
 
 SNAKEMAKE = Path(".snakemake")  # in the folder of the run
 FOLDER = SNAKEMAKE / "stiltgrid_unfinished"
+SELECTION = f"{paths.RESULTS}/selection"
+BY_NAME = (f"{paths.RESULTS}/exports", f"{paths.RESULTS}/studies", SELECTION)  # folders of what `all` does not make
 
 
 def begin(job: Any) -> Path | None:
@@ -37,17 +40,25 @@ def end(record: Path | None) -> None:
         record.unlink(missing_ok=True)
 
 
-def outputs(grid: Grid) -> list[str]:
-    """The missing outputs of unfinished jobs that this grid still asks for, sorted."""
+def outputs(grid: Grid, folder: str | None = None) -> list[str]:
+    """The missing outputs of unfinished jobs that this grid still asks for, sorted.
+
+    Those below `folder`; without one, all but those in the folders of what is made by name only.
+    """
     found = []
     for path in FOLDER.glob("*.json") if FOLDER.is_dir() else ():
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             if _is_part(grid, record["wildcards"]):
-                found += [name for name in record["outputs"] if not Path(name).exists()]
+                found += [name for name in record["outputs"] if _is_below(name, folder) and not Path(name).exists()]
         except (OSError, ValueError, KeyError, TypeError):  # half-written by a job that was killed as it began
             path.unlink(missing_ok=True)
     return sorted(found)
+
+
+def _is_below(name: str, folder: str | None) -> bool:
+    path = Path(name)
+    return path.is_relative_to(folder) if folder else not any(path.is_relative_to(other) for other in BY_NAME)
 
 
 def _is_part(grid: Grid, wildcards: Mapping[str, str]) -> bool:

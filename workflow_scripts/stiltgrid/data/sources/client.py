@@ -148,14 +148,17 @@ def _root(error: BaseException) -> BaseException:
 
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, HfHubHTTPError) or _is_network_error(seen):
+        if isinstance(seen, HfHubHTTPError) or is_network_error(seen):
             return seen
         seen = seen.__cause__ or seen.__context__
     return error
 
 
-def _is_network_error(error: BaseException) -> bool:
-    # huggingface_hub's HTTP library has changed its name before; these are the names of its errors.
+def is_network_error(error: BaseException) -> bool:
+    """Whether the hub could not be reached: an error of the HTTP library that huggingface_hub uses.
+
+    The library has changed its name before, so its errors are recognised by their names.
+    """
     return any(
         kind.__name__ in ("TimeoutException", "NetworkError", "RemoteProtocolError") for kind in type(error).__mro__
     )
@@ -178,7 +181,7 @@ def _retry_after(error: BaseException) -> float | None:
             return float(window.reset_in_seconds) + 1
         after = str(error.response.headers.get("Retry-After", "")).strip()
         return float(after) if after.isdigit() else 0.0
-    return 0.0 if _is_network_error(error) or _is_cut_short(error) else None
+    return 0.0 if is_network_error(error) or _is_cut_short(error) else None
 
 
 def _brief(error: BaseException) -> str:
