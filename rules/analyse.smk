@@ -13,7 +13,7 @@ localrules:
 
 rule collect_scores:
     input:
-        [cell.metrics for cell in paths.cells(GRID)],
+        cells=[cell.metrics for cell in paths.cells(GRID)],
     output:
         "results/tables/scores.parquet",
     log:

@@ -24,7 +24,8 @@ rule studies:
 
 rule collect_study_scores:
     input:
-        lambda wildcards: STUDIES.metrics(wildcards.study),
+        cells=lambda wildcards: STUDIES.metrics(wildcards.study),
+        unfinished=lambda wildcards: STUDIES.unfinished(wildcards.study),
     output:
         "results/studies/{study}/scores.parquet",
     log:

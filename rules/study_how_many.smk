@@ -35,9 +35,14 @@ checkpoint rank_tasks:
 
 rule collect_how_many_scores:
     input:
-        # Two lists: what is known before the ranking is planned, counted and run without it.
-        lambda wildcards: STUDIES.metrics("how_many"),
-        lambda wildcards: STUDIES.best_metrics(checkpoints.rank_tasks.get().output[0]),
+        # By the ranking or not: what is known before it is planned, counted and run without it.
+        unfinished=lambda wildcards: STUDIES.unfinished("how_many"),
+        known=lambda wildcards: STUDIES.metrics("how_many"),
+        unfinished_best=lambda wildcards: STUDIES.unfinished_best(
+            checkpoints.rank_tasks.get().output[0]
+        ),
+        cells=lambda wildcards: STUDIES.metrics("how_many")
+        + STUDIES.best_metrics(checkpoints.rank_tasks.get().output[0]),
     output:
         "results/studies/how_many/scores.parquet",
     log:

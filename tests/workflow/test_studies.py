@@ -2,10 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from repository import GRID, Repository, counts
+from stiltgrid.workflow import unfinished
 
 STUDY = "results/studies/how_many"
 TASKS = ["mnli", "squad_v1", "qqp"]
@@ -86,6 +89,26 @@ def test_a_setting_of_the_ranking_alone_trains_nothing_that_is_there(lab: Reposi
         }  # fmt: skip
     finally:
         lab.configure(CONFIG)
+
+
+def test_what_failed_in_a_study_is_repeated_before_its_old_scores_count(
+    lab: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = f"mix_v6_{'__'.join(sorted(ranking(lab)))}"
+    known = next(job.wildcards["intermediate"] for job in lab.first if job.rule == "train_target")
+    monkeypatch.chdir(lab.folder)
+    for row in (known, f"{best}@3"):
+        folder = Path(f"results/tuned/tiny/{row}/mnli/seed1")
+        files = sorted(str(path) for path in folder.iterdir())
+        wildcards = {"model": "tiny", "intermediate": row, "tuned": "mnli", "seed": "1"}
+        record = unfinished.begin(SimpleNamespace(output=files, wildcards=wildcards))
+        kept = folder.rename("kept")
+        try:
+            pending = counts(lab.pending("study_how_many"))
+        finally:
+            kept.rename(folder)
+            unfinished.end(record)
+        assert pending["train_target"] == 1 and pending["score_target"] >= 1, row
 
 
 def test_a_study_that_is_not_configured_is_refused_with_a_sentence(lab: Repository) -> None:

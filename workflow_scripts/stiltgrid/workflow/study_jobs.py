@@ -17,6 +17,7 @@ from stiltgrid.studies import similarity_files
 from stiltgrid.studies.ranking_table import read_ranking
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.memoize import memoize
+from stiltgrid.workflow import unfinished
 
 FOLDER = f"{paths.RESULTS}/studies"
 EMBEDDINGS = f"{FOLDER}/similarity/embeddings"
@@ -56,6 +57,10 @@ class StudyJobs:
         """A study's section of the configuration."""
         return as_params(self.grid.studies[study])
 
+    def _with_rows(self, study: str, rows: Iterable[str]) -> Grid:
+        view = self.view(study)
+        return replace(view, intermediates=(*view.intermediates, *rows))
+
     def layout(self, study: str) -> Any:
         """The cells that the tables of a study must hold."""
         return as_params(grid_layout(self.view(study)))
@@ -63,6 +68,10 @@ class StudyJobs:
     def metrics(self, study: str) -> list[str]:
         """Scores of a study's cells."""
         return [cell.metrics for cell in paths.cells(self.view(study))]
+
+    def unfinished(self, study: str) -> list[str]:
+        """Missing outputs of the study's unfinished jobs: with them its old scores would count as new ones."""
+        return unfinished.outputs(self._with_rows(study, self.grid.plans[study].trained))
 
     def records(self, study: str) -> list[str]:
         """Training records (`training.json`) of the rows of a study that have a training."""
@@ -164,12 +173,23 @@ class StudyJobs:
         view, known = self.view("how_many"), set(self.metrics("how_many"))
         best = [
             paths.Cell(model, row, target, seed).metrics
-            for model, tasks in read_ranking(ranking).items()
-            for row in how_many.best_rows(self.grid.studies["how_many"], tasks).values()
+            for model, rows in self._best_rows(ranking).items()
+            for row in rows
             for target in view.targets
             for seed in view.seeds
         ]
         return [file for file in dict.fromkeys(best) if file not in known]
+
+    def unfinished_best(self, ranking: str) -> list[str]:
+        """What `unfinished` leaves out: missing outputs of the best tasks' mixtures, by the table `ranking`."""
+        rows = [row for best in self._best_rows(ranking).values() for row in best]
+        known = set(self.unfinished("how_many"))
+        return [file for file in unfinished.outputs(self._with_rows("how_many", rows)) if file not in known]
+
+    def _best_rows(self, ranking: str) -> dict[str, list[str]]:
+        section = self.grid.studies["how_many"]
+        ranked = read_ranking(ranking)
+        return {model: list(how_many.best_rows(section, tasks).values()) for model, tasks in ranked.items()}
 
     # ---- retrieval ---------------------------------------------------------------------------------------------
 

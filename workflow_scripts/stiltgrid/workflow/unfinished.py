@@ -15,6 +15,7 @@ from typing import Any
 
 from stiltgrid.grid import paths, recipes
 from stiltgrid.grid.grid import Grid
+from stiltgrid.grid.target_caps import uncapped
 
 SNAKEMAKE = Path(".snakemake")  # in the folder of the run
 FOLDER = SNAKEMAKE / "stiltgrid_unfinished"
@@ -63,7 +64,8 @@ def _is_below(name: str, folder: str | None) -> bool:
 
 def _is_part(grid: Grid, wildcards: Mapping[str, str]) -> bool:
     """Whether a job of these wildcards belongs to the grid itself: not to a study, nor to another configuration."""
-    rows = {step for row in grid.intermediates for step in grid.chain(row)}
+    asked = {*grid.intermediates, *map(uncapped, grid.intermediates)}  # a study's rows may end in @examples
+    rows = {step for row in asked for step in grid.chain(row)}
     tasks = {task for row in rows for task in grid.recipe(row).tasks}
     tuned = {name for target in grid.targets if (name := grid.cards[target].tuned)}
     names = {
