@@ -47,8 +47,7 @@ class StudyJobs:
                 "config.yaml shows it for the mini-lab, presets/studies.yaml at real scale"
             )
         view, plan = self.grid.view(study), self.grid.plans[study]
-        asked = replace(view, intermediates=(*view.intermediates, *plan.trained, *plan.mixed))
-        problems = data_problems(asked, self.root)
+        problems = data_problems(_with_rows(view, (*plan.trained, *plan.mixed)), self.root)
         if problems:
             raise StiltgridError(_listed(study, problems))
         return view
@@ -56,10 +55,6 @@ class StudyJobs:
     def section(self, study: str) -> Any:
         """A study's section of the configuration."""
         return as_params(self.grid.studies[study])
-
-    def _with_rows(self, study: str, rows: Iterable[str]) -> Grid:
-        view = self.view(study)
-        return replace(view, intermediates=(*view.intermediates, *rows))
 
     def layout(self, study: str) -> Any:
         """The cells that the tables of a study must hold."""
@@ -71,7 +66,8 @@ class StudyJobs:
 
     def unfinished(self, study: str) -> list[str]:
         """Missing outputs of the study's unfinished jobs: with them its old scores would count as new ones."""
-        return unfinished.outputs(self._with_rows(study, self.grid.plans[study].trained))
+        view = self.view(study)  # refuses a study that is not right
+        return unfinished.outputs(_with_rows(view, self.grid.plans[study].trained))
 
     def records(self, study: str) -> list[str]:
         """Training records (`training.json`) of the rows of a study that have a training."""
@@ -184,7 +180,7 @@ class StudyJobs:
         """What `unfinished` leaves out: missing outputs of the best tasks' mixtures, by the table `ranking`."""
         rows = [row for best in self._best_rows(ranking).values() for row in best]
         known = set(self.unfinished("how_many"))
-        return [file for file in unfinished.outputs(self._with_rows("how_many", rows)) if file not in known]
+        return [file for file in unfinished.outputs(_with_rows(self.view("how_many"), rows)) if file not in known]
 
     def _best_rows(self, ranking: str) -> dict[str, list[str]]:
         section = self.grid.studies["how_many"]
@@ -228,6 +224,10 @@ class StudyJobs:
         task = self.retrieval_task()
         assert task is not None, "no cell of this phase without a task to train on"
         return paths.checkpoint(paths.scored_folder(self.grid, model, row, task, seed))
+
+
+def _with_rows(view: Grid, rows: Iterable[str]) -> Grid:
+    return replace(view, intermediates=(*view.intermediates, *rows))
 
 
 def _record(model: str, row: str, seed: int) -> str:
