@@ -30,9 +30,14 @@ rule estimate:
         jobs=lambda wildcards: workflow.cores or 1,
         data_dir=DATA_DIR,
         configfiles=workflow.configfiles,
+        # Folders of models, whose tokenizers count the tokens of rows that are not encoded yet.
+        folders={name: job_path(GRID.models[name].path, ROOT) for name in GRID.own_models},
         # What the command line laid over the default configuration, for the dry run.
         overlays=[str(file) for file in workflow.config_settings.configfiles],
         settings=dict(workflow.config_settings.config),
+        triggers=lambda wildcards: [
+            str(trigger) for trigger in workflow.dag_settings.rerun_triggers
+        ],
     script:
         "../workflow_scripts/estimate.py"
 

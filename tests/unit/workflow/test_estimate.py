@@ -10,9 +10,12 @@ from stiltgrid.config.loading import load_grid
 from stiltgrid.grid.grid import Recipe, TrainingSettings
 from stiltgrid.grid.recipes import variant_of
 from stiltgrid.modeling.encoded import to_table, write_encoded
-from stiltgrid.preparation.data_sizes import DataSizes, Size, mean_characters
+from stiltgrid.preparation.data_sizes import DataSizes, Size
+from stiltgrid.preparation.token_counts import mean_characters
 from stiltgrid.workflow.dry_run import PlannedJob
-from stiltgrid.workflow.estimate import Work, job_work, lines, measured_speed, report, stage_work
+from stiltgrid.workflow.estimate import Work, job_work, lines, stage_work
+from stiltgrid.workflow.estimate_report import Done, report
+from stiltgrid.workflow.speeds import CPU, Speed, device_kind, measured_speed, stage_speed
 
 ROOT = Path(__file__).resolve().parents[3]
 PRETRAIN = {
@@ -65,9 +68,10 @@ def test_tokens_and_hours_by_hand(results):
     assert found["target"].seconds == pytest.approx(216.6667)
     # Scoring reads 3 * 7 tokens, three times as fast.
     assert found["score"].work == Work(0, 21) and found["score"].seconds == pytest.approx(3.5)
-    text = report(grid, JOBS, sizes, results, 1)
+    text = report(grid, JOBS, sizes, results, 1, CPU, Done(3, 4))
     # 2560 + 500 + 500 + 21 tokens.
     assert "together 3.58 k tokens" in text and "3 counted in encoded files" in text and "unknown" not in text
+    assert "3 of 4 cells are finished and left out" in text and "assumed" not in text
 
 
 def test_mixtures_by_hand():
@@ -106,8 +110,8 @@ def test_target_training_without_records_takes_the_speed_of_intermediate_trainin
     record.write_text(json.dumps({"stages": [{"tokens": 100, "dev_tokens": 0, "seconds": 4}]}))
     grid = load_grid(CONFIG, ROOT)
     found = {line.stage: line for line in lines(grid, JOBS, DataSizes(grid, results, None), results)}
-    assert (found["target"].speed, found["target"].origin) == (25, "measured in intermediate training")
-    assert (found["intermediate"].speed, found["intermediate"].origin) == (25, "measured")
+    assert found["target"].speed == Speed(25, "measured in intermediate training")
+    assert found["intermediate"].speed == Speed(25, "measured")
     assert found["score"].speed is None and found["pretrain"].speed is None
 
 
@@ -164,8 +168,62 @@ def test_options_read_their_context_again():
 def test_unknown_data_is_named_and_left_out(tmp_path):
     grid = load_grid(CONFIG, ROOT)
     text = report(grid, [PlannedJob("score_target", {"model": "tiny", "target": "xnli"}, ())],
-                  DataSizes(grid, tmp_path, None), tmp_path, 1)  # fmt: skip
-    assert "unknown, and left out: xnli" in text and "without what has no known speed" in text
+                  DataSizes(grid, tmp_path, None), tmp_path, 1, CPU, Done(0, 4))  # fmt: skip
+    assert "unknown, and left out of the total\n  xnli\n" in text and "without data of unknown size" in text
+    assert "no speed is known for tiny on 'cpu' (score)" in text and "unknown hours" in text
+
+
+SPEEDS = {"tiny": {"cpu": {"training": 60, "measured": "a laptop"},
+                   "a100": {"training": 900, "scoring": 4000, "pretraining": 70, "measured": "a cluster"}}}  # fmt: skip
+
+
+def test_speeds_of_the_configuration_hold_for_their_kind_of_device_alone(tmp_path):
+    grid = load_grid({**CONFIG, "estimate": {"speeds": SPEEDS}}, ROOT)
+    training, scoring = (stage_speed(grid, tmp_path, "tiny", stage, CPU) for stage in ("target", "score"))
+    assert training == Speed(60, "assumed for cpu", "tiny on cpu: 60 tokens a second in training; the configuration's "
+                             "estimate.speeds: a laptop")  # fmt: skip
+    assert scoring is not None and scoring.tokens == pytest.approx(180) and "three times training" in scoring.assumed
+    # No figure for pretraining on a CPU, and none is made up; a GPU is known by a part of its name.
+    assert stage_speed(grid, tmp_path, "tiny", "pretrain", CPU) is None
+    on_gpu = [stage_speed(grid, tmp_path, "tiny", stage, "nvidia a100-sxm4-80gb") for stage in ("pretrain", "score")]
+    assert [speed and speed.tokens for speed in on_gpu] == [70, 4000]
+    assert stage_speed(grid, tmp_path, "tiny", "target", "nvidia v100") is None
+    assert stage_speed(grid, tmp_path, "other", "target", CPU) is None
+
+
+def test_jobs_that_have_run_here_replace_the_speeds_of_the_configuration(results):
+    record = results / "intermediate/tiny/mnli/seed1/training.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"stages": [{"tokens": 100, "dev_tokens": 0, "seconds": 4}]}))
+    grid = load_grid({**CONFIG, "estimate": {"speeds": SPEEDS}}, ROOT)
+    sizes = DataSizes(grid, results, None)
+    text = report(grid, JOBS, sizes, results, 1, CPU, Done(0, 4))
+    assert stage_speed(grid, results, "tiny", "intermediate", CPU) == Speed(25, "measured")
+    # Scoring has no record: its figure is assumed, and said once.
+    assert text.count("tiny on cpu: 180 tokens a second in scoring") == 1 and "60 tokens a second" not in text
+
+
+def test_the_device_is_the_one_asked_for_or_this_machines(monkeypatch, tmp_path):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-80GB'\necho 'NVIDIA A100-SXM4-80GB'\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert device_kind("h100") == "h100" and device_kind(None) == "nvidia a100-sxm4-80gb"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert device_kind(None) == CPU
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed' >&2\nexit 9\n")
+    assert device_kind(None) == CPU
+
+
+def test_disk_is_counted_for_the_grids_own_models(results):
+    """A study's model is not asked for by the grid."""
+    own = {"architecture": {"own_models": {"twin": {"like": "tiny"}}, "intermediates": ["mnli"], "targets": ["xnli"]}}
+    grid = load_grid({**CONFIG, "studies": own}, ROOT)
+    assert "twin" in grid.models
+    text = report(grid, JOBS, DataSizes(grid, results, None), results, 1, CPU, Done(0, 4))
+    assert "  tiny: " in text and "twin" not in text
 
 
 def _folder(path: Path) -> Path:

@@ -39,8 +39,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     """
     root = Path(root)
     schemas = schemas_of(root / "schemas")
-    contents, problems = _read_files(list(files), root)
-    checked = _checked_config(standalone(config, contents), schemas)
+    checked, problems = _checked_files(config, root, files, schemas)
     # Values that YAML misreads are reported with the line of their file, so the same report without a line is dropped.
     problems += [problem for problem in checked.problems if not problems or not _is_misread(problem)]
     cards, names, found = read_cards(checked.config, root, schemas)
@@ -57,6 +56,19 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     for remark in (*notes, *remarks(grid, root)):
         log.warning(remark)
     return _with_studies(grid, names, root)
+
+
+def checked_sections(config: Mapping[str, Any], root: Path, files: Iterable[str | Path] = ()) -> dict[str, Any]:
+    """The valid sections of a configuration, as `load_grid` reads them with the same arguments."""
+    return _checked_files(config, root, files, schemas_of(root / "schemas"))[0].config
+
+
+def _checked_files(
+    config: Mapping[str, Any], root: Path, files: Iterable[str | Path], schemas: Schemas
+) -> tuple["_Checked", list[str]]:
+    """The checked configuration, and the problems of its files alone."""
+    contents, problems = _read_files(list(files), root)
+    return _checked_config(standalone(config, contents), schemas), problems
 
 
 def _read_files(files: Sequence[str | Path], root: Path) -> tuple[list[Any], list[str]]:

@@ -1,13 +1,11 @@
-"""What a grid will take, before anything runs: jobs, tokens, GPU hours, disk. Stages that stop early take less.
+"""What a grid will take, before it runs: tokens of its jobs and their seconds. Stages that stop early take less.
 
-Tokens follow from the sizes of the data, the settings and the recipes; hours follow from the speed of earlier jobs or
-from the configuration's `estimate.tokens_per_second`.
+Tokens follow from the sizes of the data, the settings and the recipes; seconds from speeds (`workflow.speeds`).
+`workflow.estimate_report` writes them down.
 """
 
-import json
 import math
 import operator
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +17,11 @@ from stiltgrid.grid.recipes import row_settings, target_settings, task_settings
 from stiltgrid.preparation.budgets import mixing_weights, share_budget
 from stiltgrid.preparation.data_sizes import DataSizes, Size
 from stiltgrid.training.evaluation_schedule import FORWARD_SHARE, epoch_steps, schedule_evaluations
-from stiltgrid.workflow import estimate_disk
 from stiltgrid.workflow.dry_run import PlannedJob
+from stiltgrid.workflow.speeds import CPU, Speed, stage_speed
 
-HOUR = 3600
 RULES = {"pretrain_backbone": "pretrain", "train_intermediate": "intermediate", "train_target": "target",
          "score_target": "score"}  # fmt: skip
-RECORDS = {
-    "intermediate": "intermediate/{model}/*/seed*/training.json",
-    "target": "tuned/{model}/*/*/seed*/training.json",
-    "score": "scores/{model}/*/*/seed*/metrics.json",
-}
-# With `keep_tuned: false` the records of target training go with the models; both stages train at the same speed.
-OTHER_TRAINING = {"target": "intermediate", "intermediate": "target"}
 
 
 @dataclass(frozen=True)
@@ -59,15 +49,14 @@ class Line:
     stage: str
     jobs: int = 0
     work: Work = field(default_factory=Work)
-    speed: float | None = None
-    origin: str = ""
+    speed: Speed | None = None
 
     @property
     def seconds(self) -> float | None:
         """Seconds of all jobs one after another. The speed of scoring is in tokens that are read."""
         if self.speed is None:
             return None
-        return (self.work.read if self.stage == "score" else self.work.effort) / self.speed
+        return (self.work.read if self.stage == "score" else self.work.effort) / self.speed.tokens
 
 
 def stage_work(tasks: Sequence[tuple[str, Size | None, Size | None, TrainingSettings]], recipe: Recipe,
@@ -153,31 +142,8 @@ def _data_folders(job: PlannedJob) -> dict[str, str]:
     return {part[-2].partition("+")[0]: part[-2] for part in parts}
 
 
-def measured_speed(results: Path, model: str, stage: str) -> float | None:
-    """Tokens per second of a model's earlier jobs of a stage, from their records; None where there are none."""
-    tokens, seconds = 0.0, 0.0
-    if stage == "pretrain":
-        path = results / "models" / model / "backbone/pretraining.json"
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            # As the estimate counts them: a step's blocks whole, padding and specials with them.
-            tokens = float(found["settings"]["steps"] * found["settings"]["tokens_per_step"])
-            seconds = found["seconds"]
-    else:
-        for path in results.glob(RECORDS[stage].format(model=model)):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if stage == "score":
-                tokens += found["provenance"]["tokens"]
-                seconds += found["provenance"]["seconds"]
-                continue
-            for each in found["stages"]:
-                tokens += Work(each["tokens"], each["dev_tokens"]).effort
-                seconds += each["seconds"]
-    return tokens / seconds if tokens and seconds else None
-
-
-def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Path) -> list[Line]:
-    """A line for every model and stage, in the order of a run."""
+def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Path, device: str = CPU) -> list[Line]:
+    """A line for every model and stage, in the order of a run on a kind of device."""
     found: dict[tuple[str, str], Line] = {}
     for job in jobs:
         if job.rule in RULES:
@@ -185,88 +151,7 @@ def lines(grid: Grid, jobs: Iterable[PlannedJob], sizes: DataSizes, results: Pat
             line = found.setdefault(key, Line(*key))
             line.jobs += 1
             line.work += job_work(grid, sizes, job)
-    given = grid.estimate.get("tokens_per_second", {})
-    training = given.get("training")
-    speeds = {"score": given.get("scoring", training / FORWARD_SHARE if training else None)}
     for line in found.values():
-        line.speed, line.origin = speeds.get(line.stage, training), "given"
-        if line.speed is None:
-            line.speed, line.origin = measured_speed(results, line.model, line.stage), "measured"
-        other = OTHER_TRAINING.get(line.stage)
-        if line.speed is None and other is not None:
-            line.speed, line.origin = measured_speed(results, line.model, other), f"measured in {other} training"
+        line.speed = stage_speed(grid, results, line.model, line.stage, device)
     order = list(RULES.values())
     return sorted(found.values(), key=lambda line: (list(grid.models).index(line.model), order.index(line.stage)))
-
-
-def report(grid: Grid, jobs: Sequence[PlannedJob], sizes: DataSizes, results: Path, at_once: int) -> str:
-    """The report: jobs by rule, tokens and hours by model and stage, disk, and where the sizes come from."""
-    counts = Counter(job.rule for job in jobs)
-    found = lines(grid, jobs, sizes, results)
-    parts = [_block("jobs", [(name, f"{count:,}") for name, count in counts.items()], f"{len(jobs):,}")]
-    rows = [
-        (
-            f"{line.model}: {line.stage}",
-            f"{line.jobs:,} jobs",
-            f"{_short(line.work.trained + line.work.read)} tokens",
-            f"{_short(line.speed)} a second, {line.origin}" if line.speed else "speed unknown",
-            f"{line.seconds / HOUR:.2f} h" if line.seconds is not None else "",
-        )
-        for line in found
-    ]  # fmt: skip
-    hours = sum(line.seconds or 0.0 for line in found) / HOUR
-    tokens = sum(line.work.trained + line.work.read for line in found)
-    parts.append(_table("tokens and hours, one job after the other on one GPU (or on the cores that jobs had)", rows))
-    less = "" if all(line.seconds is not None for line in found) else ", without what has no known speed"
-    parts.append(f"together {_short(tokens)} tokens, {hours:.2f} hours{less}; early stopping makes it less")
-    parts.append("\n".join(_disk(grid, results, at_once)))
-    parts.append("\n".join(_certainty(sizes, found)))
-    return "\n\n".join(parts) + "\n"
-
-
-def _disk(grid: Grid, results: Path, at_once: int) -> Iterable[str]:
-    counted = estimate_disk.counts(grid, at_once)
-    yield f"disk at most, keep_tuned: {str(grid.keep_tuned).lower()}, {at_once} at once (more: snakemake estimate_disk)"
-    for name, model in grid.models.items():
-        file = results / "models" / name / "backbone/model.safetensors"
-        weights = estimate_disk.model_parameters(model.hub, model.pretrain, file)
-        if weights is None:
-            yield f"  {name}: its size is known once it is fetched"
-            continue
-        stored = estimate_disk.weight_bytes(grid)
-        trained = estimate_disk.adapters(grid, model.hub, model.pretrain, file.parent)
-        items = estimate_disk.peak(weights, counted, grid.keep_tuned, stored, trained)
-        yield f"  {name}: {estimate_disk.size(sum(item.total for item in items))}"
-
-
-def _certainty(sizes: DataSizes, found: Iterable[Line]) -> Iterable[str]:
-    """Where the sizes of the data come from."""
-    meanings = {"encoded": "counted in encoded files", "rows": "from prepared rows, by their characters",
-                "source": "from the source's rows, by their characters",
-                "given": "given by the configuration"}  # fmt: skip
-    by_kind = Counter(size.known for size in sizes.looked_up() if size)
-    yield "the data's tokens: " + "; ".join(f"{by_kind[kind]} {text}" for kind, text in meanings.items())
-    unknown = sorted({name for line in found for name in line.work.unknown})
-    if unknown:
-        yield (
-            f"unknown, and left out: {', '.join(unknown)}. Prepare the data (snakemake --until encode_train "
-            "encode_eval), or say `estimate: {examples: {task: number}}`"
-        )
-
-
-def _block(title: str, rows: Sequence[tuple[str, str]], total: str) -> str:
-    return _table(title, [*rows, ("together", total)])
-
-
-def _table(title: str, rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))] if rows else []
-    return "\n".join(
-        [title, *("  " + "  ".join(f.ljust(w) for f, w in zip(row, widths, strict=True)).rstrip() for row in rows)]
-    )
-
-
-def _short(number: float) -> str:
-    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.2f} {unit}"
-    return f"{number:.0f}"
