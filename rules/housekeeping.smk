@@ -31,7 +31,9 @@ rule estimate:
         data_dir=DATA_DIR,
         configfiles=workflow.configfiles,
         # Folders of models, whose tokenizers count the tokens of rows that are not encoded yet.
-        folders={name: job_path(GRID.models[name].path, ROOT) for name in GRID.own_models},
+        folders={
+            name: job_path(GRID.models[name].path, ROOT) for name in GRID.own_models
+        },
         # What the command line laid over the default configuration, for the dry run.
         overlays=[str(file) for file in workflow.config_settings.configfiles],
         settings=dict(workflow.config_settings.config),
