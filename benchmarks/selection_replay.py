@@ -23,7 +23,7 @@ import csv
 import gzip
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,9 +32,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.selection.belief import Belief, Observations, choose, pooled_seed_variance, update  # noqa: E402
-from stiltgrid.selection.policy import SHARES, Costs, Rules, Run, State, propose  # noqa: E402
-from stiltgrid.selection.prior import EarlierGrid, Prior, fit_prior, row_effects, standardise  # noqa: E402
+from stiltgrid.selection.belief import FULL, Belief, Observations, choose, leading  # noqa: E402
+from stiltgrid.selection.joint import Seen, learn, state_after  # noqa: E402
+from stiltgrid.selection.policy import SHARES, Costs, Rules, Run, next_round  # noqa: E402
+from stiltgrid.selection.prior import EarlierGrid, Prior, fit_prior, standardise  # noqa: E402
 
 METRICS = {"stsb": "eval_pearson"}
 # Millions of parameters and epochs: Raffel et al. 2020, Liu et al. 2019, Radford et al. 2019; epochs from the settings.
@@ -91,31 +92,32 @@ def best(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
 
 def select(grid: Finished, prior: Prior, seeds: Sequence[int], budget: float, rules: Rules) -> Outcome:
     """The library's policy: rounds within a share of the whole grid's cost; a budget of 0 is the prior alone."""
-    whole, allowed = whole_cost(grid, len(seeds)), grid.allowed
-    priors = [prior.column(column) for column in range(len(allowed))]
-    variances = [item.seed_variance for item in priors]
-    beliefs = [update(item, Observations.none(), allowed[k], variances[k], 0.5) for k, item in enumerate(priors)]
-    state = State(beliefs, set())
-    for round_, share in enumerate(SHARES if budget else ()):
-        left = share * budget * whole - grid.costs.of(list(state.done))
-        new = [item.run for item in propose(state, grid.costs, rules, round_, left)]
-        state.done |= set(new)
-        beliefs = []
-        rows = [
-            np.array(sorted({run.row for run in state.done if run.column == k}), dtype=int) for k in range(len(allowed))
-        ]
-        effects = row_effects(priors, [(some, grid.scores[k, some, seeds[0]]) for k, some in enumerate(rows)])
-        for column, runs in enumerate(rows):
-            counts = [sum((run.column, run.row) == (column, row) for run in state.done) for row in runs]
-            groups = [grid.scores[column, row, list(seeds[:n])] for row, n in zip(runs, counts, strict=True)]
-            variance = pooled_seed_variance(variances[column], groups)
-            seen = Observations(runs, np.zeros(len(runs), dtype=int), np.array([g.mean() for g in groups]),
-                                np.array(counts, dtype=int), np.zeros(len(runs)))  # fmt: skip
-            shifted = replace(priors[column], mean=priors[column].mean + effects[column])
-            beliefs.append(update(shifted, seen, allowed[column], variance, 0.5))
-        state = State(beliefs, state.done)
-    rows = np.array([int(np.where(b.allowed, b.mean, -np.inf).argmax()) for b in state.beliefs])
-    return Outcome(rows, grid.costs.of(list(state.done)) / whole, state.beliefs)
+    total, done = budget * whole_cost(grid, len(seeds)), set[Run]()
+    columns = [prior.column(column) for column in range(len(grid.allowed))]
+    seen = [Seen.none(allowed) for allowed in grid.allowed]
+    state = state_after(learn(columns, seen), seen, done)
+    for round_ in range(len(SHARES) if budget else 0):
+        done = done | {item.run for item in next_round(state, grid.costs, rules, round_, total)}
+        seen = [seen_column(grid, column, done, seeds) for column in range(len(grid.allowed))]
+        state = state_after(learn(columns, seen), seen, done)
+    tried = [{run.row for run in done if run.column == column} for column in range(len(columns))]
+    rows = np.array([leading(belief, some) for belief, some in zip(state.beliefs, tried, strict=True)])
+    return Outcome(rows, grid.costs.of(done) / whole_cost(grid, len(seeds)), state.beliefs)
+
+
+def seen_column(grid: Finished, column: int, done: Iterable[Run], seeds: Sequence[int]) -> Seen:
+    """What some runs show of a column: the scores of a finished grid, whose examples are taken to be without noise."""
+    runs: dict[int, list[int]] = {}
+    for run in sorted(done, key=lambda run: (run.row, run.seed)):
+        if run.column == column:
+            runs.setdefault(run.row, []).append(seeds[run.seed])
+    groups = [grid.scores[column, row, some] for row, some in runs.items()]
+    number = len(groups)
+    found = Observations(
+        np.array(list(runs), dtype=int), np.full(number, FULL), np.array([group.mean() for group in groups]),
+        np.array([len(group) for group in groups], dtype=int), np.zeros(number),
+    )  # fmt: skip
+    return Seen(found, groups, grid.allowed[column], np.zeros((number, number)))
 
 
 def random_cells(grid: Finished, seeds: Sequence[int], budget: float, generator: np.random.Generator) -> Outcome:
@@ -123,14 +125,12 @@ def random_cells(grid: Finished, seeds: Sequence[int], budget: float, generator:
     allowed, whole = grid.allowed, whole_cost(grid, len(seeds))
     order = generator.permutation(np.argwhere(allowed))
     runs: list[Run] = []
-    spent, trained = 0.0, set()
+    spent = 0.0
     for column, row in order:
-        run = Run(int(column), int(row), 0, 0)
-        cost = float(grid.costs.cells[0, column, row])
-        cost += 0.0 if row in trained else float(grid.costs.rows[0, row])
+        run = Run(int(column), int(row), FULL, 0)
+        cost = grid.costs.added(run, grid.costs.needed(runs))
         if spent + cost <= budget * whole:
             spent, runs = spent + cost, [*runs, run]
-            trained.add(row)
     seen = np.full(allowed.shape, np.nan)
     for run in runs:
         seen[run.column, run.row] = grid.scores[run.column, run.row, seeds[0]]
@@ -293,12 +293,14 @@ def measured_costs(table: Path, model: str, targets: Sequence[str], rows: Sequen
     tuned, scored = seconds(f"train_target/{model}/*/*/seed*.tsv"), seconds(f"score_target/{model}/*/*/seed*.tsv")
     if not scored:
         raise SystemExit(f"{folder}: expected the benchmark files of the grid's jobs, found none for {model}")
-    cells = np.zeros((2, len(targets), len(rows)))
-    for place, target in enumerate(targets):
+    cells, tunings = np.zeros((2, len(targets), len(rows))), np.zeros((2, len(targets)))
+    names = [cards[target].tuned or target for target in targets]
+    for place, (target, name) in enumerate(zip(targets, names, strict=True)):
         cells[:, place] = np.mean([value for parts, value in scored.items() if parts[1] == target])
-        if name := cards[target].tuned:
-            cells[:, place] += np.mean([value for parts, value in tuned.items() if parts[1] == name])
-    return Costs(cells, np.array([[trained.get((row,), 0.0) for row in rows]] * 2))
+        if cards[target].tuned:
+            tunings[:, place] = np.mean([value for parts, value in tuned.items() if parts[1] == name])
+    training = np.array([[trained.get((row,), 0.0) for row in rows]] * 2)
+    return Costs(cells, training, (), tunings, tuple(names.index(name) for name in names))
 
 
 def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
@@ -345,7 +347,7 @@ def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> Non
 
 def permuted(grid: Finished, order: np.ndarray) -> Finished:
     """The grid with its rows in another order, which is kept as `order`."""
-    costs = Costs(grid.costs.cells[..., order], grid.costs.rows[:, order])
+    costs = replace(grid.costs, cells=grid.costs.cells[..., order], rows=grid.costs.rows[:, order])
     assert grid.reported is not None
     return Finished(grid.name, grid.scores[:, order], costs, grid.reported[:, order], tuple(map(int, order)))
 

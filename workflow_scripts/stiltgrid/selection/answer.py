@@ -16,8 +16,8 @@ from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column
 from stiltgrid.grid.selection import LOW
 from stiltgrid.selection.belief import Belief, Choice, choose
-from stiltgrid.selection.development import Developed, observations, reported
-from stiltgrid.selection.rounds import Problem, believe, developed_columns, shifted_column, state_of, would_be_next
+from stiltgrid.selection.development import Developed, reported, seen_cells
+from stiltgrid.selection.rounds import Problem, developed_columns, learned_from, state_of, would_be_next
 from stiltgrid.selection.tables import ProposedCell
 
 ALL = "all"
@@ -83,17 +83,16 @@ def answers(problem: Problem, cells: Sequence[ProposedCell]) -> Iterator[Answer]
     """The answers for one model, target by target, each followed by those for its languages where asked for."""
     mine = [cell for cell in cells if cell.model == problem.model]
     developed = developed_columns(problem, mine)
-    state = state_of(problem, mine, developed)
+    learned = learned_from(problem, developed)
+    state = state_of(problem, mine, developed, learned)
     for number, (column, each) in enumerate(zip(problem.layout.columns, developed, strict=True)):
         own = [cell for cell in mine if cell.target == column.target]
         after = would_be_next(problem, state, number)
         yield _answer(problem, column, own, (ALL, ALL, ()), state.beliefs[number], each, after)
         if each is None:
             continue
-        base = shifted_column(problem, developed, number)
         for by, group, languages in _groups(problem.selection.by, each.languages):
-            seen = observations(each, problem.rows, languages)
-            belief = believe(problem, base, seen, each)
+            belief = learned.belief(number, seen_cells(each, problem.rows, languages))
             yield _answer(problem, column, own, (by, group, languages), belief, each, None)
 
 

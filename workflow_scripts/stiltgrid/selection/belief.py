@@ -15,6 +15,7 @@ from stiltgrid.selection.prior import SCALE_SPREAD, ColumnPrior
 
 SCALES = np.exp(np.linspace(-1.5, 1.5, 9))
 FULL, LOW = 0, 1
+LOW_SHARE = 0.5  # expected variance of a low-fidelity deviation by that of the effects, before a cell shows it
 SEED_FREEDOM = 3.0  # the prior's seed variance counts as much as so many degrees of freedom
 DRAWS = 1000
 JITTER = 1e-9
@@ -89,10 +90,27 @@ class Choice:
     probabilities: np.ndarray
 
 
-def update(
-    prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_variance: float, low_share: float
-) -> Belief:
-    """The belief about a column after some observations.
+@dataclass(frozen=True)
+class Conditioned:
+    """A column after some observations, for each value of its scale.
+
+    `logarithms` (k,) of how probable the value and the observations are together, `means` (k, rows) and `covariances`
+    (k, rows, rows) in points.
+    """
+
+    logarithms: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+    @property
+    def evidence(self) -> float:
+        """Logarithm of how probable the observations are, up to a constant of the observations."""
+        top = self.logarithms.max()
+        return float(top + np.log(np.exp(self.logarithms - top).sum()))
+
+
+def condition(prior: ColumnPrior, seen: Observations, seed_variance: float, low_share: float) -> Conditioned:
+    """What is known of a column after some observations.
 
     `low_share` is the variance of a low-fidelity deviation by that of the effects.
     """
@@ -102,7 +120,7 @@ def update(
     means = scale[:, None] * prior.mean
     covariances = squared[:, None, None] * prior.covariance
     if not len(seen.rows):
-        return Belief(_normalised(spread), means, covariances, seed_variance, allowed)
+        return Conditioned(spread, means, covariances)
     own = np.diag(np.where(seen.fidelity == LOW, low_share, 0.0))
     noise = np.diag(seed_variance / seen.seeds + seen.example_variance)
     across = covariances[:, seen.rows]  # (k, observations, rows)
@@ -118,24 +136,34 @@ def update(
     level = np.linalg.solve(information, score[..., None])[..., 0]
     means = means + np.einsum("kor,ko->kr", gain, error - level @ levels.T)
     lost = np.einsum("kor,ol->krl", gain, levels)
-    covariances = covariances - np.einsum("kor,kos->krs", gain, across)
-    covariances = covariances + np.einsum("krl,kls->krs", lost, np.linalg.solve(information, lost.transpose(0, 2, 1)))
+    covariances = covariances - gain.transpose(0, 2, 1) @ across
+    covariances = covariances + lost @ np.linalg.solve(information, lost.transpose(0, 2, 1))
     fit = np.einsum("ko,ko->k", error, of_error) - np.einsum("kl,kl->k", score, level)
     evidence = -0.5 * (fit + np.linalg.slogdet(variance)[1] + np.linalg.slogdet(information)[1])
     covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
-    return Belief(_normalised(spread + evidence), means, covariances, seed_variance, allowed)
+    return Conditioned(spread + evidence, means, covariances)
+
+
+def update(
+    prior: ColumnPrior, seen: Observations, allowed: np.ndarray, seed_variance: float, low_share: float
+) -> Belief:
+    """The belief about a column alone after some observations."""
+    found = condition(prior, seen, seed_variance, low_share)
+    return Belief(normalised(found.logarithms), found.means, found.covariances, seed_variance, allowed)
+
+
+def leading(belief: Belief, tried: Collection[int] = ()) -> int:
+    """The allowed row with the highest expected effect, of equal ones one that was tried."""
+    mean = np.where(belief.allowed, belief.mean, -np.inf)
+    equal = [int(row) for row in np.flatnonzero(mean >= mean.max() - TIE)]
+    return next((row for row in equal if row in tried), equal[0])
 
 
 def choose(belief: Belief, generator: np.random.Generator, tried: Collection[int] = (), draws: int = DRAWS) -> Choice:
-    """The allowed row with the highest expected effect, of equal ones one that was tried.
-
-    Probability and regret are computed by draws from the belief.
-    """
-    mean = np.where(belief.allowed, belief.mean, -np.inf)
-    equal = [int(row) for row in np.flatnonzero(mean >= mean.max() - TIE)]
-    row = next((row for row in equal if row in tried), equal[0])
+    """The leading row, with its probability of being best and its regret, computed by draws from the belief."""
+    row = leading(belief, tried)
     drawn = np.where(belief.allowed, belief.draw(generator, draws), -np.inf)
-    best = np.bincount(drawn.argmax(axis=1), minlength=len(mean)) / draws
+    best = np.bincount(drawn.argmax(axis=1), minlength=len(belief.allowed)) / draws
     regret = float(np.mean(drawn.max(axis=1) - drawn[:, row]))
     return Choice(row, float(best[row]), regret, best)
 
@@ -148,7 +176,8 @@ def pooled_seed_variance(prior: float, groups: list[np.ndarray]) -> float:
     return (SEED_FREEDOM * prior + squares) / (SEED_FREEDOM + freedom)
 
 
-def _normalised(logarithms: np.ndarray) -> np.ndarray:
+def normalised(logarithms: np.ndarray) -> np.ndarray:
+    """Weights that sum to one."""
     weights = np.exp(logarithms - logarithms.max())
-    normalised: np.ndarray = weights / weights.sum()
-    return normalised
+    found: np.ndarray = weights / weights.sum()
+    return found

@@ -20,6 +20,7 @@ from stiltgrid.analysis.significance import generator_of
 from stiltgrid.grid.layout import Column
 from stiltgrid.grid.selection import LOW
 from stiltgrid.selection import belief
+from stiltgrid.selection.joint import Seen
 from stiltgrid.selection.tables import ProposedCell
 from stiltgrid.utils.errors import SourceError
 
@@ -56,8 +57,13 @@ def reported(cell: ProposedCell, column: Column, family: Mapping[str, Any], lang
     return float(np.mean(values))
 
 
-def observations(developed: Developed, rows: Sequence[str], languages: Sequence[str] = ()) -> belief.Observations:
-    """Mean scores by row and fidelity over some languages (all by default), with the variance of their examples."""
+def observations(
+    developed: Developed, rows: Sequence[str], languages: Sequence[str] = ()
+) -> tuple[belief.Observations, np.ndarray]:
+    """Mean scores by row and fidelity over some languages (all by default), with the variance of their examples.
+
+    Also the same scores under resamples of the examples, (draws, observations).
+    """
     places = [developed.languages.index(code) for code in languages] or list(range(len(developed.languages)))
     scores, drawn = developed.scores[places].mean(axis=0), developed.drawn[:, places].mean(axis=1)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -68,44 +74,27 @@ def observations(developed: Developed, rows: Sequence[str], languages: Sequence[
     # Half the variance of a difference from the mean of the others: what all rows share does not count.
     others = (means.sum(axis=1, keepdims=True) - means) / max(means.shape[1] - 1, 1)
     variance = (means - others).var(axis=0, ddof=1) / 2 if means.shape[1] > 1 else np.zeros(1)
-    return belief.Observations(
+    found = belief.Observations(
         np.array([row for row, _ in groups]), np.array([level for _, level in groups]),
         np.array([scores[some].mean() for some in groups.values()]),
         np.array([len(some) for some in groups.values()]), variance,
     )  # fmt: skip
+    return found, means
 
 
-def seed_groups(developed: Developed) -> list[np.ndarray]:
-    """Scores of the seeds of each row at full fidelity, means over languages."""
+def seen_cells(developed: Developed | None, rows: Sequence[str], languages: Sequence[str] = ()) -> Seen:
+    """What the cells of a column have shown, over some languages; the variance of seeds is that over all languages."""
+    allowed = np.ones(len(rows), dtype=bool)
+    if developed is None:
+        return Seen.none(allowed)
     means = developed.scores.mean(axis=0)
-    rows: dict[str, list[float]] = {}
+    groups: dict[str, list[float]] = {}
     for cell, score in zip(developed.cells, means, strict=True):
         if cell.fidelity != LOW:
-            rows.setdefault(cell.intermediate, []).append(float(score))
-    return [np.array(values) for values in rows.values()]
-
-
-def excluded(developed: Developed, leader: str, seed_variance: float, width: float = 1.96) -> set[str]:
-    """Rows that the paired interval over development examples, widened by the seeds' variance, puts below the leader.
-
-    Compared at full fidelity alone.
-    """
-    full = [(number, cell) for number, cell in enumerate(developed.cells) if cell.fidelity != LOW]
-    by_row: dict[str, list[int]] = {}
-    for number, cell in full:
-        by_row.setdefault(cell.intermediate, []).append(number)
-    if leader not in by_row:
-        return set()
-    scores, drawn = developed.scores.mean(axis=0), developed.drawn.mean(axis=1)
-    best = by_row[leader]
-    out = set()
-    for row, some in by_row.items():
-        apart = scores[best].mean() - scores[some].mean()
-        variance = (drawn[:, best].mean(axis=1) - drawn[:, some].mean(axis=1)).var(ddof=1)
-        error = np.sqrt(variance + seed_variance * (1 / len(best) + 1 / len(some)))
-        if row != leader and apart > width * error:
-            out.add(row)
-    return out
+            groups.setdefault(cell.intermediate, []).append(float(score))
+    found, drawn = observations(developed, rows, languages)
+    paired = (drawn[:, :, None] - drawn[:, None]).var(axis=0, ddof=1)
+    return Seen(found, [np.array(values) for values in groups.values()], allowed, paired)
 
 
 def _development_counts(cells: Sequence[ProposedCell], column: Column, metric: CountedMetric) -> list[LanguageCounts]:

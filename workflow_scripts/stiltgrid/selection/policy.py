@@ -2,20 +2,20 @@
 
 The value of another run of a cell is the knowledge gradient (Frazier, Powell and Dayanik 2008) of its comparison with
 the leading row, the leader's with the second: how much better the choice is expected to be after it. A row's
-intermediate training is paid once for each seed, so cells are bought in bundles of a row: the row's training and as
-many of its cells as make the best value for the price. Rounds halve the number of rows that are in question.
+intermediate training is paid once for each seed, and so is a tuned model that several columns read, so cells are bought
+in bundles of a row: the row's training and as many of its cells as make the best value for the price. Rounds halve the number of rows that are in question.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import ndtr
 
-from stiltgrid.selection.belief import FULL, LOW, Belief
+from stiltgrid.selection.belief import FULL, LOW, LOW_SHARE, Belief
 
 SHARES = (0.35, 0.65, 0.85, 1.0)  # of the budget, spent by the end of each round
-LEAST_ROWS = 2
+FIRST_ROWS, LEAST_ROWS = 8, 2  # of a column that are in question, in the first round and in the last ones
 
 
 @dataclass(frozen=True)
@@ -29,31 +29,70 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A training that several runs may share: a row's intermediate training, or the tuned model of some columns.
+
+    `tuned` is the first of these columns, -1 for an intermediate training.
+    """
+
+    tuned: int
+    row: int
+    fidelity: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Costs:
     """Costs in one unit: of cells (fidelities, columns, rows) and of rows' intermediate training (fidelities, rows).
 
     `lowered` says of each row whether its training has a low fidelity too; by default none has, so that low-fidelity
     cells start from the ordinary checkpoints of their rows. A cell that low fidelity does not make cheaper has no cost
-    there (infinity).
+    there (infinity). `tunings` (fidelities, columns) is the cost of a tuned model that columns share, in addition to
+    that of their cells; `tuned` gives for each column the first one with the same tuned model.
     """
 
     cells: np.ndarray
     rows: np.ndarray
     lowered: tuple[bool, ...] = ()
+    tunings: np.ndarray | None = None
+    tuned: tuple[int, ...] = ()
 
-    def training(self, run: Run) -> tuple[int, int, int]:
-        """The intermediate training that a run needs: fidelity, row, seed."""
+    def training(self, run: Run) -> Job:
+        """The intermediate training that a run needs."""
         own = bool(self.lowered) and self.lowered[run.row]
-        return (run.fidelity if own else FULL, run.row, run.seed)
+        return Job(-1, run.row, run.fidelity if own else FULL, run.seed)
 
-    def of_training(self, training: tuple[int, int, int]) -> float:
-        """Cost of an intermediate training."""
-        return float(self.rows[training[0], training[1]])
+    def tuning(self, run: Run) -> Job | None:
+        """The tuned model that a run needs, where models are shared."""
+        return Job(self.tuned[run.column], run.row, run.fidelity, run.seed) if self.tuned else None
 
-    def of(self, runs: Sequence[Run]) -> float:
-        """Cost of some runs together, each intermediate training counted once."""
-        cells = sum(float(self.cells[run.fidelity, run.column, run.row]) for run in runs)
-        return cells + sum(self.of_training(item) for item in {self.training(run) for run in runs})
+    def needed(self, runs: Iterable[Run]) -> set[Job]:
+        """The trainings that some runs need."""
+        return {job for run in runs for job in (self.training(run), self.tuning(run)) if job is not None}
+
+    def of_job(self, job: Job) -> float:
+        """Cost of a training."""
+        if job.tuned < 0:
+            return float(self.rows[job.fidelity, job.row])
+        assert self.tunings is not None
+        return float(self.tunings[job.fidelity, job.tuned])
+
+    def of_cell(self, run: Run) -> float:
+        """Cost of what no other run shares."""
+        return float(self.cells[run.fidelity, run.column, run.row])
+
+    def added(self, run: Run, paid: Collection[Job]) -> float:
+        """What a run costs where some trainings are paid."""
+        return self.of_cell(run) + sum(self.of_job(job) for job in self.needed([run]) if job not in paid)
+
+    def of(self, runs: Collection[Run]) -> float:
+        """Cost of some runs together, each training counted once."""
+        return sum(self.of_cell(run) for run in runs) + sum(self.of_job(job) for job in self.needed(runs))
+
+    def of_column(self, column: int) -> "Costs":
+        """Costs of one column alone."""
+        tunings = None if self.tunings is None else self.tunings[:, [self.tuned[column]]]
+        return replace(self, cells=self.cells[:, [column]], tunings=tunings, tuned=(0,) if self.tuned else ())
 
 
 @dataclass
@@ -70,9 +109,8 @@ class Rules:
     """What a selection may run: seeds of a cell, rows in question in the first round, whether low fidelity is used."""
 
     seeds: int = 3
-    rows: int = 8
+    rows: int = FIRST_ROWS
     low: bool = False
-    low_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,13 +127,17 @@ def in_question(rows: int, round_: int) -> int:
     return max(LEAST_ROWS, -(-rows // 2**round_))
 
 
+def next_round(state: State, costs: Costs, rules: Rules, round_: int, total: float) -> list[Proposal]:
+    """The runs of a round, within the share of the `total` budget (in the unit of the costs) that it may have spent."""
+    return propose(state, costs, rules, round_, SHARES[round_] * total - costs.of(list(state.done)))
+
+
 def propose(state: State, costs: Costs, rules: Rules, round_: int, budget: float) -> list[Proposal]:
     """The runs of a round within a budget (in the unit of the costs), best value first."""
     candidates = [
         item for column in range(len(state.beliefs)) for item in _candidates(state, costs, rules, column, round_)
     ]
-    paid = {costs.training(run) for run in state.done}
-    return _bundles(candidates, costs, paid, budget)
+    return _bundles(candidates, costs, costs.needed(state.done), budget)
 
 
 def _candidates(state: State, costs: Costs, rules: Rules, column: int, round_: int) -> list[tuple[Run, float]]:
@@ -121,7 +163,7 @@ def _candidates(state: State, costs: Costs, rules: Rules, column: int, round_: i
         if not low and full >= rules.seeds:
             continue
         run = Run(column, row, LOW if low else FULL, 0 if low else full)
-        noise = belief.seed_variance + (rules.low_share * effects if low else 0.0)
+        noise = belief.seed_variance + (LOW_SHARE * effects if low else 0.0)
         between = covariance[row, row] + covariance[rival, rival] - 2 * covariance[row, rival]
         found.append((run, knowledge_gradient(abs(float(mean[row] - mean[rival])), float(between), noise)))
     return found
@@ -140,28 +182,23 @@ def knowledge_gradient(apart: float, variance: float, noise: float) -> float:
     return float(spread * density - apart * ndtr(-ratio))
 
 
-def _bundles(
-    candidates: Sequence[tuple[Run, float]], costs: Costs, paid: set[tuple[int, int, int]], budget: float
-) -> list[Proposal]:
+Candidate = tuple[Run, float]  # with its expected gain
+
+
+def _bundles(candidates: Sequence[Candidate], costs: Costs, paid: set[Job], budget: float) -> list[Proposal]:
     """Bundles of a row's training and some of its cells, by gain per cost, until the budget is spent."""
     left, paid, chosen = list(candidates), set(paid), []
     while left:
-        groups: dict[tuple[int, int, int], list[tuple[Run, float]]] = {}
+        groups: dict[Job, list[Candidate]] = {}
         for run, gain in left:
             groups.setdefault(costs.training(run), []).append((run, gain))
-        options = [
-            option
-            for training, group in groups.items()
-            if (option := _best_bundle(group, 0.0 if training in paid else costs.of_training(training), costs, budget))
-        ]
+        options = [option for group in groups.values() if (option := _best_bundle(group, costs, paid, budget))]
         if not options:
             break
         _, bundle = max(options, key=lambda option: option[0])
         for run, gain in bundle:
-            training = costs.training(run)
-            cost = float(costs.cells[run.fidelity, run.column, run.row])
-            cost += 0.0 if training in paid else costs.of_training(training)
-            paid.add(training)
+            cost = costs.added(run, paid)
+            paid |= costs.needed([run])
             budget -= cost
             chosen.append(Proposal(run, cost, gain))
         taken = {run for run, _ in bundle}
@@ -170,20 +207,44 @@ def _bundles(
 
 
 def _best_bundle(
-    group: Sequence[tuple[Run, float]], training: float, costs: Costs, budget: float
-) -> tuple[float, list[tuple[Run, float]]] | None:
-    """The best gain per cost of a row's first cells, with those cells; None where nothing fits the budget."""
-    priced = [(run, gain, float(costs.cells[run.fidelity, run.column, run.row])) for run, gain in group if gain > 0]
-    priced.sort(key=lambda item: -item[1] / max(item[2], 1e-12))
-    best, gains, cost, bundle = None, 0.0, training, []
-    for run, gain, price in priced:
-        if cost + price > budget * (1 + 1e-9):
-            continue
-        gains, cost = gains + gain, cost + price
-        bundle.append((run, gain))
+    group: Sequence[Candidate], costs: Costs, paid: set[Job], budget: float
+) -> tuple[float, list[Candidate]] | None:
+    """The best gain per cost of some of a row's cells, with those cells; None where nothing fits the budget."""
+    job = costs.training(group[0][0])
+    cost = training = 0.0 if job in paid else costs.of_job(job)
+    paid, left = paid | {job}, [item for item in group if item[1] > 0]
+    best, gains, bundle = None, 0.0, list[Candidate]()
+    while unit := _best_unit(left, costs, paid, budget * (1 + 1e-9) - cost):
+        gains += sum(gain for _, gain in unit)
+        for run, _ in unit:
+            cost += costs.added(run, paid)
+            paid = paid | costs.needed([run])
+        bundle += unit
+        left = [item for item in left if item not in unit]
         value = gains / max(cost, 1e-12)
         if best is None or value > best[0]:
             best = (value, list(bundle))
-        if not training:  # nothing is shared, so one cell at a time
+        if not training:  # nothing is shared with other tuned models, so one of them at a time
             break
     return best
+
+
+def _best_unit(left: Sequence[Candidate], costs: Costs, paid: set[Job], budget: float) -> list[Candidate]:
+    """The cells of one tuned model with the best gain per cost; none where nothing fits the budget."""
+    groups: dict[Job | Run, list[Candidate]] = {}
+    for run, gain in left:
+        groups.setdefault(costs.tuning(run) or run, []).append((run, gain))
+    best, found = -1.0, list[Candidate]()
+    for group in groups.values():
+        group.sort(key=lambda item: -item[1] / max(costs.of_cell(item[0]), 1e-12))
+        gains, cost, unit, known = 0.0, 0.0, list[Candidate](), set(paid)
+        for run, gain in group:
+            price = costs.added(run, known)
+            if cost + price > budget:
+                continue
+            gains, cost = gains + gain, cost + price
+            known |= costs.needed([run])
+            unit.append((run, gain))
+            if (value := gains / max(cost, 1e-12)) > best:
+                best, found = value, list(unit)
+    return found

@@ -7,13 +7,16 @@ effects, are a vector z over rows. The model of z is a multivariate normal in tw
 
 μ holds the shrunken mean effect of each row, Σ how much targets differ from it and which rows go together, τ² what
 changes from one backbone to the next. All are estimated by moments. The columns of the same target under other
-backbones are noisy observations of b_target; where there are none, μ and Σ are what is known.
+backbones are noisy observations of b_target (`pooling` says how noisy); where there are none, μ and Σ are what is
+known.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from stiltgrid.selection.pooling import LEAST_VARIANCE, Pooling, fit_pooling
 
 # Measured on TaskWeb by benchmarks/selection_replay.py, for what too few earlier grids cannot show.
 BETWEEN_SHARE = 0.55  # τ² of the variance of effects, where there is one earlier grid
@@ -21,7 +24,6 @@ SEED_SHARE = 0.8  # variance of a seed by the variance of effects, where there i
 CORRELATION_KEPT = 0.5  # covariances between rows are shrunk to this share
 BACKBONE_SHARE = 0.05  # variance of what a backbone adds to whole rows, by that of effects
 LEAST_SHARE = 0.1  # effects are at least this share of the variance between rows
-LEAST_VARIANCE = 0.05  # of a target's own effects, and τ²
 COLD_SCALE = 4.0  # points; standard deviation of row effects without any earlier grid
 SCALE_SPREAD = 0.5  # standard deviation of the logarithm of a column's scale around its expectation
 
@@ -39,13 +41,27 @@ class ColumnPrior:
     """What is expected of a column before anything of it is run.
 
     `mean` (rows,) and `covariance` (rows, rows) of z; `scale` in points is the standard deviation of its effects,
-    `seed_variance` in points² that of one training run.
+    `seed_variance` in points² that of one training run. Of the covariance, `between` on the diagonal is what a new
+    backbone adds; `shared` is the variance of what backbones have in common, 0 where no earlier grid shows any.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     scale: float
     seed_variance: float
+    between: float = 0.0
+    shared: float = 0.0
+
+    def agreeing(self, shift: float) -> "ColumnPrior":
+        """The same where the new backbone agrees more with the earlier ones, by the log-odds of the shared variance."""
+        if not self.shared or not self.between:
+            return self
+        whole = self.shared + self.between
+        share = 1 / (1 + self.between / self.shared * np.exp(-shift))
+        factor, fresh = share * whole / self.shared, (1 - share) * whole
+        apart = self.covariance - self.between * np.eye(len(self.mean))
+        covariance = factor * apart + fresh * np.eye(len(self.mean))
+        return replace(self, mean=np.sqrt(factor) * self.mean, covariance=covariance, between=fresh)
 
 
 @dataclass(frozen=True)
@@ -71,25 +87,26 @@ class Prior:
     covariance: np.ndarray
     between: float
     columns: Standardised | None = None
+    pooling: Pooling | None = None
 
     def column(self, target: int) -> ColumnPrior:
         """What is expected of a target in the new grid, given its columns in earlier grids, if there are any."""
         mean, covariance = self.mean, self.covariance
         rows = len(mean)
         fresh = self.between * np.eye(rows)
-        if self.columns is None:
+        if self.columns is None or self.pooling is None:
             return ColumnPrior(mean, covariance + fresh, COLD_SCALE, SEED_SHARE * COLD_SCALE**2)
         z, noise = self.columns.z[:, target], self.columns.noise[:, target]
-        precision = np.where(np.isnan(z), 0.0, 1 / (self.between + noise))
-        total = precision.sum(axis=0)
-        seen = np.flatnonzero(total)
+        pooled, precision = self.pooling.pooled(z, noise)
+        seen = np.flatnonzero(precision)
         if len(seen):
-            observed = (precision * np.nan_to_num(z)).sum(axis=0)[seen] / total[seen]
-            gain = np.linalg.solve(covariance[np.ix_(seen, seen)] + np.diag(1 / total[seen]), covariance[seen]).T
-            mean = mean + gain @ (observed - mean[seen])
+            noise_there = np.diag(1 / precision[seen])
+            gain = np.linalg.solve(covariance[np.ix_(seen, seen)] + noise_there, covariance[seen]).T
+            mean = mean + gain @ (pooled[seen] - mean[seen])
             covariance = covariance - gain @ covariance[seen]
         scale, seed = _expected(self.columns.scale, target), _expected(self.columns.seed_variance, target)
-        return ColumnPrior(mean, covariance + fresh, scale, seed)
+        shared = float(np.mean(np.diag(self.covariance)) + np.mean(self.mean**2))
+        return ColumnPrior(mean, covariance + fresh, scale, seed, self.between, shared)
 
 
 def standardise(grids: Sequence[EarlierGrid]) -> Standardised:
@@ -136,7 +153,9 @@ def fit_prior(grids: Sequence[EarlierGrid], rows: int) -> Prior:
     own = max(max(signal, 0.0) - between - float(np.mean(mean**2)), LEAST_VARIANCE)
     np.fill_diagonal(covariance, own)
     values, vectors = np.linalg.eigh(covariance)
-    return Prior(mean, (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T, between, columns)
+    covariance = (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T
+    pooling = fit_pooling(columns.z, columns.noise, max(signal - between, LEAST_VARIANCE), between)
+    return Prior(mean, covariance, between, columns, pooling)
 
 
 def row_effects(columns: Sequence[ColumnPrior], seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -12,15 +12,12 @@ import numpy as np
 from stiltgrid.grid.layout import Layout
 from stiltgrid.grid.selection import FULL, LOW, ROUNDS, Selection
 from stiltgrid.selection import belief, policy
-from stiltgrid.selection.belief import Belief, Observations, pooled_seed_variance, update
-from stiltgrid.selection.development import Developed, develop, excluded, observations, seed_groups
-from stiltgrid.selection.policy import SHARES, Costs, Proposal, Rules, Run, State, propose
-from stiltgrid.selection.prior import ColumnPrior, Prior, row_effects
+from stiltgrid.selection.development import Developed, develop, seen_cells
+from stiltgrid.selection.joint import Learned, learn, state_after
+from stiltgrid.selection.policy import FIRST_ROWS, Costs, Proposal, Rules, Run, State, next_round, propose
+from stiltgrid.selection.prior import Prior
 from stiltgrid.selection.tables import ProposedCell
 from stiltgrid.utils.errors import StiltgridError
-
-LOW_SHARE = 0.5  # variance of a low-fidelity deviation by that of the effects: an assumption
-FIRST_ROWS = 8  # in question in the first round
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Problem:
     def rules(self) -> Rules:
         """What the policy may run."""
         rows = min(FIRST_ROWS, len(self.rows))
-        return Rules(self.seeds, rows, self.selection.has_low, LOW_SHARE)
+        return Rules(self.seeds, rows, self.selection.has_low)
 
     def run(self, cell: ProposedCell) -> Run:
         """A cell by the policy's positions."""
@@ -80,45 +77,18 @@ def developed_columns(problem: Problem, cells: Sequence[ProposedCell]) -> list[D
     return found
 
 
-def state_of(problem: Problem, cells: Sequence[ProposedCell], developed: Sequence[Developed | None]) -> State:
-    """Beliefs, runs and dropped rows after some cells."""
-    columns = _columns(problem, developed)
-    beliefs, dropped = [], {}
-    for number, (column, each) in enumerate(zip(columns, developed, strict=True)):
-        seen = Observations.none() if each is None else observations(each, problem.rows)
-        beliefs.append(believe(problem, column, seen, each))
-        if each is not None:
-            mean = beliefs[number].mean
-            tried = {cell.intermediate for cell in each.cells if cell.fidelity != LOW}
-            leader = max(tried, key=lambda row: mean[problem.rows.index(row)], default=None)
-            out = excluded(each, leader, beliefs[number].seed_variance) if leader else set()
-            dropped[number] = frozenset(problem.rows.index(row) for row in out)
-    done = {problem.run(cell) for cell in cells if cell.model == problem.model}
-    return State(beliefs, done, dropped)
-
-
-def shifted_column(problem: Problem, developed: Sequence[Developed | None], number: int) -> ColumnPrior:
-    """What is expected of a target before its own cells are read, the effects of rows on other targets included."""
-    return _columns(problem, developed)[number]
-
-
-def _columns(problem: Problem, developed: Sequence[Developed | None]) -> list[ColumnPrior]:
+def learned_from(problem: Problem, developed: Sequence[Developed | None]) -> Learned:
+    """What the cells of all targets have shown of the model."""
     columns = [problem.prior.column(number) for number in range(len(problem.targets))]
-    seen = [Observations.none() if each is None else observations(each, problem.rows) for each in developed]
-    effects = row_effects(columns, [_full(each) for each in seen])
-    return [replace(column, mean=column.mean + effect) for column, effect in zip(columns, effects, strict=True)]
+    return learn(columns, [seen_cells(each, problem.rows) for each in developed])
 
 
-def believe(problem: Problem, column: ColumnPrior, seen: Observations, developed: Developed | None) -> Belief:
-    """The belief about a column, with its seeds' variance learned from cells that have several."""
-    groups = seed_groups(developed) if developed else []
-    variance = pooled_seed_variance(column.seed_variance, groups)
-    return update(column, seen, np.ones(len(problem.rows), dtype=bool), variance, LOW_SHARE)
-
-
-def _full(seen: Observations) -> tuple[np.ndarray, np.ndarray]:
-    full = seen.fidelity == belief.FULL
-    return seen.rows[full], seen.scores[full]
+def state_of(
+    problem: Problem, cells: Sequence[ProposedCell], developed: Sequence[Developed | None], learned: Learned
+) -> State:
+    """Beliefs, runs and dropped rows after some cells of the model."""
+    seen = [seen_cells(each, problem.rows) for each in developed]
+    return state_after(learned, seen, {problem.run(cell) for cell in cells})
 
 
 def next_cells(problem: Problem, cells: Sequence[ProposedCell], round_: int) -> list[ProposedCell]:
@@ -126,10 +96,11 @@ def next_cells(problem: Problem, cells: Sequence[ProposedCell], round_: int) -> 
     mine = [cell for cell in cells if cell.model == problem.model]
     if round_ == 0:
         _refuse_too_little(problem)
-    state = state_of(problem, mine, developed_columns(problem, mine))
-    spent = problem.costs.of(list(state.done))
-    left = SHARES[round_] * problem.selection.budget * problem.whole - spent
-    return [_cell(problem, state, item, round_) for item in propose(state, problem.costs, problem.rules, round_, left)]
+    developed = developed_columns(problem, mine)
+    state = state_of(problem, mine, developed, learned_from(problem, developed))
+    total = problem.selection.budget * problem.whole
+    found = next_round(state, problem.costs, problem.rules, round_, total)
+    return [_cell(problem, state, item, round_) for item in found]
 
 
 def least_budgets(problem: Problem) -> tuple[float, float]:
@@ -181,14 +152,13 @@ def would_be_next(problem: Problem, state: State, column: int) -> ProposedCell |
     """The cell of a target that more budget would try first; None where all of its rows in question are finished."""
     alone = State([state.beliefs[column]], {replace(run, column=0) for run in state.done if run.column == column},
                   {0: state.dropped.get(column, frozenset())})  # fmt: skip
-    # Trainings that other targets have paid for are there.
-    trained = {(problem.costs.training(run)) for run in state.done}
-    costs = replace(problem.costs, cells=problem.costs.cells[:, [column]])
+    costs = problem.costs.of_column(column)
     rules = replace(problem.rules, low=False)
     items = propose(alone, costs, rules, ROUNDS - 1, np.inf)
     if not items:
         return None
     best = max(items, key=lambda item: item.gain)
-    price = float(costs.cells[best.run.fidelity, 0, best.run.row])
-    price += 0.0 if costs.training(best.run) in trained else costs.of_training(costs.training(best.run))
-    return _cell(problem, state, Proposal(replace(best.run, column=column), price, best.gain), ROUNDS - 1)
+    run = replace(best.run, column=column)
+    # What other targets have paid for is there.
+    price = problem.costs.added(run, problem.costs.needed(state.done))
+    return _cell(problem, state, Proposal(run, price, best.gain), ROUNDS - 1)

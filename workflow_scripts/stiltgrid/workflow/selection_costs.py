@@ -28,18 +28,22 @@ def selection_costs(grid: Grid, selection: Selection, inputs: JobInputs, sizes: 
         for row, price in zip(grid.intermediates, whole_rows, strict=True)
     ]
     shape = (2, len(selection.targets), len(grid.intermediates))
-    cells = np.empty(shape)
+    cells, tunings = np.empty(shape), np.zeros(shape[:2])
+    models = [grid.cards[target].tuned or target for target in selection.targets]
     for column, target in enumerate(selection.targets):
-        scoring = _effort(job_work(grid, sizes, PlannedJob("score_target", {"model": model, "target": target}, ())))
+        cells[:, column] = _effort(
+            job_work(grid, sizes, PlannedJob("score_target", {"model": model, "target": target}, ()))
+        )
         tuned = grid.cards[target].tuned
-        cells[:, column] = scoring
         for level, which in enumerate((grid, low) if tuned else ()):
             job = PlannedJob("train_target", {"model": model, "intermediate": NONE, "tuned": str(tuned)}, ())
-            cells[level, column] += _effort(job_work(which, sizes, job))
+            tunings[level, column] = _effort(job_work(which, sizes, job))
     rows = np.array([whole_rows, low_prices])
-    cheaper = cells[1] + rows[1] < (cells[0] + rows[0]) * (1 - 1e-6)
+    own = cells + tunings[..., None]
+    cheaper = own[1] + rows[1] < (own[0] + rows[0]) * (1 - 1e-6)
     cells[1] = np.where(cheaper, cells[1], np.inf)
-    return Costs(cells, rows, tuple(row in lowered for row in grid.intermediates))
+    first = tuple(models.index(name) for name in models)
+    return Costs(cells, rows, tuple(row in lowered for row in grid.intermediates), tunings, first)
 
 
 def _row(grid: Grid, inputs: JobInputs, sizes: DataSizes, model: str, row: str) -> float:
