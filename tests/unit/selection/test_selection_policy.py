@@ -92,3 +92,30 @@ def test_all_columns_do_not_try_the_same_rows_when_nothing_is_known() -> None:
     state = State([belief([0.0] * 20) for _ in range(12)])
     found = propose(state, costs(12, 20), Rules(seeds=1, rows=3), 0, 36.0)
     assert len({item.run.row for item in found}) > 8
+
+
+def shared_costs() -> Costs:
+    """Columns 0 and 1 read one tuned model, at 4; column 2 its own, at 1. Scoring costs 1, a row's training nothing."""
+    cells = np.stack([np.ones((3, 3)), np.full((3, 3), np.inf)])
+    return Costs(cells, np.zeros((2, 3)), (), np.array([[4.0, 4.0, 1.0]] * 2), (0, 0, 2))
+
+
+def test_a_tuned_model_that_columns_share_is_paid_once() -> None:
+    price = shared_costs()
+    both = [Run(0, 1, FULL, 0), Run(1, 1, FULL, 0)]
+    assert price.of(both[:1]) == 5 and price.of(both) == 6
+    assert price.of([*both, Run(1, 1, FULL, 1)]) == 11  # another seed is another model
+    assert price.of([*both, Run(0, 2, FULL, 0)]) == 11  # and so is another row
+    assert price.of([*both, Run(2, 1, FULL, 0)]) == 8
+    assert price.added(both[1], price.needed(both[:1])) == 1
+    assert price.of_column(1).of([Run(0, 1, FULL, 0)]) == 5
+
+
+def test_columns_that_share_a_tuned_model_are_bought_together() -> None:
+    # A cell of the pair is worth less than one of column 2 for its price alone, together they are worth more.
+    price = shared_costs()
+    state = State([belief([0.0, 0.0, -99.0], 9.0), belief([0.0, 0.0, -99.0], 9.0), belief([0.0, 0.0, -99.0], 1.0)])
+    found = propose(state, price, Rules(seeds=1, rows=2), 0, 12.0)
+    assert {item.run.column for item in found} == {0, 1} and len(found) == 4
+    assert sorted(item.cost for item in found) == [1, 1, 5, 5]
+    assert sum(item.cost for item in found) == price.of([item.run for item in found]) == 12

@@ -97,3 +97,17 @@ def test_rows_that_help_other_targets_are_expected_to_help_here() -> None:
     # A column's own cells count in its belief, not in what it expects of them.
     alone = row_effects(columns, [(rows, scores), nothing, nothing, nothing])
     assert not alone[0].any() and alone[1].any()
+
+
+def test_agreement_moves_variance_between_what_is_shared_and_what_is_new() -> None:
+    column = fit_prior(planted(grids=1)[1], ROWS).column(0)
+    more, less = column.agreeing(1.0), column.agreeing(-1.0)
+    assert less.between > column.between > more.between
+    assert np.abs(less.mean).sum() < np.abs(column.mean).sum() < np.abs(more.mean).sum()
+    # Log-odds of the shared share, with the whole kept.
+    whole = column.shared + column.between
+    odds = [(whole - item.between) / item.between for item in (less, column, more)]
+    np.testing.assert_allclose(np.diff(np.log(odds)), 1.0)
+    np.testing.assert_allclose(column.agreeing(0.0).covariance, column.covariance)
+    cold = fit_prior([], ROWS).column(0)
+    assert cold.agreeing(2.0) is cold

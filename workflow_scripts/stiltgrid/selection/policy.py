@@ -2,8 +2,9 @@
 
 The value of another run of a cell is the knowledge gradient (Frazier, Powell and Dayanik 2008) of its comparison with
 the leading row, the leader's with the second: how much better the choice is expected to be after it. A row's
-intermediate training is paid once for each seed, and so is a tuned model that several columns read, so cells are bought
-in bundles of a row: the row's training and as many of its cells as make the best value for the price. Rounds halve the number of rows that are in question.
+intermediate training is paid once for each seed, and so is a tuned model that several columns read. So cells are bought
+in bundles: a row's training and as many of its cells as make the best value for the price. Rounds halve the number of
+rows that are in question.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +17,10 @@ from stiltgrid.selection.belief import FULL, LOW, LOW_SHARE, Belief
 
 SHARES = (0.35, 0.65, 0.85, 1.0)  # of the budget, spent by the end of each round
 FIRST_ROWS, LEAST_ROWS = 8, 2  # of a column that are in question, in the first round and in the last ones
+
+DIGITS = (
+    9  # of a gain in points: the leading row and its rival gain the same, and rounding errors are to choose nothing
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,8 @@ def _candidates(state: State, costs: Costs, rules: Rules, column: int, round_: i
         run = Run(column, row, LOW if low else FULL, 0 if low else full)
         noise = belief.seed_variance + (LOW_SHARE * effects if low else 0.0)
         between = covariance[row, row] + covariance[rival, rival] - 2 * covariance[row, rival]
-        found.append((run, knowledge_gradient(abs(float(mean[row] - mean[rival])), float(between), noise)))
+        gain = knowledge_gradient(abs(float(mean[row] - mean[rival])), float(between), noise)
+        found.append((run, round(gain, DIGITS)))
     return found
 
 

@@ -52,10 +52,12 @@ def fit_pooling(z: np.ndarray, noise: np.ndarray, shared: float, between: float)
     pairs = np.maximum(weights @ weights.T, 1e-9)
     products = (weights * flat) @ (weights * flat).T / pairs
     np.fill_diagonal(products, 0.0)
-    loadings = 1 + KEPT * (_factor(products, shared) - 1)
-    own = KEPT * (products - shared * np.outer(loadings, loadings))
+    factor = _factor(products, shared)
+    loadings = 1 + KEPT * (factor - 1)
+    own = KEPT * (products - shared * np.outer(factor, factor))
     signal = (weights * (flat**2 - noise.reshape(number, -1))).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
-    np.fill_diagonal(own, np.maximum(between + KEPT * (signal - signal.mean()), LEAST_VARIANCE))
+    alone = signal - shared * factor**2
+    np.fill_diagonal(own, np.maximum(between + KEPT * (alone - alone.mean()), LEAST_VARIANCE))
     values, vectors = np.linalg.eigh(own)
     return Pooling(loadings, (vectors * np.maximum(values, LEAST_VARIANCE)) @ vectors.T)
 
