@@ -220,6 +220,13 @@ def test_null_removes_an_entry_of_the_file_below() -> None:
     assert list(grid.models) == ["tiny"] and grid.training == {} and grid.recipes == {}
 
 
+def test_null_removes_a_key_of_a_model() -> None:
+    own = {"pretrain": PRETRAIN, "path": None, "hub": None, "retrieval_layer": 1}
+    grid = load(changed(models={"tiny": own, "top": {"like": "tiny", "retrieval_layer": None}}))
+    assert grid.models["tiny"].path is None and grid.models["tiny"].retrieval_layer == 1
+    assert grid.models["top"].retrieval_layer is None
+
+
 def test_a_standalone_overlay_drops_what_only_the_default_says(tmp_path: Path) -> None:
     overlay, default = tmp_path / "overlay.yaml", tmp_path / "config.yaml"
     own = {"standalone": True, **changed(models={"mine": {"pretrain": PRETRAIN}}, training={"all": {"max_steps": 9}})}

@@ -81,14 +81,26 @@ def resolve_like_in_studies(studies: Any, models: Mapping[str, Any]) -> tuple[An
 
 
 def without_null_entries(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without sections, and without named entries of sections, that an overlay has set to null."""
+    """The configuration without what an overlay has set to null.
+
+    Sections, named entries of sections, and keys of models; below these, null is a value (`dev_share: null`).
+    """
     kept = {key: value for key, value in config.items() if value is not None}
     for place in (("models",), ("recipes",), ("tasks",), ("studies",), ("training", "tasks"), ("evaluation", "tasks")):
         holder = kept if len(place) == 1 else kept.get(place[0])
         entries = holder.get(place[-1]) if isinstance(holder, Mapping) else None
         if isinstance(holder, dict) and isinstance(entries, Mapping):
             holder[place[-1]] = {name: entry for name, entry in entries.items() if entry is not None}
+    models = kept.get("models")
+    if isinstance(models, Mapping):
+        kept["models"] = {name: _without_null_keys(model) for name, model in models.items()}
     return kept
+
+
+def _without_null_keys(model: Any) -> Any:
+    if not isinstance(model, Mapping) or "like" in model:  # there null removes a key of the other model
+        return model
+    return {key: value for key, value in model.items() if value is not None}
 
 
 def standalone(config: Mapping[str, Any], contents: Sequence[Any]) -> dict[str, Any]:
