@@ -121,9 +121,10 @@ def predict_all(
     for module in modules:
         module.eval()
     outputs: list[Any] = [None] * len(encoded)
+    packed = predictor.backbone.packs_evaluation(predictor.compute)
 
     def make(rows: np.ndarray) -> Batch:
-        return predictor.reader.batch(predictor.family, encoded, rows)
+        return predictor.reader.batch(predictor.family, encoded, rows, packed)
 
     def read(batch: Batch) -> Sequence[Any]:
         return predictor.outputs(batch, layers)

@@ -20,7 +20,7 @@ from stiltgrid.modeling.batching import Batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.optimizers import split_matrices
-from stiltgrid.modeling.packing import GROUPED, JAGGED, register_attention
+from stiltgrid.modeling.packing import GROUPED, VARLEN, register_attention
 from stiltgrid.modeling.packing_trial import packing_fault
 from stiltgrid.utils.checksums import verify_weights
 from stiltgrid.utils.errors import SourceError
@@ -57,7 +57,8 @@ class Backbone(torch.nn.Module):
         self._padded_attention: str = self.reader.config._attn_implementation
         # The attention of packed batches, once `enable_packing` has found one.
         self._packed_attention: str | None = None
-        self._packing_tried = False
+        # Whether packing was tried with gradients; None while it was not tried at all.
+        self._tried_with_gradients: bool | None = None
         # Token types are passed only to models that were trained with more than one.
         self.uses_segments = "token_type_ids" in accepts and getattr(config, "type_vocab_size", 0) > 1
 
@@ -100,15 +101,16 @@ class Backbone(torch.nn.Module):
     def enable_packing(self, compute: Compute) -> bool:
         """Find an attention for packed batches under which the model computes what it computes with padding.
 
-        Each candidate is tried on short sequences, with gradients and gradient checkpointing where the model uses
-        them. A warning says why there is none, and the result is False: micro-batches are padded.
+        Each candidate is tried on short sequences, with gradients where they are enabled, and gradient checkpointing
+        where the model uses it. A warning says why there is none, and the result is False: micro-batches are padded.
         """
-        if not self._packing_tried:
+        gradients = torch.is_grad_enabled()
+        if self._tried_with_gradients is None or (gradients and not self._tried_with_gradients):
             register_attention()
-            self._packing_tried = True
+            self._tried_with_gradients = gradients
             self.use_packed_attention(None)
             faults = {} if self._takes_positions else {"packing": "the model takes no position ids"}
-            kernels = (JAGGED, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
+            kernels = (VARLEN, GROUPED) if compute.device.type == "cuda" else (GROUPED,)
             for attention in kernels if self._takes_positions else ():
                 self.use_packed_attention(attention)
                 faults[attention] = packing_fault(self, self.vocabulary_size, compute)
@@ -117,6 +119,16 @@ class Backbone(torch.nn.Module):
                 self.use_packed_attention(None)
             self._report(faults)
         return self._packed_attention is not None
+
+    def packs_evaluation(self, compute: Compute) -> bool:
+        """Whether batches of an evaluation are packed: where a kernel for sequences of unequal lengths is found.
+
+        Elsewhere they are padded; sorted by length, they have little padding, and on a CPU that is faster.
+        """
+        if compute.device.type == "cuda":
+            with torch.no_grad():
+                self.enable_packing(compute)
+        return self._packed_attention == VARLEN
 
     def use_packed_attention(self, name: str | None) -> None:
         """Read packed batches with the attention of this name in transformers' registry, untried; None for none."""
@@ -133,7 +145,7 @@ class Backbone(torch.nn.Module):
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass, which saves memory and takes about a third more time."""
         self.model.activation_checkpointing_enable({"use_reentrant": False})
-        self._packing_tried = False  # an attention that works without recomputation may not work with it
+        self._tried_with_gradients = None  # an attention that works without recomputation may not work with it
 
 
 def auto_class(config: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 
 from stiltgrid.modeling.encoded import Encoded
 from stiltgrid.modeling.packing import Packing, pack
+from stiltgrid.modeling.rearranging import pad_rows, real_rows
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Batch:
     def flat(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, …): the states of real tokens, in sequence order."""
         tokens = hidden.reshape(-1, *hidden.shape[2:])
-        return tokens[self.places] if self.packing is None else tokens
+        return real_rows(tokens, self.places, self.attention_mask) if self.packing is None else tokens
 
     def compared(self, hidden: torch.Tensor) -> torch.Tensor:
         """(total tokens, 4 * hidden): the mean of the first text compared with each token (see `side_by_side`).
@@ -120,8 +121,7 @@ class Batch:
 
     def padded(self, values: torch.Tensor, fill: float) -> torch.Tensor:
         """(sequences, longest, …) from (total tokens, …), with `fill` beyond each sequence's end."""
-        result = values.new_full((self.attention_mask.numel(), *values.shape[1:]), fill)
-        result = result.index_copy(0, self.places, values)
+        result = pad_rows(values, self.places, self.attention_mask, fill)
         return result.reshape(*self.attention_mask.shape, *values.shape[1:])
 
     def to(self, device: torch.device) -> "Batch":

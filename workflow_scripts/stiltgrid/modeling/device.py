@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 import torch
+import torch.utils.deterministic
 
 from stiltgrid.modeling.gpu_lease import lease_gpu, visible_gpus
 from stiltgrid.modeling.gpu_slots import lease_share, slots_per_gpu
@@ -45,6 +46,8 @@ def prepare_compute(precision: str = AUTO, threads: int | None = None, model: Mo
         _choose_gpu(visible_gpus(torch.cuda.device_count()))
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Would write every new tensor twice; results depend on none that is read before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cuda.matmul.allow_tf32 = True
     if precision == AUTO:
         has_bf16 = torch.cuda.is_bf16_supported()
@@ -57,10 +60,10 @@ def _dtype(precision: str) -> torch.dtype:
 
 
 def _choose_gpu(names: list[str]) -> None:
-    """Lease one of several GPUs, or a share of one with its memory limited to that share."""
+    """Lease a GPU, the only one too, or a share of one with its memory limited to that share."""
     if slots_per_gpu() > 1:
         share = lease_share(names, lambda place: torch.cuda.get_device_properties(place).total_memory >> 20)
         torch.cuda.set_device(share.place)
         torch.cuda.set_per_process_memory_fraction(share.memory)
-    elif len(names) > 1:
+    else:
         torch.cuda.set_device(lease_gpu(names))

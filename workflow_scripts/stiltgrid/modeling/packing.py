@@ -2,19 +2,23 @@
 
 All layers except attention see one row of real tokens. Attention either groups the sequences by length, pads each
 group to its longest sequence and computes one group at a time (all devices), or calls a kernel for sequences of
-unequal lengths (GPUs). Both are registered as attention functions of transformers, so every model that looks its
-attention up there can be packed. `Backbone.enable_packing` first verifies a model on short sequences.
+unequal lengths (GPUs; see `varlen`). Both are registered as attention functions of transformers, so every model that
+looks its attention up there can be packed. `Backbone.enable_packing` first verifies a model on short sequences.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-GROUPED, JAGGED = "stiltgrid_grouped", "stiltgrid_jagged"  # names of attention functions in transformers
+from stiltgrid.modeling.rearranging import take_rows
+from stiltgrid.modeling.varlen import Attended, varlen_attention
+
+GROUPED, VARLEN = "stiltgrid_grouped", "stiltgrid_varlen"  # names of attention functions in transformers
 # Cost of one more group, in pairs of tokens that attention compares; 1000 and 6000 are 1 % slower on a CPU.
 GROUP_PRICE = 3000
 # Arguments that packed attention does not support; models that use them stay padded.
@@ -22,34 +26,51 @@ UNSUPPORTED = ("position_bias", "sliding_window", "softcap", "s_aux")
 
 
 @dataclass(frozen=True)
-class Packing:
-    """Positions of the sequences in a packed row, and the groups that attention computes.
+class LengthGroups:
+    """Sequences of like lengths, which `grouped_attention` pads and computes together.
 
     Attributes:
-        positions: (1, tokens), counted from 0 in each sequence.
-        offsets: (sequences + 1,), the boundaries of the sequences in the row.
-        shortest: length of the shortest sequence, in tokens.
-        longest: length of the longest sequence, in tokens.
-        groups: (sequences, longest) of each group.
+        shapes: (sequences, longest) of each group.
         masks: of each group (sequences, 1, 1, longest), 0 for tokens and minus infinity for padding; None where all
             sequences of the group have one length.
-        gather: positions in the row, group after group, padding included.
+        gather: positions in the row, group after group; padding repeats its sequence's first token.
         slots: (tokens,), the place of each token of the row in `gather`.
     """
 
-    positions: torch.Tensor
-    offsets: torch.Tensor
-    shortest: int
-    longest: int
-    groups: tuple[tuple[int, int], ...]
+    shapes: tuple[tuple[int, int], ...]
     masks: tuple[torch.Tensor | None, ...]
     gather: torch.Tensor
     slots: torch.Tensor
 
+
+@dataclass(frozen=True)
+class Packing:
+    """Positions of the sequences in a packed row.
+
+    Attributes:
+        positions: (1, tokens), counted from 0 in each sequence.
+        offsets: (sequences + 1,) int32, the boundaries of the sequences in the row.
+        lengths: (sequences,), in tokens; on the CPU.
+    """
+
+    positions: torch.Tensor
+    offsets: torch.Tensor
+    lengths: np.ndarray
+
+    @cached_property
+    def longest(self) -> int:
+        """Length of the longest sequence, in tokens."""
+        return int(self.lengths.max())
+
+    @cached_property
+    def groups(self) -> LengthGroups:
+        """What grouped attention reads, made when it first asks; kernels for unequal lengths never do."""
+        return _groups(self.lengths, self.offsets.device)
+
     @property
     def attended(self) -> int:
         """Number of tokens that grouped attention computes, padding included."""
-        return len(self.gather)
+        return len(self.groups.gather)
 
     @property
     def starts(self) -> torch.Tensor:
@@ -58,11 +79,7 @@ class Packing:
 
     def to(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "Packing":
         """A copy with `move` applied to every tensor."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name in ("positions", "offsets", "gather", "slots"):
-            values[name] = move(values[name])
-        values["masks"] = tuple(None if mask is None else move(mask) for mask in self.masks)
-        return Packing(**values)
+        return Packing(move(self.positions), move(self.offsets), self.lengths)
 
 
 def pack(lengths: np.ndarray) -> Packing:
@@ -70,8 +87,14 @@ def pack(lengths: np.ndarray) -> Packing:
     lengths = np.asarray(lengths, dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
     positions = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    groups, masks, gather = [], [], []
-    slots, base = np.empty_like(positions), 0
+    offsets = np.append(starts, lengths.sum()).astype(np.int32)  # as the kernels ask for them
+    return Packing(torch.from_numpy(positions)[None], torch.from_numpy(offsets), lengths)
+
+
+def _groups(lengths: np.ndarray, device: torch.device) -> LengthGroups:
+    starts = np.cumsum(lengths) - lengths
+    shapes, masks, gather = [], [], []
+    slots, base = np.empty(int(lengths.sum()), dtype=np.int64), 0
     for members in length_groups(lengths):
         longest = int(lengths[members].max())
         columns = np.arange(longest)[None, :]
@@ -79,20 +102,12 @@ def pack(lengths: np.ndarray) -> Packing:
         places = starts[members][:, None] + np.where(real, columns, 0)
         slots[places[real]] = base + np.flatnonzero(real)
         gather.append(places.reshape(-1))
-        groups.append((len(members), longest))
+        shapes.append((len(members), longest))
         seen = np.where(real, np.float32(0), -np.float32(np.inf))
-        masks.append(None if real.all() else torch.from_numpy(seen)[:, None, None, :])
+        masks.append(None if real.all() else torch.from_numpy(seen)[:, None, None, :].to(device))
         base += real.size
-    return Packing(
-        torch.from_numpy(positions)[None],
-        torch.from_numpy(np.append(starts, lengths.sum())),
-        int(lengths.min()),
-        int(lengths.max()),
-        tuple(groups),
-        tuple(masks),
-        torch.from_numpy(np.concatenate(gather)),
-        torch.from_numpy(slots),
-    )
+    tables = (torch.from_numpy(table).to(device) for table in (np.concatenate(gather), slots))
+    return LengthGroups(tuple(shapes), tuple(masks), *tables)
 
 
 def length_groups(lengths: np.ndarray, price: float = GROUP_PRICE) -> list[np.ndarray]:
@@ -115,47 +130,33 @@ def length_groups(lengths: np.ndarray, price: float = GROUP_PRICE) -> list[np.nd
     return pieces[::-1]
 
 
-@dataclass(frozen=True)
-class AttentionOptions:
-    """What a model passes to attention beside query, key and value."""
-
-    dropout: float
-    causal: bool
-    scale: float | None
-
-    def mask(self, mask: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor | None:
-        """A group's additive mask; none for causal attention, whose real tokens never see the padding on the right."""
-        return None if mask is None or self.causal else mask.to(dtype)
+def _group_mask(mask: torch.Tensor | None, attended: Attended, dtype: torch.dtype) -> torch.Tensor | None:
+    """A group's additive mask; none for causal attention, whose real tokens never see the padding on the right."""
+    return None if mask is None or attended.causal else mask.to(dtype)
 
 
-def grouped_attention(rows: Sequence[torch.Tensor], packing: Packing, options: AttentionOptions) -> torch.Tensor:
+def grouped_attention(rows: Sequence[torch.Tensor], packing: Packing, attended: Attended) -> torch.Tensor:
     """(tokens, heads, size) from query, key and value (tokens, heads, size): one attention call a group of lengths."""
-    gathered = [row.index_select(0, packing.gather) for row in rows]
-    sizes = [sequences * longest for sequences, longest in packing.groups]
+    groups = packing.groups
+    gathered = [take_rows(row, groups.gather, groups.slots) for row in rows]
+    sizes = [sequences * longest for sequences, longest in groups.shapes]
     found = []
-    for group, mask, *parts in zip(packing.groups, packing.masks, *(row.split(sizes) for row in gathered), strict=True):
-        query, key, value = (part.view(*group, *part.shape[1:]).transpose(1, 2) for part in parts)
-        added = options.mask(mask, query.dtype)
+    for shape, mask, *parts in zip(groups.shapes, groups.masks, *(row.split(sizes) for row in gathered), strict=True):
+        query, key, value = (part.view(*shape, *part.shape[1:]).transpose(1, 2) for part in parts)
+        added = _group_mask(mask, attended, query.dtype)
         states = scaled_dot_product_attention(
-            query, key, value, added, options.dropout, options.causal, scale=options.scale
+            query, key, value, added, attended.dropout, attended.causal, scale=attended.scale
         )
         found.append(states.transpose(1, 2).flatten(0, 1))
-    return torch.cat(found).index_select(0, packing.slots)
+    return torch.cat(found).index_select(0, groups.slots)
 
 
-def jagged_attention(rows: Sequence[torch.Tensor], packing: Packing, options: AttentionOptions) -> torch.Tensor:
-    """Like `grouped_attention`, by one kernel for sequences of unequal lengths (nested tensors; GPUs only)."""
-    query, key, value = (
-        torch.nested.nested_tensor_from_jagged(
-            row, packing.offsets, min_seqlen=packing.shortest, max_seqlen=packing.longest
-        ).transpose(1, 2)
-        for row in rows
-    )
-    states = scaled_dot_product_attention(query, key, value, None, options.dropout, options.causal, scale=options.scale)
-    return states.transpose(1, 2).values()
+def ungrouped_attention(rows: Sequence[torch.Tensor], packing: Packing, attended: Attended) -> torch.Tensor:
+    """Like `grouped_attention`, by one kernel for sequences of unequal lengths; GPUs only."""
+    return varlen_attention(rows, packing.offsets, packing.longest, attended)
 
 
-Kernel = Callable[[Sequence[torch.Tensor], Packing, AttentionOptions], torch.Tensor]
+Kernel = Callable[[Sequence[torch.Tensor], Packing, Attended], torch.Tensor]
 
 
 def _attention(kernel: Kernel) -> Callable[..., Any]:
@@ -181,14 +182,14 @@ def _attention(kernel: Kernel) -> Callable[..., Any]:
             key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
         rows = [item[0].transpose(0, 1) for item in (query, key, value)]
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        return kernel(rows, packing, AttentionOptions(dropout, bool(causal), scaling))[None], None
+        return kernel(rows, packing, Attended(dropout, bool(causal), scaling))[None], None
 
     return attend
 
 
 def register_attention() -> None:
-    """Register GROUPED and JAGGED with transformers, whose modelling code is imported only where it is needed."""
+    """Register GROUPED and VARLEN with transformers, whose modelling code is imported only where it is needed."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(GROUPED, _attention(grouped_attention))
-    AttentionInterface.register(JAGGED, _attention(jagged_attention))
+    AttentionInterface.register(VARLEN, _attention(ungrouped_attention))
