@@ -6,17 +6,19 @@
 XLM-R Large's architecture with random weights; the lengths of real texts from a mirror, in pieces of a tokenizer
 trained on the mirror's text (XLM-R's own needs the hub); the data sets' full sizes. A part's hours are its examples,
 times epochs, times seconds an example. Beside it the same examples as XTREME's scripts run them: every sequence padded
-to 128 tokens (384 for questions), 2 at a time with 16 accumulated, float32 with TF32. CCG's data are licensed, so the
-sentences of UD stand in for it. The rows of the vocabulary that a task's training uses are those of the mirror's texts,
-fewer than a whole data set's.
+to 128 tokens (384 for questions), 2 at a time with 16 accumulated, float32 with TF32, without deterministic mode. Ours
+is what the preset makes a grid do, checkpointing and the size of micro-batches among it; options try others. CCG's data
+are licensed, so the sentences of UD stand in for it. The rows of the vocabulary that a task's training uses are those
+of the mirror's texts, fewer than a whole data set's.
 """
 
 import argparse
+import contextlib
 import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,10 +223,13 @@ def scoring(machine: Machine, card: TaskCard, data: Encoded, batch_tokens: int, 
 
 
 def settings_of(training: Mapping[str, Any], stage: str, task: str, asked: argparse.Namespace) -> TrainingSettings:
-    """The preset's settings of a task in a stage."""
+    """The preset's settings of a task in a stage, without dev evaluations, and with what the command line changes."""
     found = Grid.training_for(SimpleNamespace(training=training), stage, task)  # type: ignore[arg-type]
-    changes = {"precision": "auto", "evaluate_every": 10**9, "micro_batch_tokens": asked.micro_batch_tokens}
-    return found.override({**changes, "gradient_checkpointing": asked.gradient_checkpointing})
+    changes: dict[str, Any] = {"evaluate_every": 10**9}
+    for name in ("micro_batch_tokens", "gradient_checkpointing"):
+        if getattr(asked, name) is not None:
+            changes[name] = getattr(asked, name)
+    return found.override(changes)
 
 
 def hours_of_parts(
@@ -263,8 +268,10 @@ def add_machine_options(parser: argparse.ArgumentParser, size: Mapping[str, int]
     parser.add_argument("--hidden", type=int, default=size["hidden"])
     parser.add_argument("--pieces", type=int, default=250_002, help="rows of the embedding table")
     parser.add_argument("--vocabulary", type=int, help="pieces of the tokenizer that is trained for the lengths")
-    parser.add_argument("--micro-batch-tokens", type=int, default=16384)
-    parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--micro-batch-tokens", type=int, help="the preset's by default")
+    parser.add_argument(
+        "--gradient-checkpointing", action=argparse.BooleanOptionalAction, help="the preset's by default"
+    )
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -279,11 +286,25 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def compute_on(device: str) -> Compute:
     """The GPU in its best precision; a CPU, which only tries a script out, in float32."""
-    if device == "cpu":
-        return Compute(torch.device("cpu"), torch.float32)
-    if not torch.cuda.is_available():
+    require_device(device)
+    return Compute(torch.device("cpu"), torch.float32) if device == "cpu" else prepare_compute("auto")
+
+
+def require_device(device: str) -> None:
+    """End with a hint where a GPU is asked for and there is none; leases nothing."""
+    if device != "cpu" and not torch.cuda.is_available():
         raise SystemExit("no GPU here; --device cpu --layers 2 --hidden 64 --steps 2 tries the script out")
-    return prepare_compute("auto")
+
+
+@contextlib.contextmanager
+def without_deterministic_mode() -> Iterator[None]:
+    """PyTorch's default algorithms inside the block: XTREME's scripts ask for no others."""
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def architecture(layers: int, hidden: int, pieces: int) -> Any:
@@ -331,7 +352,8 @@ def main() -> None:
                 rates[stage, task] = found.examples_a_second
                 write(line(task, card.family, stage, "ours", found))
                 if not asked.without_xtreme:
-                    found = xtreme(plain, card, data)
+                    with without_deterministic_mode():
+                        found = xtreme(plain, card, data)
                     theirs[stage, task] = found.examples_a_second
                     write(line(task, card.family, stage, "XTREME's settings", found))
             if task in TUNED:

@@ -32,9 +32,11 @@ from gpu_paper_grid import (  # noqa: E402
     compute_on,
     lengthened,
     ours,
+    require_device,
     settings_of,
 )
 from padding import encoded_task, read_preset, tokenizer_of  # noqa: E402
+from stiltgrid.modeling.gpu_slots import announce  # noqa: E402
 from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 
 BASE = {"layers": 12, "hidden": 768}
@@ -44,9 +46,8 @@ PATIENCE = 600  # seconds that the jobs wait for each other
 def work(asked: argparse.Namespace, scratch: Path, start: Barrier, results: Any) -> None:
     """One job: warm up, wait for the others, train, and tell how fast."""
     torch.set_num_threads(1)
+    announce({"gpu_slots": start.parties})  # the job leases its share as in a grid
     compute = compute_on(asked.device)
-    if compute.device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(1 / start.parties)
     grid, preset = read_preset(asked.mirror_preset, asked.data_dir.resolve()), read_yaml(asked.preset)
     tokenizer = tokenizer_of(grid, asked.data_dir, asked.vocabulary, scratch)
     card = lengthened(grid.cards[asked.task], preset)
@@ -89,7 +90,7 @@ def main() -> None:
     """Print a Markdown table, a line for every number of jobs at once."""
     asked = options_of()
     logging.basicConfig(level=logging.WARNING)
-    compute_on(asked.device)
+    require_device(asked.device)  # which must not lease the GPU that the jobs share
     sys.stdout.write("| jobs at once | useful tokens a second, all | beside the first line | peak GB a job |\n")
     sys.stdout.write("| ---: | ---: | ---: | ---: |\n")
     first = 0.0

@@ -12,7 +12,7 @@ import torch
 
 
 class VarlenReference:
-    """The kernels; `modes` are the deterministic modes that gradients were computed in (see `strictly_deterministic`)."""
+    """The kernels; `modes` are the deterministic modes that gradients were computed in."""
 
     def __init__(self) -> None:
         self.modes: list[int] = []
@@ -25,7 +25,9 @@ class VarlenReference:
         """`_flash_attention_forward`."""
         assert query.dtype in (torch.float16, torch.bfloat16), "FlashAttention is for half precision"
         assert query.shape[-1] % 8 == 0 and not debug
-        states, sums, seed = self._forward("flash", (query, key, value), (cum_q, cum_k), max_q, dropout, causal, options)
+        states, sums, seed = self._forward(
+            "flash", (query, key, value), (cum_q, cum_k), max_q, dropout, causal, options
+        )
         return states, sums, seed, query.new_empty(0), query.new_empty(0)
 
     def flash_backward(

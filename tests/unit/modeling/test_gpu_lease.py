@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import queue
 import signal
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -69,15 +72,15 @@ def test_a_job_that_waits_for_several_holds_none(tmp_path):
         assert process.exitcode == 0
 
 
-def computing_job(environment, answers, go_on):
-    """`prepare_compute` on a make-believe machine of two GPUs; which of them it makes its own."""
+def computing_job(environment, answers, go_on, gpus=2):
+    """`prepare_compute` on a make-believe machine of so many GPUs; which of them it makes its own."""
     import torch
     from stiltgrid.modeling.device import prepare_compute
 
     chosen = []
     os.environ.update(environment)
     tempfile.tempdir = environment["TMPDIR"]
-    torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 2
+    torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: gpus
     torch.cuda.is_bf16_supported, torch.cuda.set_device = lambda: True, chosen.append
     prepare_compute(threads=1)
     answers.put(chosen)
@@ -98,6 +101,38 @@ def test_jobs_compute_on_gpus_of_their_own_unless_a_scheduler_gave_them(tmp_path
         process.join(20)
         assert process.exitcode == 0
     assert found == [[0], [1], [], []]
+
+
+def test_the_only_gpu_has_one_job_at_a_time(tmp_path):
+    """`--cores 16` starts four training jobs; three of them wait."""
+    answers, go_on = FORK.Queue(), FORK.Event()
+    machine = {"TMPDIR": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
+    jobs = [FORK.Process(target=computing_job, args=(machine, answers, go_on, 1)) for _ in range(2)]
+    for process in jobs:
+        process.start()
+    assert answers.get(timeout=60) == [0]
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=3)
+    go_on.set()
+    assert answers.get(timeout=60) == [0], "after the first has ended"
+    for process in jobs:
+        process.join(20)
+        assert process.exitcode == 0
+
+
+def test_deterministic_mode_does_not_fill_new_memory(tmp_path):
+    """Filling serves results that depend on unwritten memory; PyTorch's default writes every tensor twice."""
+    code = (
+        "import torch, torch.utils.deterministic as d\n"
+        "from stiltgrid.modeling.device import prepare_compute\n"
+        "torch.cuda.is_available, torch.cuda.device_count = lambda: True, lambda: 1\n"
+        "torch.cuda.is_bf16_supported, torch.cuda.set_device = lambda: True, lambda place: None\n"
+        "assert d.fill_uninitialized_memory\n"
+        "prepare_compute(threads=1)\n"
+        "assert torch.are_deterministic_algorithms_enabled() and not d.fill_uninitialized_memory\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ def values(rows: int) -> torch.Tensor:
 def with_gradient(function, rows: int) -> list[torch.Tensor]:
     given = values(rows)
     found = function(given)
-    return [found.detach(), *torch.autograd.grad((found.sin() * torch.arange(1.0, len(found) + 1)[:, None, None]).sum(), given)]
+    return [
+        found.detach(),
+        *torch.autograd.grad((found.sin() * torch.arange(1.0, len(found) + 1)[:, None, None]).sum(), given),
+    ]
 
 
 def test_padding_by_selection_is_that_by_copying():

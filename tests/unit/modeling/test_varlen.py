@@ -64,18 +64,18 @@ def test_the_operators_have_the_arguments_that_are_passed():
         "_efficient_attention_backward",
     )}  # fmt: skip
     begins = {
-        "_flash_attention_forward": "Tensor query, Tensor key, Tensor value, Tensor? cum_seq_q, Tensor? cum_seq_k, SymInt "
-        "max_q, SymInt max_k, float dropout_p, bool is_causal, bool return_debug_mask, *, float? scale",
+        "_flash_attention_forward": "Tensor query, Tensor key, Tensor value, Tensor? cum_seq_q, Tensor? cum_seq_k, "
+        "SymInt max_q, SymInt max_k, float dropout_p, bool is_causal, bool return_debug_mask, *, float? scale",
         "_flash_attention_backward": "Tensor grad_out, Tensor query, Tensor key, Tensor value, Tensor out, Tensor "
         "logsumexp, Tensor cum_seq_q, Tensor cum_seq_k, SymInt max_q, SymInt max_k, float dropout_p, bool is_causal, "
         "Tensor rng_state, Tensor unused, *, float? scale",
         "_efficient_attention_forward": "Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor? cu_seqlens_q, "
         "Tensor? cu_seqlens_k, SymInt? max_seqlen_q, SymInt? max_seqlen_k, float dropout_p, int custom_mask_type, bool "
         "compute_log_sumexp=False, *, float? scale",
-        "_efficient_attention_backward": "Tensor grad_out_, Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor "
-        "out, Tensor? cu_seqlens_q, Tensor? cu_seqlens_k, SymInt max_seqlen_q, SymInt max_seqlen_k, Tensor logsumexp, "
-        "float dropout_p, Tensor philox_seed, Tensor philox_offset, int custom_mask_type, bool bias_requires_grad, *, "
-        "float? scale",
+        "_efficient_attention_backward": "Tensor grad_out_, Tensor query, Tensor key, Tensor value, Tensor? bias, "
+        "Tensor out, Tensor? cu_seqlens_q, Tensor? cu_seqlens_k, SymInt max_seqlen_q, SymInt max_seqlen_k, Tensor "
+        "logsumexp, float dropout_p, Tensor philox_seed, Tensor philox_offset, int custom_mask_type, "
+        "bool bias_requires_grad, *, float? scale",
     }
     for name, schema in schemas.items():
         assert schema.startswith(f"aten::{name}({begins[name]}"), schema
@@ -189,9 +189,7 @@ FAMILIES = {
     "sequence": {"label": [0] * len(LENGTHS)},
     "choice": {"option": [0] * len(LENGTHS), "gold": [1] * len(LENGTHS)},
     "tagging": {"tag": [[0] * length for length in LENGTHS]},
-    "span": {
-        name: [list(range(length)) for length in LENGTHS] for name in ("char_start", "char_end", "may_start")
-    },
+    "span": {name: [list(range(length)) for length in LENGTHS] for name in ("char_start", "char_end", "may_start")},
     "dual": {"side": [0] * len(LENGTHS), "group": list(range(len(LENGTHS)))},
     "embedding": {},
 }
@@ -240,3 +238,28 @@ def test_pools_read_a_packed_layout_with_short_offsets():
     states = torch.arange(float(sum(LENGTHS)))[None, :, None]
     assert batch.pool(states, "cls").flatten().tolist() == [0, 5, 17, 22, 25, 37, 38]
     assert batch.pool(states, "last").flatten().tolist() == [4, 16, 21, 24, 36, 37, 46]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_gpu_computes_what_the_reference_says_and_the_same_each_time(dtype, warning_mode):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU; there is none")
+    packing, above = pack(np.array(LENGTHS)), torch.randn(sum(LENGTHS), 2, 16).to(dtype)
+    offsets = packing.offsets.cuda()
+
+    def on_gpu(attended: Attended) -> list[torch.Tensor]:
+        torch.manual_seed(6)
+        rows = [row.detach().cuda().requires_grad_() for row in rows_of(dtype)]
+        states = varlen_attention(rows, offsets, packing.longest, attended)
+        return [item.cpu() for item in (states.detach(), *torch.autograd.grad(states, rows, above.cuda()))]
+
+    for causal in (False, True):
+        attended = Attended(0.0, causal, 0.3)
+        rows = rows_of(dtype)
+        states = grouped_attention(rows, packing, attended)
+        expected = [states.detach(), *torch.autograd.grad(states, rows, above)]
+        tolerance = {"rtol": 1e-3, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 3e-2, "atol": 3e-2}
+        torch.testing.assert_close(on_gpu(attended), expected, **tolerance)
+    dropped = [on_gpu(Attended(0.3, False, None)) for _ in range(3)]
+    assert all(torch.equal(*pair) for other in dropped[1:] for pair in zip(dropped[0], other, strict=True))

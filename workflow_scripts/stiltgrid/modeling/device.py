@@ -47,7 +47,7 @@ def prepare_compute(precision: str = AUTO, threads: int | None = None, model: Mo
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Would write every new tensor twice; results depend on none that is read before it is written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = True
     if precision == AUTO:
         has_bf16 = torch.cuda.is_bf16_supported()

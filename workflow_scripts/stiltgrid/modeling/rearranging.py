@@ -55,14 +55,14 @@ class SelectedPadding(torch.autograd.Function):
     """See `pad_rows`; without the sort that deterministic `index_copy` needs."""
 
     @staticmethod
-    def forward(
-        ctx: Any, values: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, fill: float
-    ) -> torch.Tensor:
+    def forward(ctx: Any, values: torch.Tensor, places: torch.Tensor, mask: torch.Tensor, fill: float) -> torch.Tensor:
+        """The padded rows."""
         ctx.save_for_backward(places)
         return _padded(values, mask, fill)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        """The gradient of the rows."""
         return gradient.index_select(0, *ctx.saved_tensors), None, None, None
 
 
@@ -71,12 +71,14 @@ class SelectedRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, places: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The rows at the places."""
         ctx.save_for_backward(mask)
         return values.index_select(0, places)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return _padded(gradient, *ctx.saved_tensors, 0.0), None, None
+        """The gradient of all rows."""
+        return _padded(gradient, ctx.saved_tensors[0], 0.0), None, None
 
 
 def _padded(values: torch.Tensor, mask: torch.Tensor, fill: float) -> torch.Tensor:

@@ -53,6 +53,7 @@ class Flash(torch.autograd.Function):
         longest: int,
         attended: Attended,
     ) -> torch.Tensor:
+        """States (tokens, heads, size); the arguments are those of `varlen_attention`."""
         states, sums, random, unused, _ = torch.ops.aten._flash_attention_forward(
             *(query, key, value, offsets, offsets, longest, longest, attended.dropout, attended.causal, False),
             scale=attended.scale,
@@ -63,6 +64,7 @@ class Flash(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of query, key and value."""
         query, key, value, offsets, states, sums, random, unused = ctx.saved_tensors
         longest, attended = ctx.longest, ctx.attended
         with strictly_deterministic():
@@ -87,6 +89,7 @@ class MemoryEfficient(torch.autograd.Function):
         longest: int,
         attended: Attended,
     ) -> torch.Tensor:
+        """States (tokens, heads, size); the arguments are those of `varlen_attention`."""
         query, key, value = query[None], key[None], value[None]
         mask = CAUSAL_MASK if attended.causal else WITHOUT_MASK
         states, sums, seed, offset, *_ = torch.ops.aten._efficient_attention_forward(
@@ -99,6 +102,7 @@ class MemoryEfficient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of query, key and value."""
         query, key, value, offsets, states, sums, seed, offset = ctx.saved_tensors
         longest, attended = ctx.longest, ctx.attended
         with strictly_deterministic():
