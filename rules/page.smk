@@ -24,6 +24,7 @@ rule make_page:
         cells=CELLS,
         logs=as_params(page_job.training_logs(GRID)),
         facts=page_job.facts(GRID),
+        selection=lambda wildcards: page_job.selection_digest(),
         files=CODE.data_files("reporting/page"),
         data=CODE.data_file("languages.csv"),
         code=lambda wildcards: CODE.plain("make_page"),

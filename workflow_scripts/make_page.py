@@ -8,6 +8,7 @@ def main(snakemake):
 
     from stiltgrid.grid.layout import layout_from_params
     from stiltgrid.reporting.page.page import PageFiles, TrainingLog, write_page
+    from stiltgrid.workflow.page_job import selection_answer
 
     source, params = snakemake.input, snakemake.params
     layout = layout_from_params(params.layout)
@@ -16,6 +17,7 @@ def main(snakemake):
         predictions={tuple(cell): path for cell, path in zip(params.cells, source.predictions, strict=True)},
         rows={column.target: path for column, path in zip(layout.columns, source.rows, strict=True)},
         logs=[TrainingLog(*line) for line in params.logs],
+        selection=selection_answer() or None,
     )
     write_page(layout, files, params.facts, snakemake.output[0])
 

@@ -18,6 +18,9 @@ from stiltgrid.analysis.significance import write_significance
 from stiltgrid.analysis.tables import collect_scores, write_transfer
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.page.page import PageFiles, TrainingLog
+from stiltgrid.selection.answer import Answer, write_answers
+from stiltgrid.selection.belief import Choice
+from stiltgrid.selection.tables import ProposedCell
 
 EVIL = "</script><script>window.broken = true</script><!-- <b onclick=alert(1)>bold</b> & \u2028 \U0001f600"
 LABELS = ("yes", EVIL)
@@ -71,6 +74,29 @@ def write_grid(folder: Path, layout: Layout = LAYOUT) -> PageGrid:
     write_best_rows(scores, layout, FAMILIES, predictions, tables / "best_rows.tsv", draws=100)
     write_gaps(scores, layout, tables / "language_gaps.tsv", tables / "language_groups.tsv")
     return PageGrid(layout, PageFiles(tables, predictions, rows, _write_logs(folder, layout)))
+
+
+def with_selection(grid: PageGrid, path: Path, groups: bool = True) -> PageGrid:
+    """The same grid with an answer of `snakemake select`: two models, two targets, one of them by language too."""
+    rows = grid.layout.intermediates
+    pairs, words = grid.layout.columns
+    tried = ProposedCell("tiny", "qqp", "pairs", "full", 1, 2.5, 0.75, "")
+
+    def answer(model: str, column: Column, row: int, probability: float, part: tuple[str, str]) -> Answer:
+        choice = Choice(row, probability, 1.25 * (1 - probability), np.roll([probability, 1 - probability, 0.0], row))
+        whole = part == ("all", "all")
+        languages = column.languages if whole else (part[1],)
+        score, gain = (60.25, 2.125) if whole else (None, None)
+        after = tried if whole else None
+        return Answer(model, column, *part, languages, choice, rows, 1, 2, 61.5, score, gain, 3.5, after)
+
+    whole = ("all", "all")
+    found = [answer("tiny", pairs, 1, 0.875, whole), answer("tiny", words, 2, 0.5, whole)]
+    found += [answer("small", pairs, 0, 0.8, whole), answer("small", words, 1, 0.4, whole)]
+    if groups:
+        found.append(answer("tiny", pairs, 2, 0.6, ("language", "de")))
+    write_answers(found, path, synthetic=grid.layout.synthetic)
+    return replace(grid, files=replace(grid.files, selection=path))
 
 
 def without_predictions(grid: PageGrid) -> PageGrid:

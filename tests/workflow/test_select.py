@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,18 @@ def test_a_second_run_does_nothing_and_an_interrupted_one_goes_on(lab: Repositor
     assert again["score_target"] == 1 and again["choose_rows"] == 1
     assert not {rule for rule in again if rule.startswith("train")}
     assert rounds(lab) == before and lab.pending("select") == []
+
+
+def test_the_page_of_what_is_finished_shows_the_answer(lab: Repository) -> None:
+    result = lab.snakemake("tables_so_far", "--cores", "1")
+    assert result.returncode == 0, result.stdout
+    page = (lab.folder / "results/so_far/index.html").read_text(encoding="utf-8")
+    held = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
+    assert held
+    found = {column["name"]: column for column in json.loads(held[1])["selection"]["columns"]}
+    answers = read_answers(lab.folder / PLACE / "selection.tsv")
+    assert [found["chosen"]["words"][place] for place in found["chosen"]["values"]] == [a["chosen"] for a in answers]
+    assert found["probability"]["values"] == [float(a["probability"]) for a in answers]
 
 
 def test_the_grid_goes_on_from_what_the_selection_has_trained(lab: Repository) -> None:

@@ -242,3 +242,20 @@ def test_a_large_grid_stays_within_the_size_and_keeps_its_numbers(tmp_path: Path
     )
     kept = [len(part["examples"]) for sample in data["examples"].values() for part in sample["languages"].values()]
     assert len(kept) == 500 and min(kept) >= 1
+
+
+def test_the_answer_of_a_selection_is_carried_where_there_is_one(grid: PageGrid, tmp_path: Path) -> None:
+    write_page(grid.layout, grid.files, FACTS, tmp_path / "plain.html")
+    assert data_of(tmp_path / "plain.html")["selection"] is None
+    assert 'id="selection"' not in (tmp_path / "plain.html").read_text(encoding="utf-8")
+    chosen = page_grid.with_selection(grid, tmp_path / "selection.tsv")
+    write_page(chosen.layout, chosen.files, FACTS, tmp_path / "index.html")
+    found = data_of(tmp_path / "index.html")["selection"]
+    columns = {column["name"]: column for column in found["columns"]}
+    assert found["rows"] == 5 and columns["probability"]["values"] == [0.875, 0.5, 0.8, 0.4, 0.6]
+    assert [columns["chosen"]["words"][place] for place in columns["chosen"]["values"]] == [
+        "mnli", "qqp", "none", "mnli", "qqp",
+    ]  # fmt: skip
+    assert columns["score"]["values"] == [60.25] * 4 + [None]
+    assert not [name for name, column in columns.items() if column["about"] == "Not described."]
+    assert '<a href="#selection">Selection</a>' in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -262,3 +262,40 @@ def test_a_page_without_predictions_and_logs_opens_and_says_so(browser: Any, gri
 
 
 assert VISIBLE in EVIL
+
+
+def test_the_answer_of_a_selection_is_shown_and_leads_to_its_cells(
+    browser: Any, grid: PageGrid, tmp_path: Path
+) -> None:
+    chosen = page_grid.with_selection(grid, tmp_path / "selection.tsv")
+    write_page(chosen.layout, chosen.files, FACTS, tmp_path / "index.html")
+    with opened(browser, tmp_path / "index.html") as shown:
+        page = shown.page
+        note = page.inner_text("#selection-note")
+        # 14 % of two grids; expected losses 0.15625, 0.625, 0.25 and 0.75.
+        assert "for 7.0 % of the grid's cost" in note and "2 of 4 rows are best" in note and "0.45 points" in note
+        head = page.locator("#selection-table thead tr:first-child th").all_inner_texts()
+        body = [row.locator("td").all_inner_texts() for row in page.locator("#selection-table tbody tr").all()]
+        assert len(body) == 5
+        first, last = (dict(zip(head, row, strict=True)) for row in (body[0], body[4]))
+        assert (first["target"], first["model"], first["by"], first["chosen"]) == ("pairs", "tiny", "all", "mnli")
+        assert (first["probability"], first["regret"], first["second"]) == ("0.88", "0.16", "qqp")
+        assert (first["gain"], first["spent"], first["next"]) == ("2.13", "3.50", "qqp seed 1")
+        assert (last["by"], last["group"], last["chosen"], last["score"]) == ("language", "de", "qqp", "")
+        page.locator("#selection-table tbody tr").nth(2).locator("button").click()
+        assert "none" in page.inner_text("#cell-title") and "pairs" in page.inner_text("#cell-title")
+        assert page.url.endswith("#at=small/none/pairs/" + page.url.rpartition("/")[2])
+        assert "(synthetic data)" in page.inner_text("#selection-table caption")
+        assert shown.errors == []
+    # Without groups their columns are left out; an answer for a grid that has changed since opens nothing.
+    plain = page_grid.with_selection(grid, tmp_path / "plain.tsv", groups=False)
+    text = (tmp_path / "plain.tsv").read_text(encoding="utf-8").replace("\tmnli\t", "\tgone\t")
+    (tmp_path / "plain.tsv").write_text(text, encoding="utf-8")
+    write_page(plain.layout, plain.files, FACTS, tmp_path / "plain.html")
+    with opened(browser, tmp_path / "plain.html") as shown:
+        head = shown.page.locator("#selection-table thead tr:first-child th").all_inner_texts()
+        assert "by" not in head and "group" not in head and "model" in head
+        before = shown.page.inner_text("#cell-title")
+        shown.page.locator("#selection-table tbody tr").first.locator("button").click()
+        assert shown.page.inner_text("#cell-title") == before
+        assert shown.errors == []

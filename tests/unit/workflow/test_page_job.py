@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from configurations import ROOT, changed, load
 from stiltgrid.workflow import page_job
 from stiltgrid.workflow.job_digests import Digests
@@ -52,3 +53,17 @@ def test_a_change_of_template_style_or_program_changes_the_digest(tmp_path: Path
     with (folder / "page.py").open("a") as file:  # code has digests of its own
         file.write("\n")
     assert digests.data_files("reporting/page") in found
+
+
+def test_the_page_is_made_again_when_the_answer_of_a_selection_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (page_job.selection_answer(), page_job.selection_digest()) == ("", "")
+    path = tmp_path / page_job.SELECTION
+    path.parent.mkdir(parents=True)
+    path.write_text("model\ttarget\n")
+    first = page_job.selection_digest()
+    assert page_job.selection_answer() == page_job.SELECTION and len(first) == 16
+    path.write_text("model\ttarget\tchosen\n")
+    assert page_job.selection_digest() not in ("", first)

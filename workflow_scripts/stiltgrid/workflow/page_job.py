@@ -1,5 +1,7 @@
 """What the results page reads of a grid besides its tables and predictions: rows, training logs, facts of cards."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from stiltgrid.grid import paths
@@ -8,6 +10,7 @@ from stiltgrid.grid.grid import NONE, Grid, Model
 
 PAGE = f"{paths.RESULTS}/index.html"
 LOG = "log.jsonl"
+SELECTION = f"{paths.RESULTS}/selection/selection.tsv"
 
 
 def training_logs(grid: Grid) -> list[tuple[str, str, str, int, str]]:
@@ -37,6 +40,17 @@ def log_paths(grid: Grid) -> list[str]:
 def row_paths(grid: Grid) -> list[str]:
     """The canonical rows of every target, in the order of the targets."""
     return [f"{paths.RESULTS}/data/{target}/eval.parquet" for target in grid.targets]
+
+
+def selection_answer() -> str:
+    """The answer of `snakemake select`, empty where there is none: the page shows it, but never asks for one."""
+    return SELECTION if Path(SELECTION).is_file() else ""
+
+
+def selection_digest() -> str:
+    """What changes when that answer does."""
+    found = selection_answer()
+    return hashlib.sha256(Path(found).read_bytes()).hexdigest()[:16] if found else ""
 
 
 def facts(grid: Grid) -> dict[str, Any]:

@@ -91,7 +91,8 @@ def _write_page(grid: Grid, cells: Sequence[Cell], tables: Path, folder: Path) -
 
     rows = dict(zip(grid.targets, page_job.row_paths(grid), strict=True))
     logs = [TrainingLog(*line) for line in page_job.training_logs(grid)]
-    files = PageFiles(tables, _predictions(cells), rows, logs)
+    selection = page_job.selection_answer() or None
+    files = PageFiles(tables, _predictions(cells), rows, logs, selection)
     write_page(grid_layout(grid), files, page_job.facts(grid), folder / "index.html")
     return folder / "index.html"
 

@@ -510,6 +510,28 @@
     return el("div", {}, heading, el("div", { class: "charts" }, loss, dev), el("ul", {}, lines), el("p", { class: "quiet" }, "Each point of a loss is the mean of the logged steps up to it."));
   }
 
+  // ---- the answer of `snakemake select` ----------------------------------------------------------------------------
+  const SELECTED = ["target", "chosen", "probability", "regret", "second", "second_probability", "score", "gain", "reported_on", "seeds", "rows_tried", "spent",
+                    "next", "next_cost", "remark"];
+  function drawSelection(found) {
+    const all = found.columns.map(({ name }) => name), number = (name) => all.indexOf(name);
+    const at = (row, name) => { const column = found.columns[number(name)], value = column.values[row], text = column.words ? column.words[value] : value; return text === "" ? null : text; };
+    const lines = Array.from({ length: found.rows }, (_, row) => row), whole = lines.filter((row) => at(row, "by") === "all"), parts = whole.length < found.rows;
+    const names = [SELECTED[0], ...(D.models_shown.length > 1 ? ["model"] : []), ...(parts ? ["by", "group"] : []), ...SELECTED.slice(1)];
+    const sum = (name, rows) => rows.reduce((total, row) => total + at(row, name), 0), sure = whole.filter((row) => at(row, "probability") >= 0.8).length;
+    $("selection-note").textContent = `Chosen on development scores for ${points(sum("spent", whole) / D.models_shown.length)} % of the grid's cost. ` +
+      `${sure} of ${whole.length} rows are best with a probability of 0.8 or more; the choices are expected to lose ${(sum("regret", whole) / whole.length).toFixed(2)} points on average. ` +
+      "A target's name opens its chosen cell.";
+    const columns = names.map((name) => { const { about, decimals, words } = found.columns[number(name)]; return { name, about, numeric: !words, decimals }; });
+    const shown = parts ? lines : whole, open = (row) => {
+      const [model, chosen, target] = ["model", "chosen", "target"].map((name) => at(row, name));
+      // The answer may be older than the grid.
+      if (D.models_shown.includes(model) && D.rows.includes(chosen) && COLUMNS.has(target)) select(model, chosen, target, true);
+    };
+    dataTable($("selection-table"), "selection", `${found.title} (selection/${found.file})`,
+      { columns, rows: shown.map((row) => names.map((name) => at(row, name))), act: ["show the chosen cell", (place) => open(shown[place])] });
+  }
+
   // ---- all tables, provenance -------------------------------------------------------------------------------------
   function drawTables(file) {
     const table = TABLES.get(file);
@@ -542,6 +564,7 @@
   drawMatrices();
   fill($("tables-controls"), dropdown("table", "table", [[null, D.tables.map(({ file, title }) => [file, `${title} (${file})`])]], D.tables[0] && D.tables[0].file, drawTables));
   drawTables(D.tables[0] && D.tables[0].file);
+  if (D.selection) drawSelection(D.selection);
   drawProvenance();
   const asked = /^#at=(.*)$/.exec(location.hash), names = asked ? asked[1].split("/").map(decodeURIComponent) : [];
   const there = D.models_shown.includes(names[0]) && D.rows.includes(names[1]) && COLUMNS.has(names[2]);

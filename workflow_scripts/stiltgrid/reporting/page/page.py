@@ -14,6 +14,7 @@ from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.page.curves import read_curve
 from stiltgrid.reporting.page.examples import shown_examples
 from stiltgrid.reporting.page.provenance import provenance
+from stiltgrid.reporting.page.selection import read_selection
 from stiltgrid.reporting.page.tables import headline_scores, language_facts, read_tables
 from stiltgrid.utils.files import atomic_path
 
@@ -41,13 +42,15 @@ class TrainingLog:
 class PageFiles:
     """What the page is made from. Cells, rows and logs may be missing; the page says so.
 
-    `predictions` maps (model, intermediate, target, seed), `rows` each target to its canonical rows.
+    `predictions` maps (model, intermediate, target, seed), `rows` each target to its canonical rows. `selection` is the
+    answer of `snakemake select`, where there is one.
     """
 
     tables: Path
     predictions: Mapping[tuple[str, str, str, int], AnyPath]
     rows: Mapping[str, AnyPath]
     logs: Sequence[TrainingLog]
+    selection: AnyPath | None = None
 
 
 def write_page(layout: Layout, files: PageFiles, facts: Mapping[str, Any], out: AnyPath) -> None:
@@ -59,6 +62,7 @@ def write_page(layout: Layout, files: PageFiles, facts: Mapping[str, Any], out: 
         **facts,
         "charts": specifications(layout.synthetic),
         "tables": read_tables(files.tables),
+        "selection": read_selection(files.selection) if files.selection else None,
         "scores": headline_scores(files.tables / "scores.parquet", layout),
         "curves": _curves(files.logs),
         "provenance": provenance(files.predictions),
@@ -81,7 +85,8 @@ def render(data: Mapping[str, Any], bundle: str) -> str:
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("page.html.j2")
     parts = {name: (FOLDER / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
-    return template.render(synthetic=data["synthetic"], data=embedded(data), bundle=bundle, **parts)
+    shown = {"synthetic": data["synthetic"], "selection": data.get("selection") is not None}
+    return template.render(**shown, data=embedded(data), bundle=bundle, **parts)
 
 
 def embedded(value: Any) -> str:

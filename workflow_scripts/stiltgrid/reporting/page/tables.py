@@ -32,15 +32,15 @@ def _columns(path: Path) -> Json:
 def _column(name: str, texts: Sequence[str]) -> Json:
     """`values` as numbers, None where empty; or, of other texts, numbers of entries of `words`."""
     found: Json = {"name": name, "about": explanation(name)}
-    numbers = _numbers(texts)
-    if numbers is not None:
-        return {**found, "decimals": 4 if any("." in text for text in texts) else 0, "values": numbers}
+    values = numbers(texts)
+    if values is not None:
+        return {**found, "decimals": 4 if any("." in text for text in texts) else 0, "values": values}
     words = list(dict.fromkeys(texts))
     place = {word: number for number, word in enumerate(words)}
     return {**found, "words": words, "values": [place[text] for text in texts]}
 
 
-def _numbers(texts: Sequence[str]) -> list[float | int | None] | None:
+def numbers(texts: Sequence[str]) -> list[float | int | None] | None:
     """The numbers of a column, None for an empty field; None where something else is in it."""
     try:
         return [(float(text) if set(text) & set(".e") else int(text)) if text else None for text in texts]
