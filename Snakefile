@@ -35,6 +35,8 @@ rule all:
     input:
         rules.summarise.output,
         rules.make_page.output,
+        rules.describe_tables.output,
+        rules.write_latex.output,
         rules.plot_transfer_matrix.output,
         rules.plot_english_and_zero_shot.output,
         expand(rules.plot_languages.output, target=GRID.targets),
@@ -57,9 +59,9 @@ onerror:
 
 
 onsuccess:
-    snakemake_patches.show(
-        workflow, runs.written_since(rules.summarise.output[0], STARTED)
-    )
+    summary = runs.written_since(rules.summarise.output[0], STARTED)
+    if summary:
+        snakemake_patches.show(workflow, summary + stale_files.remove_stale(GRID))
     snakemake_patches.show(
         workflow, runs.written_since(rules.choose_rows.output.summary, STARTED)
     )

@@ -5,6 +5,8 @@
 localrules:
     collect_scores,
     compare_rows,
+    describe_tables,
+    write_latex,
     plot_transfer_matrix,
     plot_languages,
     plot_english_and_zero_shot,
@@ -54,6 +56,37 @@ rule compare_rows:
         "../workflow_scripts/compare_rows.py"
 
 
+rule describe_tables:
+    output:
+        "results/tables/README.md",
+    log:
+        "logs/tables/readme.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        synthetic=LAYOUT.synthetic,
+        code=lambda wildcards: CODE.plain("describe_tables"),
+    script:
+        "../workflow_scripts/describe_tables.py"
+
+
+rule write_latex:
+    input:
+        scores=rules.collect_scores.output[0],
+        best=BEST_ROWS,
+    output:
+        "results/tables/transfer.tex",
+    log:
+        "logs/tables/latex.log",
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        layout=as_params(SHOWN),
+        code=lambda wildcards: CODE.plain("write_latex"),
+    script:
+        "../workflow_scripts/write_latex.py"
+
+
 rule plot_transfer_matrix:
     input:
         scores=rules.collect_scores.output[0],
@@ -66,12 +99,13 @@ rule plot_transfer_matrix:
             labels={"plot": "transfer matrix", "by": "cell"},
         ),
         "results/plots/transfer_matrix.png",
+        "results/plots/transfer_matrix.pdf",
     log:
         "logs/plots/transfer_matrix.log",
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=as_params(LAYOUT),
+        layout=as_params(SHOWN),
         code=lambda wildcards: CODE.plain("plot_transfer_matrix"),
     script:
         "../workflow_scripts/plot_transfer_matrix.py"
@@ -88,12 +122,13 @@ rule plot_languages:
             labels={"plot": "languages × intermediates", "target": "{target}"},
         ),
         "results/plots/languages/{target}.png",
+        "results/plots/languages/{target}.pdf",
     log:
         "logs/plots/languages/{target}.log",
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=lambda wildcards: as_params(LAYOUT.only(wildcards.target)),
+        layout=lambda wildcards: as_params(SHOWN.only(wildcards.target)),
         code=lambda wildcards: CODE.plain("plot_languages"),
     script:
         "../workflow_scripts/plot_languages.py"
@@ -110,12 +145,13 @@ rule plot_english_and_zero_shot:
             labels={"plot": "English against zero-shot", "by": "target"},
         ),
         "results/plots/english_and_zero_shot.png",
+        "results/plots/english_and_zero_shot.pdf",
     log:
         "logs/plots/english_and_zero_shot.log",
     conda:
         "../envs/analysis.yaml"
     params:
-        layout=as_params(LAYOUT),
+        layout=as_params(SHOWN),
         code=lambda wildcards: CODE.plain("plot_english_and_zero_shot"),
     script:
         "../workflow_scripts/plot_english_and_zero_shot.py"

@@ -13,7 +13,7 @@ from stiltgrid.config.loading import load_grid
 from stiltgrid.data.sources import open_source
 from stiltgrid.grid import paths
 from stiltgrid.grid.grid import NONE, model_view
-from stiltgrid.grid.layout import grid_layout
+from stiltgrid.grid.layout import grid_layout, shown_layout
 from stiltgrid.grid.params import as_params
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.workflow import (
@@ -22,6 +22,7 @@ from stiltgrid.workflow import (
     runs,
     snakemake_patches,
     so_far,
+    stale_files,
     table_params,
     unfinished,
 )
@@ -61,6 +62,7 @@ CODE = Digests(GRID, ROOT / "workflow_scripts", Path(".snakemake"))
 atexit.register(CODE.save)
 
 LAYOUT = grid_layout(GRID)
+SHOWN = shown_layout(GRID)
 snakemake_patches.quiet_output(workflow, LAYOUT)
 TOKENIZER = multiext("results/models/{model}/tokenizer/", *TOKENIZER_FILES)
 BEST_ROWS = "results/tables/best_rows.tsv"

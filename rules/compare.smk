@@ -160,6 +160,7 @@ rule plot_published:
             labels={"plot": "ours and published", "by": "figure"},
         ),
         "results/plots/published.png",
+        "results/plots/published.pdf",
     log:
         "logs/plots/published.log",
     conda:

@@ -34,6 +34,7 @@ rule study_architecture:
                 labels={"study": "architecture", "shows": "gains"},
             ),
             "results/studies/architecture/gains.png",
+            "results/studies/architecture/gains.pdf",
         ],
         summary=report(
             "results/studies/architecture/summary.md",

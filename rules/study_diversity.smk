@@ -25,6 +25,7 @@ rule study_diversity:
                 labels={"study": "diversity against volume", "shows": "outcomes"},
             ),
             "results/studies/diversity/outcomes.png",
+            "results/studies/diversity/outcomes.pdf",
         ],
         summary=report(
             "results/studies/diversity/summary.md",

@@ -82,6 +82,7 @@ rule study_how_many:
                 labels={"study": "how many tasks", "shows": "curves (plot)"},
             ),
             "results/studies/how_many/curves.png",
+            "results/studies/how_many/curves.pdf",
         ],
         summary=report(
             "results/studies/how_many/summary.md",

@@ -59,6 +59,7 @@ rule study_retrieval:
                 },
             ),
             "results/studies/retrieval/contrasts.png",
+            "results/studies/retrieval/contrasts.pdf",
         ],
         summary=report(
             "results/studies/retrieval/summary.md",

@@ -95,6 +95,7 @@ rule study_similarity:
                 labels={"study": "similarity", "shows": "gains by similarity"},
             ),
             "results/studies/similarity/similarity.png",
+            "results/studies/similarity/similarity.pdf",
         ],
         summary=report(
             "results/studies/similarity/summary.md",

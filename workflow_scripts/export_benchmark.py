@@ -28,7 +28,12 @@ def main(snakemake):
             for part in parts
         ],
         snakemake.output[0],
-        {"model": wildcards.model, "row": wildcards.row, "seed": int(wildcards.seed)},
+        {
+            "model": wildcards.model,
+            "row": wildcards.row,
+            "seed": int(wildcards.seed),
+            "synthetic": snakemake.params.layout["synthetic"],
+        },
         partial=benchmark != wildcards.benchmark,
     )
 

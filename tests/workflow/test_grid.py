@@ -2,18 +2,22 @@
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
-from repository import AFTERWARDS, GRID, Repository, counts
+from described_tables import check_tables
+from repository import AFTERWARDS, FIRST, GRID, Repository, counts
+from stiltgrid.reporting.tables_readme import WRITTEN
 
 LIBRARY = "workflow_scripts/stiltgrid"
 
 
 def test_every_cell_is_scored_and_nothing_is_trained_twice(grid: Repository) -> None:
-    assert counts(grid.first) == AFTERWARDS + Counter(
+    assert counts(grid.first) == FIRST + Counter(
         prepare_text=1, train_tokenizer=1, pretrain_backbone=1,
         prepare_train=2, prepare_eval=4, encode_train=2, encode_eval=4,
         train_intermediate=2,  # `none` has no job
@@ -35,6 +39,11 @@ def test_every_cell_is_scored_and_nothing_is_trained_twice(grid: Repository) -> 
         assert (grid.folder / "results" / name).stat().st_size > 0
 
 
+def test_every_table_has_exactly_the_columns_that_are_described(grid: Repository) -> None:
+    tables = grid.folder / "results/tables"
+    assert check_tables(tables / "README.md", {"": tables}) == WRITTEN.keys()
+
+
 def test_metrics_say_where_they_come_from(grid: Repository) -> None:
     metrics = json.loads((grid.folder / "results/scores/tiny/mnli/xnli/seed1/metrics.json").read_text())
     assert metrics["cell"] == {"model": "tiny", "intermediate": "mnli", "target": "xnli", "seed": 1}
@@ -48,7 +57,13 @@ def test_a_second_run_does_nothing(grid: Repository) -> None:
 def test_the_report_is_made(grid: Repository) -> None:
     result = grid.snakemake("--report", "report.html")
     assert result.returncode == 0, result.stdout[-3000:]
-    assert (grid.folder / "report.html").stat().st_size > 100_000
+    text = (grid.folder / "report.html").read_text(encoding="utf-8")
+    assert len(text) > 100_000
+    first_page = json.loads(re.search(r"var workflow_desc = (.*);$", text, re.MULTILINE).group(1))
+    (picture,) = re.findall(r'<img alt="The transfer matrix"[^>]* src="data:image/svg\+xml,([^"]*)">', first_page)
+    matrix = (grid.folder / "results/plots/transfer_matrix.svg").read_text(encoding="utf-8")
+    assert unquote(picture.replace("\n", "")) == matrix.rstrip() and picture.startswith("%3C")  # no break before XML
+    assert "system-message" not in first_page
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A run in a folder of its own, and a clone in a folder that Snakemake cannot read."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -26,6 +28,39 @@ def test_an_experiment_can_have_a_folder_of_its_own(tmp_path: Path) -> None:
     assert repository.pending("--directory", str(folder), EVAL) == []
     repeat = repository.snakemake("--directory", str(folder), "--forcerun", "prepare_eval", "-n", EVAL)
     assert counts_of(repeat.stdout) == 1
+
+
+def test_experiments_side_by_side_keep_their_tables_apart(grid: Repository) -> None:
+    """A folder that does not exist yet, a configuration beside the clone, data that the Snakefile finds."""
+    mine = {**GRID, "standalone": True, "intermediates": ["none"], "targets": ["tatoeba"]}
+    (grid.folder / "my.yaml").write_text(yaml.safe_dump(mine), encoding="utf-8")
+    before = contents(grid.folder / "results")
+    result = grid.snakemake("--directory", "runs/mine", "--configfile", "my.yaml")
+    assert result.returncode == 0, result.stdout[-3000:]
+    made = grid.folder / "runs/mine/results"
+    assert "tatoeba" in (made / "tables/transfer.tsv").read_text(encoding="utf-8")
+    assert [path.stem for path in sorted((made / "plots/languages").iterdir())] == ["tatoeba"] * 3
+    assert contents(grid.folder / "results") == before
+    assert grid.pending() == []
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and modification time of every file below a folder."""
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_empty_folder_needs_the_path_of_the_snakefile_alone(tmp_path: Path) -> None:
+    """Configuration, profile, data and scripts are found beside the Snakefile."""
+    repository = Repository(tmp_path / "clone")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--snakefile", "../clone/Snakefile", "--cores", "1", EVAL],
+        cwd=empty, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert "profiles/default" in result.stdout and (empty / EVAL).is_file()
+    assert not (repository.folder / "results").exists()
 
 
 def counts_of(output: str) -> int:

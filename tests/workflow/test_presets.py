@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from configurations import write_encoder
-from repository import AFTERWARDS, ROOT
+from repository import FIRST, ROOT
 from snakemake.utils import update_config
 from stiltgrid.config import loading
 from stiltgrid.data.sources.local import LocalSource
@@ -181,4 +181,4 @@ def test_jobs_of_each_rule(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "config.yaml", tmp_path)  # Snakemake looks for it where it runs
     jobs = planned_jobs(ROOT / "Snakefile", [str(ROOT / file) for file in files], settings)
-    assert Counter(job.rule for job in jobs) == AFTERWARDS + EXPECTED[name]
+    assert Counter(job.rule for job in jobs) == FIRST + EXPECTED[name]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from described_tables import check_tables
 from repository import GRID, Repository, counts
+from stiltgrid.reporting.tables_readme import write_readme
 from stiltgrid.selection.answer import read_answers
 from stiltgrid.selection.tables import ProposedCell, read_round
 
@@ -79,6 +81,12 @@ def test_every_target_has_a_row_with_its_probability_and_price(lab: Repository) 
     assert {line["group"] for line in answers if line["by"] == "language" and line["target"] == "xnli"} == {"de", "en"}
     summary = (lab.folder / PLACE / "summary.md").read_text()
     assert "2 targets have a row" in summary and "Prior: earlier.tsv" in summary
+
+
+def test_its_tables_have_exactly_the_columns_that_are_described(lab: Repository, tmp_path: Path) -> None:
+    write_readme(tmp_path / "README.md", synthetic=False)
+    tables = check_tables(tmp_path / "README.md", {"selection/": lab.folder / PLACE})
+    assert tables == {"selection/round.tsv", "selection/selection.tsv"}
 
 
 def test_a_second_run_does_nothing_and_an_interrupted_one_goes_on(lab: Repository) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from described_tables import check_tables
 from repository import GRID, Repository
+from stiltgrid.reporting.tables_readme import WRITTEN
 
 ROW = "squad_v1"
 
@@ -47,6 +49,9 @@ def test_a_run_that_keeps_going_ends_with_the_summary_of_what_is_there(
     for name in ("transfer", "transfer_by_language", "significance", "best_rows", "official", "language_gaps",
                  "language_groups", "published"):  # fmt: skip
         assert (broken.folder / f"results/so_far/tables/{name}.tsv").is_file()
+    tables = broken.folder / "results/so_far/tables"
+    assert check_tables(tables / "README.md", {"": tables}) == {*WRITTEN, "missing.tsv"}
+    assert "\\toprule" in (tables / "transfer.tex").read_text(encoding="utf-8")
 
 
 def test_every_missing_cell_is_named_and_none_of_its_old_scores_counts(

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from described_tables import check_tables
 from repository import GRID, Repository, counts
+from stiltgrid.reporting.tables_readme import write_readme
 from stiltgrid.workflow import unfinished
 
 STUDY = "results/studies/how_many"
@@ -54,9 +56,16 @@ def test_the_ranking_decides_what_is_trained(lab: Repository) -> None:
     best = [f"mix_v6_{'__'.join(sorted(ranking(lab)[:size]))}" for size in (1, 2, 3)]
     assert {*TASKS, *best} <= trained and len(trained) <= 3 + 3 + 4
     files = sorted(path.name for path in (lab.folder / STUDY).iterdir())
-    wanted = ["curves.png", "curves.svg", "curves.tsv", "languages.tsv", "ranking.tsv"]
+    wanted = ["curves.pdf", "curves.png", "curves.svg", "curves.tsv", "languages.tsv", "ranking.tsv"]
     wanted += ["scores.parquet", "summary.md", "tests.tsv"]
     assert files == wanted
+
+
+def test_its_tables_have_exactly_the_columns_that_are_described(lab: Repository, tmp_path: Path) -> None:
+    write_readme(tmp_path / "README.md", synthetic=False)
+    tables = check_tables(tmp_path / "README.md", {"how_many/": lab.folder / STUDY})
+    names = ("curves", "languages", "ranking", "tests")
+    assert tables == {"scores.parquet", *(f"how_many/{name}.tsv" for name in names)}
 
 
 def test_targets_train_on_as_many_examples_as_the_study_says(lab: Repository) -> None:

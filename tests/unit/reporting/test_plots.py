@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from stiltgrid.analysis.best_rows import BestRow
 from stiltgrid.analysis.statistics import Estimate
 from stiltgrid.analysis.tables import collect_scores
+from stiltgrid.grid.display import Display
 from stiltgrid.reporting.plot_style import Scale, number
 from stiltgrid.reporting.plots import plot_english_and_zero_shot, plot_languages, plot_transfer_matrix
 
@@ -108,7 +109,7 @@ def test_a_grid_without_english_still_has_a_picture(scores, tmp_path):
     assert any("Left out" in text for text in words(path))
 
 
-@pytest.mark.parametrize("kind", ["svg", "png"])
+@pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
 def test_bytes_repeat(scores, tmp_path, kind):
     one, two = tmp_path / f"one.{kind}", tmp_path / f"two.{kind}"
     plot_transfer_matrix(scores, grids.layout(), [one])
@@ -154,3 +155,28 @@ def test_a_row_chosen_on_the_shown_scores_has_a_dashed_frame(scores, tmp_path):
     dashes = [path.read_text(encoding="utf-8").count("stroke-dasharray") for path in (plain, framed)]
     assert dashes[1] == dashes[0] + 1
     assert not any(line.startswith("Framed") for line in words(plain))
+
+
+def test_figures_have_display_names_and_say_where_a_mean_mixes_metrics(scores, tmp_path):
+    names = Display({"xnli": "XNLI", "mnli": "MNLI"}, {"xnli": "Accuracy"}, {"tiny": "Tiny XLM-R"})
+    path = tmp_path / "matrix.svg"
+    plot_transfer_matrix(scores, replace(grids.layout(), display=names), [path])
+    found = words(path)
+    assert {"XNLI", "MNLI", "Accuracy", "udpos", "(metrics", "mixed)"} <= set(found) and "xnli" not in found
+    assert any(text.startswith("Tiny XLM-R: ") for text in found)
+    plot_transfer_matrix(scores, grids.layout().only("xnli"), [path])
+    assert "(metrics" not in words(path) and "mean gain" in words(path)
+
+
+def test_banner_and_footer_can_be_left_out(scores, tmp_path):
+    for banner, footer in ((True, False), (False, True), (False, False)):
+        layout = replace(grids.layout(synthetic=True), display=Display(banner=banner, footer=footer))
+        for name, plot, more in (
+            ("matrix", plot_transfer_matrix, ()),
+            ("languages", plot_languages, ("xnli",)),
+            ("scatter", plot_english_and_zero_shot, ()),
+        ):
+            path = tmp_path / f"{name}.svg"
+            plot(scores, layout, *more, [path])
+            text = " ".join(words(path))
+            assert ("Synthetic data" in text) == banner and ("2 seeds" in text) == footer

@@ -56,9 +56,11 @@ def test_tables_that_cannot_be_read_are_refused(tmp_path: Path, text: str, sente
 def test_a_round_is_read_as_it_was_written(tmp_path: Path) -> None:
     cells = [ProposedCell("m", "mnli", "xnli", "full", 1, 1.25, 0.5, "expected 1 of 3, 0.2 points ahead of none"),
              ProposedCell("m", "none", "xnli", "low", 1, 0.5, 0.25, "…")]  # fmt: skip
-    write_round(cells, tmp_path / "round0.tsv")
+    write_round(cells, tmp_path / "round0.tsv", synthetic=True)
     assert read_round(tmp_path / "round0.tsv") == cells
+    header, *lines = (tmp_path / "round0.tsv").read_text(encoding="utf-8").splitlines()
+    assert header.endswith("\tsynthetic") and all(line.endswith("\tTrue") for line in lines)
     assert cells[0].metrics == "results/scores/m/mnli/xnli/seed1/metrics.json"
     assert cells[1].predictions == "results/selection/scores/m/none/xnli/seed1/predictions.parquet"
-    write_round([], tmp_path / "empty.tsv")
+    write_round([], tmp_path / "empty.tsv", synthetic=False)
     assert read_round(tmp_path / "empty.tsv") == []

@@ -18,11 +18,12 @@ CONFIG = "config"
 
 def read_cards(
     config: Mapping[str, Any], root: Path, schemas: Schemas
-) -> tuple[dict[str, TaskCard], tuple[str, ...], list[str]]:
-    """The valid cards, the names of all cards, and what is wrong with the invalid ones."""
+) -> tuple[dict[str, TaskCard], tuple[str, ...], list[str], dict[str, Mapping[str, str]]]:
+    """The valid cards, the names of all cards, what is wrong with the invalid ones, and the `display` sections."""
     overlays = config.get("tasks", {})
     languages = world_languages(config.get("world", {})) if config.get("source") == "minilab" else None
     cards: dict[str, TaskCard] = {}
+    display: dict[str, Mapping[str, str]] = {}
     paths = sorted(path for path in (root / "tasks").glob("*.y*ml") if not path.name.startswith("."))
     names = tuple(path.stem for path in paths)
     unknown = [name for name in overlays if name not in names]
@@ -48,7 +49,8 @@ def read_cards(
         problems += dict.fromkeys(f"{shown}: {error.sentence}" for error in errors)
         if not errors:
             cards[path.stem] = card_from(path.stem, content)
-    return cards, names, problems
+            display[path.stem] = content.get("display") or {}
+    return cards, names, problems, display
 
 
 def _file_problem(path: Path) -> str | None:

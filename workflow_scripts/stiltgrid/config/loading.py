@@ -14,6 +14,7 @@ from stiltgrid.config.card_checks import card_problems, hub_problems
 from stiltgrid.config.card_loading import CONFIG, read_cards
 from stiltgrid.config.checks import grid_problems, remarks, study_problems
 from stiltgrid.config.data_checks import data_problems
+from stiltgrid.config.display_names import Titles, all_titles, grid_display, title_problems, without_titles
 from stiltgrid.config.exclusions import exclude_tasks
 from stiltgrid.config.overlays import resolve_like, resolve_like_in_studies, standalone, without_null_entries
 from stiltgrid.config.recipe_expansion import expand_recipes
@@ -42,7 +43,7 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
     checked, problems = _checked_files(config, root, files, schemas)
     # Values that YAML misreads are reported with the line of their file, so the same report without a line is dropped.
     problems += [problem for problem in checked.problems if not problems or not _is_misread(problem)]
-    cards, names, found = read_cards(checked.config, root, schemas)
+    cards, names, found, display = read_cards(checked.config, root, schemas)
     problems += [*found, *benchmark_problems(root, cards, names, schemas)]
     grid, found, notes = _grid_of(checked, cards, names, problems)
     problems += found
@@ -55,7 +56,8 @@ def load_grid(config: Mapping[str, Any], root: Path, files: Iterable[str | Path]
         raise ConfigError(dict.fromkeys(problems))
     for remark in (*notes, *remarks(grid, root)):
         log.warning(remark)
-    return _with_studies(grid, names, root)
+    grid = _with_studies(grid, names, root)
+    return replace(grid, display=grid_display(grid, display, checked.titles, checked.config.get("figures", {})))
 
 
 def checked_sections(config: Mapping[str, Any], root: Path, files: Iterable[str | Path] = ()) -> dict[str, Any]:
@@ -140,12 +142,15 @@ class _Checked:
     problems: list[str]
     study_problems: dict[str, tuple[str, ...]] = field(default_factory=dict)
     selection_problems: tuple[str, ...] = ()
+    titles: Titles = field(default_factory=Titles)
 
 
 def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
     plain, problems = _text_keys(config, ())
     plain = without_null_entries(plain)
     plain = schemas.coerce("config.schema.yaml", plain)
+    titles = all_titles(plain)
+    problems += [f"{CONFIG}: {problem}" for problem in title_problems(titles)]
     # Overlays are parts of cards, so texts from `--config` in them are converted by the schema of cards.
     if isinstance(plain.get("tasks"), Mapping):
         plain["tasks"] = {name: schemas.coerce("card.schema.yaml", part) for name, part in plain["tasks"].items()}
@@ -167,7 +172,13 @@ def _checked_config(config: Mapping[str, Any], schemas: Schemas) -> _Checked:
         else:
             problems.append(f"{CONFIG}: {error.sentence}")
     valid = prune(plain, [path for error in errors for path in error.invalid_paths])
-    return _Checked(valid, problems, {study: tuple(found) for study, found in of_studies.items()}, tuple(of_selection))
+    return _Checked(
+        without_titles(valid),
+        problems,
+        {study: tuple(found) for study, found in of_studies.items()},
+        tuple(of_selection),
+        titles,
+    )
 
 
 def _text_keys(value: Any, path: tuple[Any, ...]) -> tuple[Any, list[str]]:

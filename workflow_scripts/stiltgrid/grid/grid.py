@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.grid.display import Display
 from stiltgrid.grid.params import QUIET
 from stiltgrid.grid.target_caps import uncapped
 
@@ -177,6 +178,7 @@ class Grid:
     selection_problems: tuple[str, ...] = ()
     tracker: str | None = None
     push: Mapping[str, Any] = field(default_factory=dict)
+    display: Display = field(default_factory=Display)
 
     @property
     def own_models(self) -> tuple[str, ...]:

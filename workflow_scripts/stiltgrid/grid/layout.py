@@ -1,11 +1,13 @@
 """What tables and plots need to know of a grid besides its scores: the order of rows and columns, headline metrics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stiltgrid.grid.cards import TaskCard
+from stiltgrid.grid.display import Display, display_from_params
 from stiltgrid.grid.grid import NONE, Grid
+from stiltgrid.grid.params import QUIET
 
 ENGLISH = "en"
 
@@ -38,6 +40,7 @@ class Layout:
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     synthetic: bool = False
+    display: Display = field(default=Display(), metadata=QUIET)
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -50,7 +53,18 @@ class Layout:
 
     def only(self, target: str) -> "Layout":
         """The same layout with one column: the part that a plot of one target depends on."""
-        return Layout(self.models, self.intermediates, (self.column(target),), self.seeds, self.synthetic)
+        columns, display = (self.column(target),), self.display.only(target)
+        return Layout(self.models, self.intermediates, columns, self.seeds, self.synthetic, display)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether targets have different metrics, so that a mean over targets mixes them."""
+        return len({column.metric for column in self.columns}) > 1
+
+
+def shown_layout(grid: Grid) -> Layout:
+    """The layout with names for people, which figures and LaTeX tables depend on and other tables do not."""
+    return replace(grid_layout(grid), display=grid.display)
 
 
 def grid_layout(grid: Grid) -> Layout:
@@ -76,4 +90,5 @@ def layout_from_params(params: Mapping[str, Any]) -> Layout:
         columns=columns,
         seeds=tuple(params["seeds"]),
         synthetic=bool(params["synthetic"]),
+        display=display_from_params(params.get("display")),
     )

@@ -22,9 +22,17 @@ from stiltgrid.analysis.statistics import Estimate
 from stiltgrid.grid.layout import Layout
 from stiltgrid.utils.files import atomic_path
 
-STYLE = {"svg.hashsalt": "stiltgrid", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.0}
+STYLE = {
+    "svg.hashsalt": "stiltgrid",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 8.0,
+    "pdf.fonttype": 42,
+}
 METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 COLOURS = "RdBu"  # red is worse, blue is better: distinct for colour-blind readers, and in grey by the sign
+LETTERS, NOTE_LINE = 19, 0.125  # of notes: letters an inch, inches a line
+MIXED = " (whose metrics differ)"
 SCORE_FACE = "#f2f2f2"
 SYNTHETIC = "Synthetic data (mini-lab): made languages and texts; says nothing about real ones."
 
@@ -131,21 +139,35 @@ def seeds_note(layout: Layout) -> str:
     return f"Mean of {count} seeds, ± standard deviation over seeds; gains are paired by seed."
 
 
-def write_notes(figure: Figure, notes: Iterable[str], synthetic: bool, width: int) -> None:
-    """Write notes at the bottom of a figure and, for synthetic data, a line that says so at its top."""
+def notes_height(notes: Iterable[str], layout: Layout, width: float) -> float:
+    """Inches that notes take at the bottom of a figure, `width` inches wide: more in a narrow one, which wraps them."""
+    lines = sum(len(textwrap.wrap(note, int(width * LETTERS))) for note in notes if layout.display.footer)
+    return 0.15 + NOTE_LINE * lines
+
+
+def write_notes(figure: Figure, notes: Iterable[str], layout: Layout, width: int) -> None:
+    """Write notes at the bottom of a figure and, for synthetic data, a line that says so at its top.
+
+    The configuration's `figures` can leave out either.
+    """
+    notes = notes if layout.display.footer else ()
     lines = [line for note in notes if note for line in textwrap.wrap(note, width)]
     height = figure.get_size_inches()[1]
     figure.text(
         0.1 / figure.get_size_inches()[0], 0.08 / height, "\n".join(lines), size=7, color="#333333", va="bottom"
     )
-    if synthetic:
+    if layout.synthetic and layout.display.banner:
         place = (0.1 / figure.get_size_inches()[0], 1 - 0.08 / height)
         figure.text(*place, SYNTHETIC, size=8, weight="bold", color="#7a3b00", va="top")
 
 
-def save(figure: Figure, paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Write a figure in the formats of the file names; the same figure gives the same bytes."""
+def save(figure: Figure, paths: Iterable[str | os.PathLike[str]], cropped: bool = False) -> None:
+    """Write a figure in the formats of the file names; the same figure gives the same bytes.
+
+    `cropped` cuts off empty margins, which a figure without banner or footer has.
+    """
+    margins: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.05} if cropped else {}
     for path in paths:
         kind = Path(path).suffix.removeprefix(".")
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=150, metadata=METADATA.get(kind))
+            figure.savefig(temporary, format=kind, dpi=150, metadata=METADATA.get(kind), **margins)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -10,9 +11,11 @@ from matplotlib.figure import Figure
 from stiltgrid.analysis.best_rows import Best
 from stiltgrid.analysis.statistics import Estimate, estimate
 from stiltgrid.analysis.tables import Cell, Transfer, read_transfer
+from stiltgrid.grid.display import Display
 from stiltgrid.grid.grid import NONE
 from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.plot_style import (
+    LETTERS,
     STYLE,
     Scale,
     cell_axes,
@@ -20,6 +23,7 @@ from stiltgrid.reporting.plot_style import (
     draw_gain,
     draw_score,
     frame_cell,
+    notes_height,
     save,
     seeds_note,
     write_notes,
@@ -28,6 +32,9 @@ from stiltgrid.reporting.plot_style import (
 Gains = Mapping[tuple[str, str, str], Estimate | None]
 Paths = Iterable[str | os.PathLike[str]]
 NARROWEST = 4.0  # inches, so that titles and notes fit beside few cells
+COLOUR_BAR = 0.75  # inches, with its label
+KEY_COLUMNS, KEY_LINE = 6, 0.17  # of the legend; inches
+TITLE = 48  # letters of a title that fit in the narrowest figure
 BAND = -1.3  # row of the scores of `none`, set off from the gains
 BEST_NOTE = (
     "Framed: the row that development data chose, with the 95 % interval of its gain. Dashed: chosen on the shown "
@@ -57,8 +64,18 @@ def plot_transfer_matrix(
     # With several seeds a chosen cell holds three lines.
     row_height = 0.46 if best and len(layout.seeds) > 1 else 0.36
     panel = (0.72 * (columns + 1.3), row_height * (rows + 1.3))
-    top, left, head, foot = 0.35, 1.35, 0.95, 1.25
-    size = (left + max(panel[0], NARROWEST) + 0.2, top + len(layout.models) * (panel[1] + head) + foot)
+    notes = [
+        "Scores are unweighted means over each target's languages; top row: scores of none; below: gains over it, "
+        "and their mean over targets where none is missing"
+        + (", which mixes points of different metrics." if layout.mixed else "."),
+        BEST_NOTE if best else "",
+        seeds_note(layout),
+        missing_note(transfer),
+    ]
+    top, left, head = 0.35, 1.35, 0.95
+    width = left + max(panel[0], NARROWEST) + 0.2
+    foot = COLOUR_BAR + notes_height(notes, layout, width)
+    size = (width, top + len(layout.models) * (panel[1] + head) + foot)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for index, model in enumerate(layout.models):
@@ -67,16 +84,9 @@ def plot_transfer_matrix(
             axes = cell_axes(figure, (left, bottom, *panel), xs, ys)
             _matrix_panel(axes, transfer, model, gains, scale)
             _frame_best(axes, model, layout, gains, scale, best or {})
-        colour_bar(figure, (left, foot - 0.2, min(3.0, panel[0]), 0.1), scale)
-        notes = [
-            "Scores are unweighted means over each target's languages; top row: scores of none; below: gains over it, "
-            "and their mean over targets where none is missing.",
-            BEST_NOTE if best else "",
-            seeds_note(layout),
-            missing_note(transfer),
-        ]
-        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
-        save(figure, paths)
+        colour_bar(figure, (left, foot - 0.22, min(3.0, panel[0]), 0.1), scale)
+        write_notes(figure, notes, layout, int(width * LETTERS))
+        save(figure, paths, layout.display.cropped)
 
 
 def _frame_best(axes: Axes, model: str, layout: Layout, gains: Gains, scale: Scale, best: Best) -> None:
@@ -103,10 +113,13 @@ def _matrix_panel(axes: Axes, transfer: Transfer, model: str, gains: Gains, scal
         mean = Estimate(estimate(known).value, None, len(known)) if known and len(known) == len(line) else None
         draw_gain(axes, (len(line) + 0.3, y), mean, scale)
     cells = [_any_cell(transfer, model, column) for column in layout.columns]
-    heads = [_head(column, cell) for column, cell in zip(layout.columns, cells, strict=True)]
-    axes.set_xticks([*range(len(heads)), len(heads) + 0.3], [*heads, "mean gain"])
-    axes.set_yticks([BAND, *range(len(layout.rows))], ["none (score)", *layout.rows])
-    axes.set_title(f"{model}: what each intermediate task changes", loc="left", size=9, weight="bold")
+    display = layout.display
+    heads = [_head(column, cell, display) for column, cell in zip(layout.columns, cells, strict=True)]
+    overall = "mean gain\n(metrics\nmixed)" if layout.mixed else "mean gain"
+    axes.set_xticks([*range(len(heads)), len(heads) + 0.3], [*heads, overall])
+    axes.set_yticks([BAND, *range(len(layout.rows))], ["none (score)", *map(display.task, layout.rows)])
+    title = f"{display.model(model)}: what each intermediate task changes"
+    axes.set_title(fill(title, max(TITLE, 10 * len(heads))), loc="left", size=9, weight="bold")
 
 
 def _any_cell(transfer: Transfer, model: str, column: Column) -> Cell | None:
@@ -114,9 +127,10 @@ def _any_cell(transfer: Transfer, model: str, column: Column) -> Cell | None:
     return next((cell for cell in found if cell), None)
 
 
-def _head(column: Column, cell: Cell | None) -> str:
+def _head(column: Column, cell: Cell | None, display: Display) -> str:
     count = f"n={sum(cell.examples.values()):,}" if cell else "no score"
-    return f"{column.target}\n{column.metric}\n{column.split}, {len(column.languages)} lang.\n{count}"
+    name, metric = display.task(column.target), display.metric(column.target, column.metric)
+    return f"{name}\n{metric}\n{column.split}, {len(column.languages)} lang.\n{count}"
 
 
 def missing_note(transfer: Transfer) -> str:
@@ -138,8 +152,16 @@ def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: 
     scale = Scale.of(gains.values())
     rows = len(layout.rows)
     panel = (0.72 * (rows + 1.3), 0.28 * len(names))
-    top, left, head, foot = 0.35, 0.7, 1.15, 1.15
-    size = (left + max(panel[0], NARROWEST) + 0.9, top + len(layout.models) * (panel[1] + head) + foot)
+    counts = _counts(transfer, column)
+    notes = [
+        f"First column: scores of none; then gains over it. {counts}",
+        seeds_note(layout),
+        missing_note(transfer),
+    ]
+    top, left, head = 0.35, 0.7, 1.15
+    width = left + max(panel[0], NARROWEST) + 0.9
+    foot = COLOUR_BAR + notes_height(notes, layout, width)
+    size = (width, top + len(layout.models) * (panel[1] + head) + foot)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for index, model in enumerate(layout.models):
@@ -151,20 +173,16 @@ def plot_languages(scores_path: str | os.PathLike[str], layout: Layout, target: 
                 for x, row in enumerate(layout.rows):
                     draw_gain(axes, (x, y), gains.get(((model, row), name)), scale)
             axes.set_yticks(range(len(names)), names)
-            axes.set_xticks([BAND, *range(rows)], ["none\n(score)", *layout.rows])
+            axes.set_xticks([BAND, *range(rows)], ["none\n(score)", *map(layout.display.task, layout.rows)])
             for label in axes.get_xticklabels()[1:]:
                 label.set(rotation=30, ha="left", va="bottom")
-            title = f"{model}: {target} by language ({column.metric}, {column.split})"
-            axes.set_title(title, loc="left", size=9, weight="bold")
-        colour_bar(figure, (left, foot - 0.2, min(3.0, panel[0]), 0.1), scale)
-        counts = _counts(transfer, column)
-        notes = [
-            f"First column: scores of none; then gains over it. {counts}",
-            seeds_note(layout),
-            missing_note(transfer),
-        ]
-        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
-        save(figure, paths)
+            names_shown = layout.display
+            metric = names_shown.metric(target, column.metric)
+            title = f"{names_shown.model(model)}: {names_shown.task(target)} by language ({metric}, {column.split})"
+            axes.set_title(fill(title, max(TITLE, 10 * rows)), loc="left", size=9, weight="bold")
+        colour_bar(figure, (left, foot - 0.22, min(3.0, panel[0]), 0.1), scale)
+        write_notes(figure, notes, layout, int(width * LETTERS))
+        save(figure, paths, layout.display.cropped)
 
 
 def _counts(transfer: Transfer, column: Column) -> str:
@@ -182,25 +200,29 @@ def plot_english_and_zero_shot(scores_path: str | os.PathLike[str], layout: Layo
     panels = [(model, column) for model in layout.models for column in shown]
     wide = max(1, min(4, len(shown)))
     tall = -(-len(panels) // wide)
-    left, top, foot, side = 0.6, 0.4, 1.35, 2.25
-    size = (max(left + wide * side + 0.1, 6.5), top + max(tall, 0.3) * side + foot)
+    hidden = [layout.display.task(column.target) for column in layout.columns if column not in shown]
+    notes = [
+        "Axes: scores from 0 to 100; dotted: English and zero-shot alike. Lines lead from none to each row.",
+        f"Left out, for want of an English part: {', '.join(hidden)}." if hidden else "",
+        seeds_note(layout),
+        missing_note(transfer),
+    ]
+    left, top, side = 0.6, 0.4, 2.25
+    width = max(left + wide * side + 0.1, 6.5)
+    below = notes_height(notes, layout, width)
+    foot = below + 0.25 + KEY_LINE * -(-(1 + len(layout.rows)) // KEY_COLUMNS)
+    size = (width, top + max(tall, 0.3) * side + foot)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         for index, (model, column) in enumerate(panels):
             x, y = left + index % wide * side, size[1] - top - (index // wide + 1) * side
             box = (x / size[0], (y + 0.45) / size[1], (side - 0.55) / size[0], (side - 0.75) / size[1])
             axes = figure.add_axes(box)
-            _scatter_panel(axes, transfer, model, column, title=f"{model}: {column.target}")
-        _scatter_key(figure, layout.rows, 0.62 / size[1])
-        hidden = [column.target for column in layout.columns if column not in shown]
-        notes = [
-            "Axes: scores from 0 to 100; dotted: English and zero-shot alike. Lines lead from none to each row.",
-            f"Left out, for want of an English part: {', '.join(hidden)}." if hidden else "",
-            seeds_note(layout),
-            missing_note(transfer),
-        ]
-        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
-        save(figure, paths)
+            title = f"{layout.display.model(model)}: {layout.display.task(column.target)}"
+            _scatter_panel(axes, transfer, model, column, title)
+        _scatter_key(figure, list(map(layout.display.task, layout.rows)), below / size[1])
+        write_notes(figure, notes, layout, int(width * LETTERS))
+        save(figure, paths, layout.display.cropped)
 
 
 def _scatter_panel(axes: Axes, transfer: Transfer, model: str, column: Column, title: str) -> None:
@@ -226,8 +248,9 @@ def _scatter_panel(axes: Axes, transfer: Transfer, model: str, column: Column, t
     ends = (max(0.0, low - margin), min(100.0, high + margin)) if low <= high else (0.0, 100.0)
     axes.plot(ends, ends, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
     axes.set(xlim=ends, ylim=ends)
-    axes.set_title(title, size=8, weight="bold", loc="left")
-    axes.set_xlabel(f"English, {column.metric} ({column.split})", size=7)
+    axes.set_title(fill(title, 28), size=8, weight="bold", loc="left")
+    metric = transfer.layout.display.metric(column.target, column.metric)
+    axes.set_xlabel(f"English, {metric} ({column.split})", size=7)
     axes.set_ylabel(f"mean of {len(column.others)} others", size=7)
     axes.tick_params(labelsize=6.5)
 
@@ -241,4 +264,6 @@ def _scatter_key(figure: Figure, rows: Sequence[str], bottom: float) -> None:
         for index, (colour, marker) in enumerate(points)
     ]
     names = [NONE, *rows]
-    figure.legend(handles, names, loc="lower center", bbox_to_anchor=(0.5, bottom), ncols=6, fontsize=7, frameon=False)
+    figure.legend(
+        handles, names, loc="lower center", bbox_to_anchor=(0.5, bottom), ncols=KEY_COLUMNS, fontsize=7, frameon=False
+    )

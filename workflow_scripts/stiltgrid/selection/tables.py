@@ -11,6 +11,7 @@ from stiltgrid.grid.selection import LOW
 from stiltgrid.utils.files import atomic_path
 
 FOLDER = f"{RESULTS}/selection"
+SYNTHETIC = "synthetic"  # as `analysis.tables` names it, whose import would be slow here
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,25 @@ class ProposedCell:
         return self.metrics.replace("metrics.json", "predictions.parquet")
 
 
-def write_round(cells: Iterable[ProposedCell], path: str | os.PathLike[str]) -> None:
-    """Write the cells of a round, atomically."""
-    names = [item.name for item in fields(ProposedCell)]
+COLUMNS = tuple(item.name for item in fields(ProposedCell))
+
+
+def write_round(cells: Iterable[ProposedCell], path: str | os.PathLike[str], *, synthetic: bool) -> None:
+    """Write the cells of a round, atomically. A last column says in every row whether the data is the mini-lab's."""
+    names = (*COLUMNS, SYNTHETIC)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, names, delimiter="\t", lineterminator="\n")
         table.writeheader()
         for cell in cells:
-            table.writerow({**asdict(cell), "cost": f"{cell.cost:.4f}", "gain": f"{cell.gain:.4f}"})
+            numbers = {"cost": f"{cell.cost:.4f}", "gain": f"{cell.gain:.4f}"}
+            table.writerow({**asdict(cell), **numbers, SYNTHETIC: synthetic})
 
 
 def read_round(path: str | os.PathLike[str]) -> list[ProposedCell]:
     """The cells of a round."""
     with Path(path).open(encoding="utf-8", newline="") as file:
-        return [
-            ProposedCell(**{**row, "seed": int(row["seed"]), "cost": float(row["cost"]), "gain": float(row["gain"])})  # type: ignore[arg-type]
-            for row in csv.DictReader(file, delimiter="\t")
-        ]
+        rows = [{name: row[name] for name in COLUMNS} for row in csv.DictReader(file, delimiter="\t")]
+    return [
+        ProposedCell(**{**row, "seed": int(row["seed"]), "cost": float(row["cost"]), "gain": float(row["gain"])})  # type: ignore[arg-type]
+        for row in rows
+    ]

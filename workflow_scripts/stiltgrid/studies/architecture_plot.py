@@ -36,8 +36,8 @@ def plot_matrices(transfer: Transfer, paths: Iterable[AnyPath]) -> None:
             "models gain alike.",
             seeds_note(layout),
         ]
-        write_notes(figure, notes, layout.synthetic, int(width * 19))
-        save(figure, paths)
+        write_notes(figure, notes, layout, int(width * 19))
+        save(figure, paths, layout.display.cropped)
 
 
 def _gain(transfer: Transfer, model: str, row: str, target: str) -> float:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from stiltgrid.analysis.statistics import estimate, t_quantile
 from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
-from stiltgrid.reporting.plot_style import STYLE, save, write_notes
+from stiltgrid.reporting.plot_style import MIXED, STYLE, save, write_notes
 from stiltgrid.studies.outcomes import Outcome
 
 LINES = (("#0072B2", "o", "-"), ("#D55E00", "s", "--"), ("#009E73", "D", "-."), ("#CC79A7", "^", ":"))
@@ -34,12 +34,13 @@ def plot_outcomes(
                 box = (left / size[0], bottom / size[1], (PANEL[0] - 0.7) / size[0], (PANEL[1] - 0.75) / size[1])
                 _panel(figure.add_axes(box), own, outcome, model)
         sets, seeds = len({row["set"] for row in rows}), len(layout.seeds)
+        targets = ", ".join(column.target for column in layout.columns) + (MIXED if layout.mixed else "")
         notes = [
-            f"Means over {', '.join(column.target for column in layout.columns)}; {sets} task sets, {seeds} seeds, "
+            f"Means over {targets}; {sets} task sets, {seeds} seeds, "
             f"n = {len(rows)} rows. Bars: 95 % intervals over task sets of a size (none where there is one set).",
         ]
-        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
-        save(figure, paths)
+        write_notes(figure, notes, layout, int(size[0] * 19))
+        save(figure, paths, layout.display.cropped)
 
 
 def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], outcome: Outcome, model: str) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stiltgrid.analysis.statistics import t_quantile
 from stiltgrid.analysis.tables import AnyPath
 from stiltgrid.grid.layout import Layout
-from stiltgrid.reporting.plot_style import STYLE, save, write_notes
+from stiltgrid.reporting.plot_style import MIXED, STYLE, save, write_notes
 from stiltgrid.studies.how_many_results import TaskCurves
 
 PANEL = (2.4, 2.2)
@@ -31,15 +31,16 @@ def plot_curves(models: Sequence[TaskCurves], layout: Layout, paths: Iterable[An
                 axes = figure.add_axes(box)
                 _panel(axes, model, languages)
                 axes.set_title(f"{model.name}, {group} ({len(languages)})", size=7.5, loc="left")
+        targets = ", ".join(column.target for column in layout.columns) + (MIXED if layout.mixed else "")
         notes = [
-            f"Means over {', '.join(column.target for column in layout.columns)} and the languages of a group (their "
+            f"Means over {targets} and the languages of a group (their "
             f"number in brackets); {len(layout.seeds)} seeds. Best tasks: 95 % intervals over training noise, pooled "
             "over sizes. Random: 95 % intervals over random orders of the tasks.",
             "Dashes: each task alone, of the mixtures' size. Shaded: within noise of the best size (Tukey's honest "
             "significant difference).",
         ]
-        write_notes(figure, notes, layout.synthetic, int(size[0] * 19))
-        save(figure, paths)
+        write_notes(figure, notes, layout, int(size[0] * 19))
+        save(figure, paths, layout.display.cropped)
 
 
 def _panel(axes: Axes, model: TaskCurves, languages: Sequence[str]) -> None:

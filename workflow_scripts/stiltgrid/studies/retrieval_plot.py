@@ -45,5 +45,5 @@ def plot_contrasts(contrasts: Sequence[tuple[str, TargetContrast]], layout: Layo
         width = figure.get_size_inches()[0]
         figure.subplots_adjust(left=1.9 / width, right=1 - 0.2 / width, bottom=0.22, top=0.92, wspace=0.6)
         notes = ["95 % intervals over queries and languages.", seeds_note(layout)]
-        write_notes(figure, notes, layout.synthetic, int(width * 19))
-        save(figure, paths)
+        write_notes(figure, notes, layout, int(width * 19))
+        save(figure, paths, layout.display.cropped)

@@ -45,8 +45,8 @@ def plot_similarity(panels: Sequence[Panel], layout: Layout, paths: Iterable[Any
             "all cells, with its 95 % interval. p permutes rows; n counts rows.",
             seeds_note(layout),
         ]
-        write_notes(figure, notes, layout.synthetic, int(width * 19))
-        save(figure, paths)
+        write_notes(figure, notes, layout, int(width * 19))
+        save(figure, paths, layout.display.cropped)
 
 
 def _draw(axes: Axes, panel: Panel, rows: Sequence[str]) -> None:

@@ -53,7 +53,8 @@ def problems(sources: Sources) -> Iterator[Problem]:
 def write_next_round(sources: Sources, round_: int, out: AnyPath) -> None:
     """Write the cells of a round, chosen by the development scores of the rounds before it."""
     cells = sources.cells
-    write_round([cell for problem in problems(sources) for cell in next_cells(problem, cells, round_)], out)
+    found = [cell for problem in problems(sources) for cell in next_cells(problem, cells, round_)]
+    write_round(found, out, synthetic=grid_layout(sources.grid).synthetic)
 
 
 def write_choice(sources: Sources, table: AnyPath, text: AnyPath) -> None:

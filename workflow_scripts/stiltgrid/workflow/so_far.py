@@ -11,10 +11,9 @@ from typing import Any
 
 from stiltgrid.grid import paths
 from stiltgrid.grid.grid import Grid
-from stiltgrid.grid.layout import grid_layout
+from stiltgrid.grid.layout import grid_layout, shown_layout
 from stiltgrid.grid.paths import Cell
 from stiltgrid.utils.errors import StiltgridError
-from stiltgrid.utils.files import atomic_path
 from stiltgrid.workflow import page_job
 from stiltgrid.workflow.dry_run import PlannedJob, planned_jobs
 from stiltgrid.workflow.table_params import counted_families, hub_names, official_languages
@@ -56,6 +55,7 @@ def write_so_far(grid: Grid, cells: Sequence[Cell], folder: Path = FOLDER) -> st
     collect_scores([cell.metrics for cell in cells], scores, synthetic=layout.synthetic)
     write_transfer(scores, layout, tables / "transfer.tsv", tables / "transfer_by_language.tsv")
     _write_comparisons(grid, cells, scores, tables)
+    _write_for_reading(grid, scores, best, tables)
     matrix = _write_plots(grid, scores, best, folder / "plots")
     page = _write_page(grid, cells, tables, folder)
     places = {
@@ -86,6 +86,16 @@ def _write_comparisons(grid: Grid, cells: Sequence[Cell], scores: Path, tables: 
     write_published(scores, layout, hub_names(grid), languages, tables / "published.tsv")
 
 
+def _write_for_reading(grid: Grid, scores: Path, best: Path, tables: Path) -> None:
+    from stiltgrid.analysis.best_rows import read_best_rows
+    from stiltgrid.reporting.latex import write_latex
+    from stiltgrid.reporting.tables_readme import write_readme
+
+    layout = shown_layout(grid)
+    write_latex(scores, layout, tables / "transfer.tex", read_best_rows(best))
+    write_readme(tables / "README.md", layout.synthetic, finished=False)
+
+
 def _write_page(grid: Grid, cells: Sequence[Cell], tables: Path, folder: Path) -> Path:
     from stiltgrid.reporting.page.page import PageFiles, TrainingLog, write_page
 
@@ -111,7 +121,7 @@ def _write_plots(grid: Grid, scores: Path, best: Path, plots: Path) -> Path:
     from stiltgrid.analysis.best_rows import read_best_rows
     from stiltgrid.reporting.plots import plot_english_and_zero_shot, plot_languages, plot_transfer_matrix
 
-    layout = grid_layout(grid)
+    layout = shown_layout(grid)
     (plots / "languages").mkdir(parents=True, exist_ok=True)
     plot_transfer_matrix(scores, layout, _both(plots / "transfer_matrix"), read_best_rows(best))
     plot_english_and_zero_shot(scores, layout, _both(plots / "english_and_zero_shot"))
@@ -121,20 +131,17 @@ def _write_plots(grid: Grid, scores: Path, best: Path, plots: Path) -> Path:
 
 
 def _both(stem: Path) -> list[Path]:
-    return [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png")]
+    return [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png", "pdf")]
 
 
 def _write_missing(grid: Grid, cells: Sequence[Cell], path: Path) -> Path:
     """A line for every cell that is not among `cells`."""
+    from stiltgrid.analysis.tables import CELL_KEYS, write_tsv
+
     found = set(cells)
-    lines = ["model\tintermediate\ttarget\tseed"]
-    lines += [
-        f"{cell.model}\t{cell.intermediate}\t{cell.target}\t{cell.seed}"
-        for cell in paths.cells(grid)
-        if cell not in found
-    ]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    missing = [cell for cell in paths.cells(grid) if cell not in found]
+    lines = [{name: getattr(cell, name) for name in CELL_KEYS} for cell in missing]
+    write_tsv(CELL_KEYS, lines, path, synthetic=grid_layout(grid).synthetic)
     return path
 
 

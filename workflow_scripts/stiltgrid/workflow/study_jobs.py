@@ -11,7 +11,7 @@ from stiltgrid.grid.cards import card_view
 from stiltgrid.grid.designs import how_many
 from stiltgrid.grid.designs import retrieval as retrieval_design
 from stiltgrid.grid.grid import NONE, Grid
-from stiltgrid.grid.layout import grid_layout
+from stiltgrid.grid.layout import shown_layout
 from stiltgrid.grid.params import as_params
 from stiltgrid.studies import similarity_files
 from stiltgrid.studies.ranking_table import read_ranking
@@ -58,7 +58,7 @@ class StudyJobs:
 
     def layout(self, study: str) -> Any:
         """The cells that the tables of a study must hold."""
-        return as_params(grid_layout(self.view(study)))
+        return as_params(shown_layout(self.view(study)))
 
     def metrics(self, study: str) -> list[str]:
         """Scores of a study's cells."""

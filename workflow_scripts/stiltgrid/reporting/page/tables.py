@@ -6,32 +6,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.analysis.columns import TABLES, explanation
 from stiltgrid.grid.layout import Layout
-from stiltgrid.reporting.page.columns import TABLES, explanation
 
 Json = dict[str, Any]
 AnyPath = str | os.PathLike[str]
 
 
 def read_tables(folder: AnyPath) -> list[Json]:
-    """The tables of TABLES that exist in a folder, in that order."""
+    """The text tables of TABLES that exist in a folder, in that order."""
     return [
         {"file": name, "title": title, **_columns(Path(folder, name))}
         for name, title in TABLES.items()
-        if Path(folder, name).is_file()
+        if name.endswith(".tsv") and Path(folder, name).is_file()
     ]
 
 
 def _columns(path: Path) -> Json:
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file, delimiter="\t")
-    columns = [_column(name, [row[place] for row in rows]) for place, name in enumerate(header)]
+    columns = [_column(path.name, name, [row[place] for row in rows]) for place, name in enumerate(header)]
     return {"rows": len(rows), "columns": columns}
 
 
-def _column(name: str, texts: Sequence[str]) -> Json:
+def _column(table: str, name: str, texts: Sequence[str]) -> Json:
     """`values` as numbers, None where empty; or, of other texts, numbers of entries of `words`."""
-    found: Json = {"name": name, "about": explanation(name)}
+    found: Json = {"name": name, "about": explanation(name, table)}
     values = numbers(texts)
     if values is not None:
         return {**found, "decimals": 4 if any("." in text for text in texts) else 0, "values": values}
