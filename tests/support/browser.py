@@ -41,7 +41,7 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def opened(browser: Any, path: Path, at: str = "", **settings: Any) -> Iterator[Opened]:
     """A results page, once it has drawn everything. `settings` are those of a context, such as `color_scheme`."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, **settings)
+    context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **settings})
     found = Opened(context.new_page())
     found.page.set_default_timeout(WAIT)
     found.page.on("console", lambda message: found.errors.append(message.text) if message.type != "log" else None)

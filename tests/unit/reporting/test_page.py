@@ -4,18 +4,17 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import page_grid
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from large_page import write_large_grid
 from page_grid import EVIL, FACTS, PageGrid
 from stiltgrid.analysis.columns import TABLES, explanation
 from stiltgrid.analysis.example_sample import Answer, Sample, Sampled
-from stiltgrid.grid.layout import Column, Layout
 from stiltgrid.reporting.page.curves import read_curve
 from stiltgrid.reporting.page.examples import shown_examples
-from stiltgrid.reporting.page.page import MAX_BYTES, PageFiles, embedded, within, write_page
+from stiltgrid.reporting.page.page import MAX_BYTES, embedded, within, write_page
 from stiltgrid.reporting.page.tables import read_tables
 from stiltgrid.utils.errors import SourceError
 
@@ -150,79 +149,8 @@ def test_examples_give_way_where_the_page_is_full() -> None:
     assert within(samples, -1)["a"]["languages"]["de"] == {"total": 9, "examples": []}
 
 
-def big_grid(folder: Path) -> PageGrid:
-    """100 cells in 50 languages at 3 seeds, with 20 long examples a language; intervals as the tables have them."""
-    from stiltgrid.analysis.language_groups import known_languages, write_gaps
-    from stiltgrid.analysis.significance import COLUMNS as TESTED
-    from stiltgrid.analysis.significance import LANGUAGE_COLUMNS
-    from stiltgrid.analysis.tables import collect_scores, write_transfer, write_tsv
-
-    codes = tuple(list(known_languages())[:50])
-    columns = tuple(Column(f"target{number}", "accuracy", "test", codes) for number in range(10))
-    layout = Layout(("large",), ("none", *(f"row{number}" for number in range(9))), columns, (1, 2, 3))
-    draw, metrics, predictions, rows = np.random.default_rng(1), [], {}, {}
-    keys = [(code, number) for code in codes for number in range(20)]
-    names = {
-        "id": [f"{code}-{number}" for code, number in keys],
-        "language": [code for code, _ in keys],
-        "split": ["test"] * len(keys),
-    }
-    for column in columns:
-        rows[column.target] = folder / f"{column.target}.parquet"
-        texts = {"text_a": ["лорем ипсум " * 60] * len(keys), "text_b": ["dolor sit " * 60] * len(keys)}
-        pq.write_table(pa.table({**names, **texts, "label": [0] * len(keys)}), rows[column.target])
-        for row in layout.intermediates:
-            for seed in layout.seeds:
-                scores = [
-                    {
-                        "language": code,
-                        "split": "test",
-                        "metric": "accuracy",
-                        "value": float(draw.random() * 100),
-                        "n": 20,
-                    }
-                    for code in codes
-                ]
-                path = folder / f"{row}/{column.target}/{seed}/metrics.json"
-                path.parent.mkdir(parents=True)
-                cell = {"model": "large", "intermediate": row, "target": column.target, "seed": seed}
-                path.write_text(json.dumps({"cell": cell, "scores": scores, "provenance": {}}))
-                metrics.append(path)
-            score = draw.integers(0, 2, len(keys)).astype(float)
-            given = {"prediction": ["yes" if right else "no" for right in score], "gold": ["yes"] * len(keys)}
-            path = folder / f"{row}/{column.target}/1/predictions.parquet"
-            pq.write_table(pa.table({**names, **given, "score": score}), path)
-            predictions["large", row, column.target, 1] = path
-    collect_scores(metrics, folder / "scores.parquet", synthetic=False)
-    write_transfer(folder / "scores.parquet", layout, folder / "transfer.tsv", folder / "transfer_by_language.tsv")
-    write_gaps(folder / "scores.parquet", layout, folder / "language_gaps.tsv", folder / "language_groups.tsv")
-    test = {
-        "split": "test",
-        "metric": "accuracy",
-        "statistic": "mean over examples",
-        "seeds": 3,
-        "n": 20,
-        "p": "0.00123",
-    }
-    numbers = {name: float(draw.random()) for name in ("score", "none", "gain", "sd", "se", "low", "high")}
-    cells = [
-        {"model": "large", "intermediate": row, "target": column.target, **test, **numbers, "p_holm": "0.5"}
-        for column in columns
-        for row in layout.rows
-    ]
-    write_tsv(TESTED, cells, folder / "significance.tsv", synthetic=False)
-    each = ({**cell, "language": code} for cell in cells for code in codes)
-    write_tsv(LANGUAGE_COLUMNS, each, folder / "significance_by_language.tsv", synthetic=False)
-    return PageGrid(layout, PageFiles(folder, predictions, rows, ()))
-
-
 def test_a_large_grid_stays_within_the_size_and_keeps_its_numbers(tmp_path: Path) -> None:
-    grid = big_grid(tmp_path)
-    target = {"family": "sequence", "labels": ["yes"], "about": "", "tuned": "", "origin": "x"}
-    facts = {
-        **FACTS, "models": {"large": "x"}, "chains": {row: [row] for row in grid.layout.intermediates},
-        "targets": {column.target: target for column in grid.layout.columns},
-    }  # fmt: skip
+    grid, facts = write_large_grid(tmp_path)
     out = tmp_path / "index.html"
     write_page(grid.layout, grid.files, facts, out)
     assert out.stat().st_size <= MAX_BYTES

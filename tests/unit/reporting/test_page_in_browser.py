@@ -67,6 +67,27 @@ def test_it_opens_without_errors_and_asks_for_nothing_else(shown: Opened, path: 
     assert shown.page.locator("#training-curves svg.marks").count() == 4
 
 
+def test_a_matrix_wider_than_the_window_says_so_and_is_scrolled_by_keys(browser: Any, path: Path) -> None:
+    with opened(browser, path, viewport={"width": 320, "height": 900}) as found:
+        page = found.page
+        hint, figure = page.locator("p.wide").first, page.locator("figure.matrix").first
+        assert hint.is_visible() and "scroll sideways" in hint.inner_text()
+        assert "cut" in figure.get_attribute("class") and figure.get_attribute("role") == "region"
+        figure.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.querySelector('figure.matrix').scrollLeft > 0")
+        page.locator("button.value").first.focus()
+        page.keyboard.press("End")
+        last = page.evaluate("(document.activeElement.getBoundingClientRect().right)")
+        assert last <= figure.bounding_box()["x"] + figure.bounding_box()["width"] + 1, "the focused cell is in view"
+        page.evaluate("document.querySelector('figure.matrix').scrollLeft = 9999")
+        page.wait_for_function("!document.querySelector('figure.matrix').classList.contains('cut')")
+        page.set_viewport_size({"width": 1400, "height": 900})
+        page.wait_for_function("document.querySelector('p.wide').hidden")
+        assert figure.get_attribute("tabindex") is None
+        assert found.errors == []
+
+
 def test_cells_have_the_numbers_of_the_tables(shown: Opened, grid: PageGrid) -> None:
     for line in lines(grid, "transfer.tsv"):
         none = line["intermediate"] == "none"
@@ -199,7 +220,7 @@ def test_tables_sort_filter_and_download(shown: Opened, grid: PageGrid, tmp_path
     assert waiting.value.suggested_filename == "transfer.csv"
     assert [float(line["gain"]) for line in saved] == found
     assert {line["synthetic"] for line in saved} == {"True"}
-    assert "in points" in page.locator("#tables-table details dl").text_content()
+    assert "Unit: points" in page.locator("#tables-table details dl").text_content()
 
 
 def test_models_are_side_by_side_and_rows_and_columns_sort(shown: Opened, grid: PageGrid) -> None:

@@ -202,8 +202,22 @@
     const table = el("table", { class: "matrix", onkeydown: moveFocus },
       el("thead", {}, el("tr", {}, el("td", {}), top, head(null, ["mean", mixed ? el("small", {}, "mixes metrics") : null]))),
       el("tbody", {}, body));
-    return el("figure", { class: "matrix" }, el("figcaption", {}, `${model}${SYNTHETIC}`), table);
+    const hint = el("p", { class: "quiet wide", hidden: "" }, "More columns to the right: scroll sideways, or walk through the cells with the arrow keys and End. ▸");
+    return el("div", { class: "matrix-place" }, hint, el("figure", { class: "matrix" }, el("figcaption", {}, `${model}${SYNTHETIC}`), table));
   }
+  // A matrix that is wider than the window says so, and is a stop of the Tab key that the arrow keys scroll.
+  function markWide() {
+    for (const figure of document.querySelectorAll("figure.matrix")) {
+      const wide = figure.scrollWidth > figure.clientWidth + 1;
+      figure.previousElementSibling.hidden = !wide;
+      figure.classList.toggle("cut", wide && figure.scrollLeft + figure.clientWidth < figure.scrollWidth - 1);
+      for (const [name, value] of [["tabindex", "0"], ["role", "region"], ["aria-label", `Matrix of ${figure.querySelector("figcaption").textContent}, scrolls sideways`]]) {
+        if (wide) figure.setAttribute(name, value); else figure.removeAttribute(name);
+      }
+      figure.onscroll = markWide;
+    }
+  }
+  window.addEventListener("resize", markWide);
   function drawMatrices() {
     const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.cell : null;
     limit = 1;
@@ -218,6 +232,7 @@
     if (again) again.focus();
     markSelected();
     drawLegend();
+    markWide();
   }
   function markSelected() {
     const wanted = view.cell ? key(view.cell.model, view.cell.row, view.cell.target) : "";
