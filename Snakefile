@@ -65,3 +65,11 @@ onsuccess:
     snakemake_patches.show(
         workflow, runs.written_since(rules.choose_rows.output.summary, STARTED)
     )
+    snakemake_patches.show(
+        workflow,
+        closing.closing_note(
+            workflow.dag_settings.targets,
+            workflow.overwrite_workdir,
+            runs.written_since(rules.summarise.output[0], STARTED),
+        ),
+    )

@@ -17,6 +17,7 @@ from stiltgrid.grid.layout import grid_layout, shown_layout
 from stiltgrid.grid.params import as_params
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.workflow import (
+    closing,
     page_job,
     resources,
     runs,

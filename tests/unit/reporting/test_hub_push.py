@@ -107,3 +107,8 @@ def test_a_push_without_an_owner_is_refused_when_it_is_asked_for() -> None:
     wrong({}, r"push\.owner: push_checkpoints needs")
     wrong({"owner": "a/b"}, r"push\.owner")
     wrong({"owner": "a", "kinds": ["all"]}, r"push\.kinds")
+
+
+def test_text_vectors_of_a_grid_that_scores_none_are_refused_with_what_to_add() -> None:
+    with pytest.raises(StiltgridError, match="add one to `targets`, such as tatoeba"):
+        ExportJobs(load(changed(intermediates=["none", "mnli"], targets=["xnli"], training={}))).vector_target()

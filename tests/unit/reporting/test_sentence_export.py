@@ -1,7 +1,9 @@
 """Exported text vectors are, in sentence-transformers, the vectors that the retrieval targets were scored by."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,7 +81,21 @@ def test_vectors_are_those_of_the_layer(
     np.testing.assert_allclose(found, ours(paths, settings, "embedding", layer), atol=2e-6)
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5) and model.max_seq_length == 64
     assert (model[0].model.config.num_hidden_layers < 2) == shorter
-    assert f"layer {layer} of 2" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert f"layer {layer} of 2" in card
+
+
+def test_the_code_of_the_card_runs_as_it_stands(
+    models: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Model("tiny", path="x", retrieval_pooling="mean", retrieval_layer=2)
+    paths = encoded(models("xlm-roberta"), "embedding", tmp_path)
+    export_sentences(paths, ExportSettings(settings, card_of("embedding"), None, 64), CONTENT, tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    (code,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["vectors"].shape[0] == 2 and np.allclose(np.linalg.norm(names["vectors"], axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

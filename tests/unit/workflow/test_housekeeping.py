@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from stiltgrid.config.loading import load_grid
+from stiltgrid.data.sources import open_source
 from stiltgrid.workflow import doctor
 from stiltgrid.workflow.clean_state import clean_state
 from stiltgrid.workflow.estimate_disk import (
@@ -178,3 +179,19 @@ def test_the_doctor_reads_memory_and_commands_as_they_are(tmp_path, monkeypatch)
     assert doctor.gpus().found == doctor.slurm().found == "none"
     text = screen([doctor.gpus(), doctor.software()])
     assert f"torch {torch.__version__}" in text and "-> large models need one" in text
+
+
+def test_the_doctor_names_missing_rows_of_this_experiment_alone():
+    """Tasks of the catalogue that nobody asked for are no fault."""
+    config = {
+        "source": "local", "data_dir": "tests/data/mirror",
+        "models": {"base": {"hub": "FacebookAI/xlm-roberta-base", "revision": "e" * 40}},
+        "intermediates": ["none", "mnli", "anli_plus"], "targets": ["xnli"], "seeds": [1],
+        "tasks": {"xnli": {"languages": ["en"]}},
+    }  # fmt: skip
+    grid = load_grid(config, ROOT)
+    mirror = open_source("local", str(ROOT / "tests/data/mirror"))
+    assert doctor.rows(grid, mirror).advice == "" and "3 asked for" in doctor.rows(grid, mirror).found
+    empty = doctor.rows(grid, open_source("local", str(ROOT / "docs")))
+    assert empty.found.startswith("local in tests/data/mirror: 0 tasks of the catalogue")
+    assert empty.advice == "asked for and not there: mnli, xnli"

@@ -41,7 +41,8 @@ class CardFacts:
     """The facts about an exported model in its card, apart from its scores and training logs.
 
     `recipe` and `tasks` describe the row's intermediate stage, `trained` the tasks that the model was then tuned on;
-    `targets` are those that the card has scores of.
+    `targets` are those that the card has scores of. `base` is a repository on the hub, `folder` the name of a folder that
+    the model was taken from; neither where it was pretrained in this grid.
     """
 
     model: str
@@ -55,6 +56,7 @@ class CardFacts:
     trained: tuple[TaskFacts, ...] = ()
     targets: tuple[TaskFacts, ...] = ()
     synthetic: bool = False
+    folder: str | None = None
 
     @property
     def name(self) -> str:
@@ -90,14 +92,13 @@ def model_card(
     facts: CardFacts, text: CardText, logs: Sequence[Mapping[str, Any]], results: Sequence[TargetResult]
 ) -> str:
     """The whole README.md. `logs` are the training.json of the stages that made the model, first to last."""
-    base = f"`{facts.base}`" + (f" at `{facts.revision}`" if facts.revision else "") if facts.base else "made here"
     data = {task.name: task for task in (*facts.tasks, *facts.trained)}
     parts = [
         f"---\n{_metadata(facts, text, results)}\n---",
         f"# {facts.name}",
         *([SYNTHETIC] if facts.synthetic else []),
         text.about,
-        f"Base: {base}. Seed: {facts.seed}.",
+        f"Base: {_base(facts)}. Seed: {facts.seed}.",
         "## Use",
         text.use,
         "## Scores",
@@ -209,7 +210,16 @@ def _result(result: TargetResult, synthetic: bool) -> list[str]:
     ]
 
 
+def _base(facts: CardFacts) -> str:
+    """Where the weights that were fine-tuned came from."""
+    if facts.base:
+        return f"`{facts.base}`" + (f" at `{facts.revision}`" if facts.revision else "")
+    return f"the folder `{facts.folder}`, not on the hub" if facts.folder else "made here"
+
+
 def _unstated(facts: CardFacts) -> str:
+    if facts.folder:
+        return "licence not stated here (`licence` of the model in the configuration states it); see where it came from"
     return "licence not stated here; see its own page" if facts.base else "trained here, no licence of its own"
 
 

@@ -33,7 +33,8 @@ SCORED = "Scored by this very model, in each language of the target without furt
 SENTENCES_USE = (
     "```python\nfrom sentence_transformers import SentenceTransformer\n\n"
     'model = SentenceTransformer(".")  # or the name of its repository on the hub\n'
-    "vectors = model.encode(texts)\n```"
+    'vectors = model.encode(["A sentence.", "Ein Satz."])\n```\n\n'
+    "transformers may report a missing pooler when it loads the folder: the vectors do not use one."
 )
 
 

@@ -99,10 +99,14 @@ def fork_server(kind: str = "data") -> Finding:
 
 
 def rows(grid: Grid, source: Source) -> Finding:
-    """How many tasks of the catalogue the source has, and which it lacks."""
+    """How many tasks of the catalogue the source has, and which of the experiment it lacks."""
     missing = missing_tasks(grid.cards, source)
-    found = f"{grid.source}{f' in {grid.data_dir}' if grid.data_dir else ''}: {len(grid.cards) - len(missing)} tasks"
-    return Finding("rows", found, f"not there: {', '.join(missing)}" if missing else "")
+    place = f"{grid.source}{f' in {grid.data_dir}' if grid.data_dir else ''}"
+    asked = {*grid.targets, *(task for name in grid.targets for task in grid.cards[name].train)}
+    asked |= {task for row in grid.intermediates for step in grid.chain(row) for task in grid.recipe(step).tasks}
+    lacking = [name for name in missing if name in asked and not grid.cards[name].rows]
+    found = f"{place}: {len(grid.cards) - len(missing)} tasks of the catalogue, {len(asked)} asked for"
+    return Finding("rows", found, f"asked for and not there: {', '.join(lacking)}" if lacking else "")
 
 
 def missing_tasks(cards: Mapping[str, TaskCard], source: Source) -> list[str]:

@@ -1,6 +1,7 @@
 """Which cells an export reads, and what it records about them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from stiltgrid.grid import paths, recipes
@@ -113,7 +114,10 @@ class ExportJobs:
     def vector_target(self) -> str:
         """The target whose encoded rows the export of text vectors is tried on; raises StiltgridError without any."""
         if not self.vector_targets:
-            raise StiltgridError("no target of the grid is scored by the vectors of a checkpoint without a head")
+            raise StiltgridError(
+                "text vectors are exported where a target is scored by them, and the grid has none: "
+                "add one to `targets`, such as tatoeba, flores, or a task of your own of the family embedding"
+            )
         return self.vector_targets[0]
 
     def tuned_target(self, tuned: str) -> str:
@@ -211,6 +215,7 @@ class ExportJobs:
             "trained": [self._card_facts(task, self.grid.cards[task].train_languages) for task in trained],
             "targets": [self._card_facts(task, self.grid.cards[task].languages) for task in targets],
             "synthetic": self.grid.source == "minilab",
+            **({"folder": Path(chosen.path).name} if chosen.path else {}),
         }
 
     def _card_facts(self, task: str, languages: Sequence[str], version: str = recipes.ORIGINAL) -> dict[str, Any]:
