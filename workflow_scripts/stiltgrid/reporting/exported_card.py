@@ -41,8 +41,8 @@ class CardFacts:
     """The facts about an exported model in its card, apart from its scores and training logs.
 
     `recipe` and `tasks` describe the row's intermediate stage, `trained` the tasks that the model was then tuned on;
-    `targets` are those that the card has scores of. `base` is a repository on the hub, `folder` the name of a folder that
-    the model was taken from; neither where it was pretrained in this grid.
+    `targets` are those that the card has scores of. `base` is a repository on the hub, `folder` the name of a folder
+    that the model was taken from; neither where it was pretrained in this grid.
     """
 
     model: str
