@@ -323,6 +323,8 @@ def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> Non
         "this policy": lambda grid, budget, some, rng: select(grid, known(grid), some, budget, Rules(seeds)),
         "random cells": lambda grid, budget, some, rng: random_cells(grid, some, budget, rng),
         "screened rows": lambda grid, budget, some, rng: screened_rows(grid, some, budget, rng),
+        "the grid with one seed": lambda grid, budget, some, rng: Outcome(
+            best(grid.scores[..., some[0]], grid.allowed), whole_cost(grid, 1) / whole_cost(grid, seeds)),
         "always the best average row": lambda grid, budget, some, rng: Outcome(
             best(average_rows(grid.scores[..., list(some)].mean(axis=-1)), grid.allowed), 1.0),
     }  # fmt: skip
