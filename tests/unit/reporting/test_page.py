@@ -181,5 +181,5 @@ def test_the_answer_of_a_selection_is_carried_where_there_is_one(grid: PageGrid,
         "mnli", "qqp", "none", "mnli", "qqp",
     ]  # fmt: skip
     assert columns["score"]["values"] == [60.25] * 4 + [None]
-    assert not [name for name, column in columns.items() if column["about"] == "Not described."]
+    assert all(column["about"] for column in columns.values()) and columns["regret"]["about"].endswith("Unit: points.")
     assert '<a href="#selection">Selection</a>' in (tmp_path / "index.html").read_text(encoding="utf-8")

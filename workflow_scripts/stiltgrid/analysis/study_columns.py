@@ -228,7 +228,7 @@ STUDIES: Mapping[str, Mapping[str, Column]] = {
         "model target metric by group languages chosen probability regret second second_probability seeds "
         "rows_tried development_score reported_on score gain spent next next_cost remark", {
         "by": Column(NAME, "What the line is about: all languages of the target, a family, a script or a language."),
-        "group": Column(NAME, "The language family, script or language; empty for all."),
+        "group": Column(NAME, "The language family, script or language; all for the whole target."),
         "languages": Column(NAME, "The languages of the line."),
         "chosen": Column(NAME, "The row that is recommended."),
         "probability": Column(P, "Probability that no other row is better."),
@@ -240,7 +240,7 @@ STUDIES: Mapping[str, Mapping[str, Column]] = {
         "reported_on": Column(NAME, "The split of score and gain, whose examples chose nothing."),
         "score": Column(SCORE, "Score of the chosen row; empty where these cells have not run."),
         "gain": Column(POINTS, "Its difference to none."),
-        "spent": Column("% of the grid's cost", "Training that has been spent."),
+        "spent": Column("% of the grid's cost", "Cost of the target's cells, with the rows trained for it first."),
         "next": Column(NAME, "The cell that would be run next."),
         "next_cost": Column("% of the grid's cost", "Its cost."),
     }),
