@@ -70,7 +70,15 @@ def write_large_grid(folder: Path) -> tuple[PageGrid, dict[str, Any]]:
     }
     numbers = {name: float(draw.random()) for name in ("score", "none", "gain", "sd", "se", "low", "high")}
     cells = [
-        {"model": "large", "intermediate": row, "target": column.target, **test, **numbers, "p_holm": "0.5"}
+        {
+            "model": "large",
+            "intermediate": row,
+            "target": column.target,
+            **test,
+            **numbers,
+            "p_holm": "0.5",
+            "p_bh": "0.5",
+        }
         for column in columns
         for row in layout.rows
     ]

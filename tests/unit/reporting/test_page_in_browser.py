@@ -10,6 +10,7 @@ import page_grid
 import pyarrow.parquet as pq
 import pytest
 from browser import Opened, chromium, opened
+from large_page import write_large_grid
 from page_grid import EVIL, EXAMPLES, FACTS, PageGrid
 from stiltgrid.reporting.page.page import write_page
 
@@ -65,6 +66,15 @@ def test_it_opens_without_errors_and_asks_for_nothing_else(shown: Opened, path: 
     assert [url for url in shown.requests if not url.startswith(("data:", "blob:"))] == [f"file://{path}"]
     assert shown.page.evaluate("window.broken") is None
     assert shown.page.locator("#training-curves svg.marks").count() == 4
+
+
+def test_the_page_of_a_large_grid_opens_without_errors(browser: Any, tmp_path: Path) -> None:
+    """100 cells in 50 languages at 3 seeds; benchmarks/page_opening.py says how long it takes."""
+    large, facts = write_large_grid(tmp_path)
+    write_page(large.layout, large.files, facts, tmp_path / "index.html")
+    with opened(browser, tmp_path / "index.html") as found:
+        assert found.page.locator("button.value").count() == 100
+        assert found.errors == []
 
 
 def test_a_matrix_wider_than_the_window_says_so_and_is_scrolled_by_keys(browser: Any, path: Path) -> None:

@@ -18,6 +18,11 @@ class Column(NamedTuple):
     unit: str
     meaning: str
 
+    @property
+    def line(self) -> str:
+        """Meaning and unit in one line."""
+        return f"{self.meaning} Unit: {self.unit}." if self.unit else self.meaning
+
 
 TABLES: Mapping[str, str] = {
     "scores.parquet": "Every score of every cell, one a line: the table that all others are computed from",
@@ -115,5 +120,4 @@ def column(table: str, name: str) -> Column:
 
 def explanation(name: str, table: str = "") -> str:
     """A column's meaning with its unit in one line; KeyError for one that is not described."""
-    found = column(table, name)
-    return f"{found.meaning} Unit: {found.unit}." if found.unit else found.meaning
+    return column(table, name).line

@@ -227,21 +227,29 @@ STUDIES: Mapping[str, Mapping[str, Column]] = {
     "selection/selection.tsv": _columns(
         "model target metric by group languages chosen probability regret second second_probability seeds "
         "rows_tried development_score reported_on score gain spent next next_cost remark", {
-        "by": Column(NAME, "What the line is about: all languages of the target, a family, a script or a language."),
-        "group": Column(NAME, "The language family, script or language; all for the whole target."),
+        "by": Column(
+            NAME, "What the line is about: all languages of the target, a language, a language family or a script."
+        ),
+        "group": Column(NAME, "The language, family or script; all for all languages."),
         "languages": Column(NAME, "The languages of the line."),
-        "chosen": Column(NAME, "The row that is recommended."),
-        "probability": Column(P, "Probability that no other row is better."),
-        "regret": Column(POINTS, "Expected loss against the best row."),
-        "second": Column(NAME, "The row that is next likely to be best."),
-        "second_probability": Column(P, "Its probability."),
-        "rows_tried": Column(COUNT, "Rows of which some cell has run."),
-        "development_score": Column(SCORE, "Score of the chosen row on development data."),
+        "chosen": Column(NAME, "The row to take."),
+        "probability": Column(P, "Probability that no other row is better in a long run of seeds and examples."),
+        "regret": Column(POINTS, "What taking the row is expected to lose against the best one."),
+        "second": Column(NAME, "The other row that is most probably best."),
+        "second_probability": Column(P, "Its probability of being best."),
+        "seeds": Column(COUNT, "Seeds of the chosen row that have run."),
+        "rows_tried": Column(COUNT, "Rows of which a cell has run."),
+        "development_score": Column(SCORE, "Score of the chosen row on the examples that choose."),
         "reported_on": Column(NAME, "The split of score and gain, whose examples chose nothing."),
-        "score": Column(SCORE, "Score of the chosen row; empty where these cells have not run."),
-        "gain": Column(POINTS, "Its difference to none."),
+        "score": Column(SCORE, "Score of the chosen row. Empty where its cells have not run."),
+        "gain": Column(POINTS, "Score less that of none. Empty where the cells of none have not run."),
         "spent": Column("% of the grid's cost", "Cost of the target's cells, with the rows trained for it first."),
-        "next": Column(NAME, "The cell that would be run next."),
-        "next_cost": Column("% of the grid's cost", "Its cost."),
+        "next": Column(NAME, "The cell that would be tried next with more budget."),
+        "next_cost": Column("% of the grid's cost", "Cost of that cell."),
     }),
 }  # fmt: skip
+
+
+def study_explanation(table: str, name: str) -> str:
+    """A column's meaning with its unit in one line; KeyError for one that is not described."""
+    return (STUDIES[table].get(name) or COLUMNS[name]).line

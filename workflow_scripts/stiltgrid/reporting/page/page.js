@@ -45,7 +45,7 @@
   }
   const interval = (cell) => `[${points(cell.low, true)}, ${points(cell.high, true)}]`;
   const known = (value) => value !== null && value !== undefined;
-  const small = (p) => (p === 0 ? "0" : p < 0.001 ? p.toExponential(1).replace("-", MINUS) : String(Number(p.toPrecision(2))));
+  const small = (p) => (p === null ? "–" : p === 0 ? "0" : p < 0.001 ? p.toExponential(1).replace("-", MINUS) : String(Number(p.toPrecision(2))));
 
   // ---- tables -----------------------------------------------------------------------------------------------------
   const TABLES = new Map(D.tables.map((table) => [table.file, table]));

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stiltgrid.analysis.columns import COLUMNS
-from stiltgrid.analysis.study_columns import STUDIES
+from stiltgrid.analysis.study_columns import study_explanation
 from stiltgrid.reporting.page.tables import numbers
 
 TABLE = "selection/selection.tsv"
@@ -25,8 +24,7 @@ def read_selection(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _column(name: str, texts: Sequence[str]) -> dict[str, Any]:
     """`values` as numbers, None where empty; or `words`, a text each line."""
     found = numbers(texts)
-    known = STUDIES[TABLE].get(name) or COLUMNS[name]
-    column = {"name": name, "about": f"{known.meaning} Unit: {known.unit}." if known.unit else known.meaning}
+    column = {"name": name, "about": study_explanation(TABLE, name)}
     if found is None:
         return {**column, "words": texts, "values": list(range(len(texts)))}
     return {**column, "decimals": 2 if any("." in text for text in texts) else 0, "values": found}
