@@ -31,7 +31,7 @@ STYLE = {
 }
 METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 COLOURS = "RdBu"  # red is worse, blue is better: distinct for colour-blind readers, and in grey by the sign
-LETTERS, NOTE_LINE = 19, 0.125  # of notes: letters an inch, inches a line
+LETTERS, NOTE_LINE = 17, 0.125  # of notes: letters an inch, inches a line
 MIXED = " (whose metrics differ)"
 SCORE_FACE = "#f2f2f2"
 SYNTHETIC = "Synthetic data (mini-lab): made languages and texts; says nothing about real ones."
