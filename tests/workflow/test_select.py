@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from repository import GRID, Repository, counts
 from stiltgrid.reporting.tables_readme import write_readme
 from stiltgrid.selection.answer import read_answers
 from stiltgrid.selection.tables import ProposedCell, read_round
+from stiltgrid.workflow import unfinished
 
 PLACE = "results/selection"
 SECTION: dict[str, Any] = {
@@ -33,7 +35,7 @@ other\tmnli\ttatoeba\t33
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """The small grid with a selection that has run; between two runs, one of its cells was lost."""
+    """The small grid with a selection that has run."""
     lab = Repository(tmp_path_factory.mktemp("select"))
     lab.configure(CONFIG)
     (lab.folder / "earlier.tsv").write_text(EARLIER)
@@ -66,6 +68,23 @@ def test_only_the_first_round_is_of_low_fidelity_and_stays_out_of_the_grid(lab: 
     full = {cell.metrics for each in rounds(lab) for cell in each if cell.fidelity == "full"}
     made = {str(path.relative_to(lab.folder)) for path in lab.folder.glob("results/scores/*/*/*/*/metrics.json")}
     assert made == full
+
+
+def test_what_failed_at_low_fidelity_is_repeated_by_select_alone(
+    lab: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = next(cell for cell in rounds(lab)[0] if cell.fidelity == "low" and cell.target == "xnli")
+    monkeypatch.chdir(lab.folder)
+    folder = Path(PLACE, "tuned/tiny", cell.intermediate, "mnli/seed1")
+    wildcards = {"model": "tiny", "intermediate": cell.intermediate, "tuned": "mnli", "seed": "1"}
+    record = unfinished.begin(SimpleNamespace(output=sorted(map(str, folder.iterdir())), wildcards=wildcards))
+    kept = folder.rename("kept")
+    try:
+        pending, others = counts(lab.pending("select")), counts(lab.pending())
+    finally:
+        kept.rename(folder)
+        unfinished.end(record)
+    assert pending["train_target_low"] == 1 and others["train_target_low"] == 0
 
 
 def test_every_target_has_a_row_with_its_probability_and_price(lab: Repository) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 import pytest
-from stiltgrid.modeling.gpu_lease import lease_gpu, lease_gpus, visible_gpus
+from stiltgrid.modeling.gpu_lease import assigned, lease_gpu, lease_gpus, visible_gpus
 
 FORK = multiprocessing.get_context("fork")
 
@@ -118,6 +118,18 @@ def test_the_only_gpu_has_one_job_at_a_time(tmp_path):
     for process in jobs:
         process.join(20)
         assert process.exitcode == 0
+
+
+@pytest.mark.parametrize(("names", "environment", "expected"), [
+    (["0"], {}, False),
+    (["0", "1"], {"SLURM_JOB_ID": "7"}, True),
+    (["0"], {"PBS_JOBID": "7"}, True),  # each job of a node may see its own GPU under this number
+    (["0"], {"LSB_JOBID": "7"}, True),
+    (["GPU-abc"], {"PBS_JOBID": "7"}, False),
+    (["0", "1"], {"PBS_JOBID": "7"}, False),
+])  # fmt: skip
+def test_what_a_scheduler_has_assigned_is_not_leased(names, environment, expected):
+    assert assigned(names, environment) is expected
 
 
 def test_deterministic_mode_does_not_fill_new_memory(tmp_path):

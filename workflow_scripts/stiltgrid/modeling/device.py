@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.utils.deterministic
 
-from stiltgrid.modeling.gpu_lease import lease_gpu, visible_gpus
+from stiltgrid.modeling.gpu_lease import assigned, lease_gpu, visible_gpus
 from stiltgrid.modeling.gpu_slots import lease_share, slots_per_gpu
 from stiltgrid.modeling.precision import AUTO, BF16, FP32, ModelPrecision
 from stiltgrid.utils.processes import process_count
@@ -42,8 +42,10 @@ def prepare_compute(precision: str = AUTO, threads: int | None = None, model: Mo
             precision = FP32 if model is None else model.on_cpu()
         return Compute(torch.device("cpu"), _dtype(precision))
     # A member of a process group was assigned its GPU when it joined.
-    if "SLURM_JOB_ID" not in os.environ and process_count() == 1:
-        _choose_gpu(visible_gpus(torch.cuda.device_count()))
+    if process_count() == 1:
+        names = visible_gpus(torch.cuda.device_count())
+        if not assigned(names):
+            _choose_gpu(names)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Would write every new tensor twice; results depend on none that is read before it is written.

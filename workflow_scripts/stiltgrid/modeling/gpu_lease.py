@@ -16,6 +16,7 @@ from typing import IO, TypeVar
 
 LOG = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 2.0
+SLURM, OTHER_SCHEDULERS = "SLURM_JOB_ID", ("PBS_JOBID", "LSB_JOBID")  # variables of their jobs
 Lease = TypeVar("Lease")
 _held: dict[str, IO[str]] = {}  # GPU's name -> its locked file, open until this process ends
 
@@ -24,6 +25,17 @@ def visible_gpus(count: int, environment: Mapping[str, str] = os.environ) -> lis
     """Names of the `count` GPUs that this process sees, the same in every process: indices or unique ids."""
     listed = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return listed if len(listed) == count else [str(number) for number in range(count)]
+
+
+def assigned(names: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a scheduler has assigned these GPUs to this job alone, so that none is to be leased.
+
+    SLURM assigns all that a job sees. PBS and LSF may show each job its one GPU as number 0, and two jobs on one node
+    would wait for each other; several are taken for those of an allocation in which many jobs run.
+    """
+    if SLURM in environment:
+        return True
+    return len(names) == 1 and names[0].isdecimal() and any(name in environment for name in OTHER_SCHEDULERS)
 
 
 def lease_gpu(names: Sequence[str], folder: Path | None = None, patience: float = float("inf")) -> int:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stiltgrid.modeling.gpu_lease import lease_gpus, visible_gpus
+from stiltgrid.modeling.gpu_lease import assigned, lease_gpus, visible_gpus
 from stiltgrid.utils.errors import StiltgridError
 from stiltgrid.utils.processes import THREAD_VARIABLES, die_with
 
@@ -111,9 +111,9 @@ def _gpus(count: int, environment: Mapping[str, str] = os.environ) -> dict[str, 
         return {}
     if seen < count:
         raise StiltgridError(f"the job asks for {count} GPUs (resource `gpu`), but this machine shows {seen}")
-    if "SLURM_JOB_ID" in environment:
-        return {}
     names = visible_gpus(seen, environment)
+    if assigned(names, environment):
+        return {}
     return {"CUDA_VISIBLE_DEVICES": ",".join(names[place] for place in lease_gpus(names, count))}
 
 
