@@ -17,8 +17,8 @@ The interval is mean D ± t · SE and p the matching two-sided test: percentiles
 narrow. t has the harmonic mean of both levels' degrees of freedom, each weighted by its share of SE²: S - 1
 where training is all that varies, so that the test is the paired t test over seeds, and nearly the normal where
 examples are. (Satterthwaite's squared shares reject up to 8 % of true nulls with three seeds, these 4 to 6 %; far
-in the tail, where a correction over many cells looks, three seeds still reject up to twice too often, five do not:
-benchmarks/null_simulation.py. Two seeds are for a first look.)
+in the tail, on which a correction over many cells depends, three seeds still reject up to twice too often, five do
+not: benchmarks/null_simulation.py. Two seeds are for a first impression.)
 
 With one seed the training variance is unseen, SE² is V_examples alone, and the test is the paired test over
 examples: it says nothing about another training run.
