@@ -123,14 +123,14 @@ def _write_plots(grid: Grid, scores: Path, best: Path, plots: Path) -> Path:
 
     layout = shown_layout(grid)
     (plots / "languages").mkdir(parents=True, exist_ok=True)
-    plot_transfer_matrix(scores, layout, _both(plots / "transfer_matrix"), read_best_rows(best))
-    plot_english_and_zero_shot(scores, layout, _both(plots / "english_and_zero_shot"))
+    plot_transfer_matrix(scores, layout, _in_every_format(plots / "transfer_matrix"), read_best_rows(best))
+    plot_english_and_zero_shot(scores, layout, _in_every_format(plots / "english_and_zero_shot"))
     for target in grid.targets:
-        plot_languages(scores, layout.only(target), target, _both(plots / "languages" / target))
+        plot_languages(scores, layout.only(target), target, _in_every_format(plots / "languages" / target))
     return plots / "transfer_matrix.svg"
 
 
-def _both(stem: Path) -> list[Path]:
+def _in_every_format(stem: Path) -> list[Path]:
     return [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png", "pdf")]
 
 
