@@ -32,11 +32,22 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
+from stiltgrid.selection.affinity import affinities, same_kind  # noqa: E402
 from stiltgrid.selection.belief import FULL, Belief, Observations, choose, leading  # noqa: E402
 from stiltgrid.selection.joint import Seen, learn, state_after  # noqa: E402
 from stiltgrid.selection.policy import SHARES, Costs, Rules, Run, next_round  # noqa: E402
 from stiltgrid.selection.prior import EarlierGrid, Prior, fit_prior, standardise  # noqa: E402
 
+# Kinds of TaskWeb's tasks, by what they ask; those that a family of ours holds together are named after it.
+KINDS = {
+    "inference": ("anli_r3", "cb", "qnli", "rte", "scitail", "snli"),
+    "paraphrases": ("mrpc", "qqp", "stsb"),
+    "sentiment": ("imdb", "rotten_tomatoes", "sst2"),
+    "choice": ("copa", "cosmosqa", "hellaswag", "piqa", "quartz", "socialiqa", "winogrande"),
+    "questions": ("boolq",),
+    "span": ("squad_v2",),
+    "words": ("wic", "wsc"),
+}
 METRICS = {"stsb": "eval_pearson"}
 # Millions of parameters and epochs: Raffel et al. 2020, Liu et al. 2019, Radford et al. 2019; epochs from the settings.
 SIZES = {"t5s": 60, "t5b": 220, "t5l": 770, "roberta": 125, "gpt2m": 355}
@@ -200,8 +211,11 @@ def claims(
 # ---- TaskWeb --------------------------------------------------------------------------------------------------------
 
 
-def read_taskweb(path: Path) -> dict[str, np.ndarray]:
-    """Backbone and way of tuning -> scores (targets, rows, seeds) in points, of rows that most settings have."""
+def read_taskweb(path: Path) -> tuple[dict[str, np.ndarray], list[str], list[str]]:
+    """Backbone and way of tuning -> scores (targets, rows, seeds) in points, of rows that most settings have.
+
+    Also the names of the targets and rows.
+    """
     values: dict[tuple[str, str, str, str], dict[int, float]] = {}
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
@@ -228,7 +242,15 @@ def read_taskweb(path: Path) -> dict[str, np.ndarray]:
     for scores in found.values():  # some settings give shares, not percentages
         shares = np.nanmax(np.where(np.isnan(scores), -np.inf, scores), axis=(1, 2)) <= 1
         scores[shares] *= 100
-    return found
+    return found, targets, rows
+
+
+def taskweb_affinity(targets: Sequence[str], rows: Sequence[str], coarse: bool) -> np.ndarray:
+    """(targets, rows) affinity by kinds of tasks; `coarse` by the families that tasks would have here."""
+    kinds = {task: kind for kind, tasks in KINDS.items() for task in tasks}
+    if coarse:
+        kinds = {task: kind if kind in ("choice", "span") else "sequence" for task, kind in kinds.items()}
+    return affinities(same_kind([[kinds[row]] for row in rows], [[kinds[target]] for target in targets]))
 
 
 def training_cost(setting: str) -> float:
@@ -369,30 +391,35 @@ def earlier_scores(path: Path, targets: Sequence[str], rows: Sequence[str]) -> n
 Policy = Callable[[Finished, Sequence[str], np.ndarray, np.random.Generator], Outcome]
 
 
-def taskweb(path: Path, seeds: int, draws: int, show: Callable[[str], object]) -> None:
-    """The tables of TaskWeb."""
-    grids = read_taskweb(path)
+def taskweb(path: Path, seeds: int, draws: int, only: Sequence[str], show: Callable[[str], object]) -> None:
+    """The tables of TaskWeb; `only` the policies whose names begin so, all by default."""
+    grids, targets, sources = read_taskweb(path)
+    kinds, families = (taskweb_affinity(targets, sources, coarse) for coarse in (False, True))
 
-    def earlier(names: Sequence[str], some: np.ndarray, without: int | None = None) -> Prior:
+    def earlier(
+        names: Sequence[str], some: np.ndarray, without: int | None = None, affinity: np.ndarray | None = None
+    ) -> Prior:
         parts = []
         for name in names:
             scores = grids[name][..., some].copy()
             if without is not None:
                 scores[without] = np.nan
             parts.append(EarlierGrid(name, scores))
-        return fit_prior(parts, next(iter(grids.values())).shape[1])
+        return fit_prior(parts, len(sources), affinity)
 
     def ours(budget: float) -> Policy:
         return lambda grid, others, some, rng: select(grid, earlier(others, some), some, budget, Rules(seeds))
 
-    def unseen_target(budget: float) -> Policy:
-        return lambda grid, others, some, rng: by_target(grid, others, some, budget)
+    def unseen_target(budget: float, affinity: np.ndarray | None = None) -> Policy:
+        return lambda grid, others, some, rng: by_target(grid, others, some, budget, affinity)
 
-    def by_target(grid: Finished, others: Sequence[str], some: np.ndarray, budget: float) -> Outcome:
+    def by_target(
+        grid: Finished, others: Sequence[str], some: np.ndarray, budget: float, affinity: np.ndarray | None
+    ) -> Outcome:
         outcomes = []
         for column in range(len(grid.allowed)):
             one = Finished(grid.name, grid.scores[[column]], even_costs((1, grid.scores.shape[1])))
-            known = earlier(others, some, column)
+            known = earlier(others, some, column, affinity)
             outcomes.append(select(one, replace_columns(known, column), some, budget, Rules(seeds)))
         rows = np.array([item.rows[0] for item in outcomes])
         return Outcome(rows, float(np.mean([item.spent for item in outcomes])), [item.beliefs[0] for item in outcomes])
@@ -405,9 +432,9 @@ def taskweb(path: Path, seeds: int, draws: int, show: Callable[[str], object]) -
 
         return policy
 
-    def cold(budget: float) -> Policy:
+    def cold(budget: float, affinity: np.ndarray | None = None) -> Policy:
         return lambda grid, others, some, rng: select(
-            grid, fit_prior([], grid.scores.shape[1]), some, budget, Rules(seeds)
+            grid, fit_prior([], len(sources), affinity), some, budget, Rules(seeds)
         )
 
     policies: dict[str, Policy] = {
@@ -419,16 +446,21 @@ def taskweb(path: Path, seeds: int, draws: int, show: Callable[[str], object]) -
             best(average_rows(grid.scores[..., some].mean(axis=-1)), grid.allowed), 1.0),
         "prior alone": ours(0.0),
         "no prior": cold(0.1),
+        "no prior, families of tasks": cold(0.1, families),
+        "no prior, kinds of tasks": cold(0.1, kinds),
         "prior of other backbones": ours(0.05),
         "prior of other backbones ": ours(0.1),
         "prior of other backbones  ": ours(0.2),
         "random cells ": lambda grid, others, some, rng: random_cells(grid, some, 0.2, rng),
         "target unknown to the prior": unseen_target(0.1),
+        "target unknown to the prior, families of tasks": unseen_target(0.1, families),
+        "target unknown to the prior, kinds of tasks": unseen_target(0.1, kinds),
         "T5-small's grid as prior, cost counted": small(0.2),
     }  # fmt: skip
     show("| policy | cost | points lost | against the best | said best at 70 to 90 % |\n")
     show("| --- | ---: | ---: | ---: | ---: |\n")
-    for name, policy in policies.items():
+    wanted = {name: policy for name, policy in policies.items() if not only or name.startswith(tuple(only))}
+    for name, policy in wanted.items():
         small_alone = name.startswith("T5-small")
         losses, costs, said = [], [], []
         for setting, scores in grids.items():
@@ -459,7 +491,8 @@ def replace_columns(prior: Prior, column: int) -> Prior:
     order = [column, *(k for k in range(own.z.shape[1]) if k != column)]
     columns = replace(own, z=own.z[:, order], noise=own.noise[:, order], scale=expected[0][:, order],
                       seed_variance=expected[1][:, order])  # fmt: skip
-    return replace(prior, columns=columns)
+    affinity = None if prior.affinity is None else prior.affinity[order]
+    return replace(prior, columns=columns, affinity=affinity)
 
 
 def _line(name: str, losses: np.ndarray, costs: Sequence[float], said: np.ndarray) -> str:
@@ -490,6 +523,7 @@ def main() -> None:
     parser.add_argument("--prior", type=Path, nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the whole grid, which policies may use")
     parser.add_argument("--draws", type=int, default=8, help="draws of the seeds that the policies see")
+    parser.add_argument("--only", nargs="*", default=[], help="TaskWeb: policies by the beginnings of their names")
     parser.add_argument("--model", help="of a grid with several")
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.1, 0.2, 0.3])
     asked = parser.parse_args()
@@ -497,7 +531,7 @@ def main() -> None:
     if asked.what == "grid":
         replay_grid(asked, sys.stdout.write)
     else:
-        taskweb(asked.table, asked.seeds, asked.draws, sys.stdout.write)
+        taskweb(asked.table, asked.seeds, asked.draws, asked.only, sys.stdout.write)
     sys.stderr.write(f"{time.monotonic() - started:.0f} seconds\n")
 
 

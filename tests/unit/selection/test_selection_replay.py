@@ -99,7 +99,9 @@ def test_taskweb_is_read_in_points_with_the_rows_that_most_columns_have(replay: 
     lines += ["roberta-e3-lr2,rte,a,1,eval_accuracy,0.1"]
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.write("\n".join(lines))
-    (name, scores), = replay.read_taskweb(path).items()  # fmt: skip
+    grids, targets, rows = replay.read_taskweb(path)
+    (name, scores), = grids.items()  # fmt: skip
+    assert len(targets) == len(rows) == 2
     assert name == "roberta-e3" and scores.shape == (2, 2, 2)
     np.testing.assert_allclose(scores, [[[51, 52], [76, 77]], [[50, 50], [75, 75]]])
 
@@ -132,7 +134,8 @@ def test_the_replay_makes_the_choices_of_the_workflow(replay: ModuleType, monkey
     scores = 50 + 3 * rng.standard_normal((3, 8, 1)) + rng.standard_normal((3, 8, 3))
     prior = fit_prior([EarlierGrid("small", scores[..., :1] + 2 * rng.standard_normal((3, 8, 1)))], 8)
     costs = Costs(np.ones((2, 3, 8)), np.full((2, 8), 2.0), (), np.ones((2, 3)), (0, 0, 2))
-    problem = rounds.Problem("tiny", own, {}, Selection(("xnli", "udpos", "tatoeba"), budget=0.4), prior, costs)
+    problem = rounds.Problem("tiny", own, {}, Selection(("xnli", "udpos", "tatoeba"), budget=0.4), prior, costs,
+                             np.zeros((3, 8)))  # fmt: skip
 
     def developed(problem: rounds.Problem, cells: list[ProposedCell]) -> list[Developed | None]:
         found: list[Developed | None] = []

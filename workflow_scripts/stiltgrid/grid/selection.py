@@ -81,6 +81,21 @@ def _caps(fidelity: Mapping[str, Mapping[str, float]], grid: Grid) -> Iterator[s
             yield f"selection.fidelity.{stage}: no task of the {stage} stage has more than this, so nothing is lower"
 
 
+def kinds_of_tasks(grid: Grid, selection: Selection) -> tuple[list[list[str]], list[list[str]]]:
+    """Families of the tasks that each row trains, steps of chains included, and of those that each target is tuned on.
+
+    A task without a card, such as language modelling, is of no target's kind and has its own name.
+    """
+
+    def family(task: str) -> str:
+        return grid.cards[task].family if task in grid.cards else task
+
+    rows = [
+        [family(task) for step in grid.chain(row) for task in grid.recipe(step).tasks] for row in grid.intermediates
+    ]
+    return rows, [[family(task) for task in grid.cards[target].train] for target in selection.targets]
+
+
 def prior_path(name: str, root: Path) -> Path:
     """A table of an earlier grid; relative names start at the folder of the run, else at that of the Snakefile."""
     path = Path(name).expanduser()

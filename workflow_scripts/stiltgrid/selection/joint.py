@@ -22,7 +22,7 @@ from stiltgrid.selection.belief import (
     pooled_seed_variance,
 )
 from stiltgrid.selection.policy import Run, State
-from stiltgrid.selection.prior import ColumnPrior, row_effects
+from stiltgrid.selection.prior import ColumnPrior, row_effects, sloping_columns
 
 AGREEMENTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # shifts of the log-odds of the shared variance
 AGREEMENT_SPREAD = 1.0
@@ -110,6 +110,7 @@ class Learned:
 def learn(columns: Sequence[ColumnPrior], seen: Sequence[Seen]) -> Learned:
     """What the cells of all columns show; one item of `seen` a column."""
     shown = [(each.observations.rows[each.full], each.observations.scores[each.full]) for each in seen]
+    columns = sloping_columns(columns, shown)
     effects = row_effects(columns, shown)
     low = any((each.observations.fidelity == LOW).any() for each in seen)
     hypotheses = [

@@ -8,7 +8,8 @@ effects, are a vector z over rows. The model of z is a multivariate normal in tw
 μ holds the shrunken mean effect of each row, Σ how much targets differ from it and which rows go together, τ² what
 changes from one backbone to the next. All are estimated by moments. The columns of the same target under other
 backbones are noisy observations of b_target (`pooling` says how noisy); where there are none, μ and Σ are what is
-known.
+known. Where the kinds of tasks are known, β times the affinity of the row's tasks with the target (`affinity`) is added
+to μ, with β by ridge regression.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stiltgrid.selection.affinity import Slope, fit_slope
 from stiltgrid.selection.pooling import LEAST_VARIANCE, Pooling, fit_pooling
 
 # Measured on TaskWeb by benchmarks/selection_replay.py, for what too few earlier grids cannot show.
@@ -26,6 +28,9 @@ BACKBONE_SHARE = 0.05  # variance of what a backbone adds to whole rows, by that
 LEAST_SHARE = 0.1  # effects are at least this share of the variance between rows
 COLD_SCALE = 4.0  # points; standard deviation of row effects without any earlier grid
 SCALE_SPREAD = 0.5  # standard deviation of the logarithm of a column's scale around its expectation
+
+
+Shown = Sequence[tuple[np.ndarray, np.ndarray]]  # rows and mean scores in points of the cells of each column
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class ColumnPrior:
     `mean` (rows,) and `covariance` (rows, rows) of z; `scale` in points is the standard deviation of its effects,
     `seed_variance` in points² that of one training run. Of the covariance, `between` on the diagonal is what a new
     backbone adds; `shared` is the variance of what backbones have in common, 0 where no earlier grid shows any.
+    `affinity` (rows,) is that of the rows with the target, `slope` its coefficient in `mean` and `covariance`; both are
+    None for a target that earlier grids have, or without kinds of tasks.
     """
 
     mean: np.ndarray
@@ -51,6 +58,16 @@ class ColumnPrior:
     seed_variance: float
     between: float = 0.0
     shared: float = 0.0
+    affinity: np.ndarray | None = None
+    slope: Slope | None = None
+
+    def sloping(self, slope: Slope) -> "ColumnPrior":
+        """The same with another coefficient of the affinity; unchanged where there is none."""
+        if self.affinity is None or self.slope is None:
+            return self
+        mean = self.mean + (slope.mean - self.slope.mean) * self.affinity
+        apart = (slope.variance - self.slope.variance) * np.outer(self.affinity, self.affinity)
+        return replace(self, mean=mean, covariance=self.covariance + apart, slope=slope)
 
     def agreeing(self, shift: float) -> "ColumnPrior":
         """The same where the new backbone agrees more with the earlier ones, by the log-odds of the shared variance."""
@@ -88,14 +105,22 @@ class Prior:
     between: float
     columns: Standardised | None = None
     pooling: Pooling | None = None
+    affinity: np.ndarray | None = None
+    slope: Slope = Slope()
 
     def column(self, target: int) -> ColumnPrior:
         """What is expected of a target in the new grid, given its columns in earlier grids, if there are any."""
         mean, covariance = self.mean, self.covariance
+        affinity, slope = None, None
+        if self.affinity is not None:
+            affinity, slope = self.affinity[target], self.slope
+            mean = mean + slope.mean * affinity
+            covariance = covariance + slope.variance * np.outer(affinity, affinity)
         rows = len(mean)
         fresh = self.between * np.eye(rows)
         if self.columns is None or self.pooling is None:
-            return ColumnPrior(mean, covariance + fresh, COLD_SCALE, SEED_SHARE * COLD_SCALE**2)
+            variance = SEED_SHARE * COLD_SCALE**2
+            return ColumnPrior(mean, covariance + fresh, COLD_SCALE, variance, affinity=affinity, slope=slope)
         z, noise = self.columns.z[:, target], self.columns.noise[:, target]
         pooled, precision = self.pooling.pooled(z, noise)
         seen = np.flatnonzero(precision)
@@ -106,7 +131,9 @@ class Prior:
             covariance = covariance - gain @ covariance[seen]
         scale, seed = _expected(self.columns.scale, target), _expected(self.columns.seed_variance, target)
         shared = float(np.mean(np.diag(self.covariance)) + np.mean(self.mean**2))
-        return ColumnPrior(mean, covariance + fresh, scale, seed, self.between, shared)
+        if len(seen):
+            affinity, slope = None, None
+        return ColumnPrior(mean, covariance + fresh, scale, seed, self.between, shared, affinity, slope)
 
 
 def standardise(grids: Sequence[EarlierGrid]) -> Standardised:
@@ -133,10 +160,13 @@ def standardise(grids: Sequence[EarlierGrid]) -> Standardised:
     return Standardised(np.stack(z), np.stack(noise), np.stack(scale), np.stack(seeds))
 
 
-def fit_prior(grids: Sequence[EarlierGrid], rows: int) -> Prior:
-    """The model of columns by moments, weighted by how little noise an entry has; of no grids, a cold start."""
+def fit_prior(grids: Sequence[EarlierGrid], rows: int, affinity: np.ndarray | None = None) -> Prior:
+    """The model of columns by moments, weighted by how little noise an entry has; of no grids, a cold start.
+
+    `affinity` (targets, rows) as `affinity.affinities` gives it, where the kinds of tasks are known.
+    """
     if not grids:
-        return Prior(np.zeros(rows), np.eye(rows) * (1 - BETWEEN_SHARE), BETWEEN_SHARE)
+        return Prior(np.zeros(rows), np.eye(rows) * (1 - BETWEEN_SHARE), BETWEEN_SHARE, affinity=affinity)
     columns = standardise(grids)
     z, weights = np.nan_to_num(columns.z), columns.weights
     signal = _ratio((weights * (z**2 - columns.noise)).sum(), weights.sum(), 1.0)
@@ -146,6 +176,10 @@ def fit_prior(grids: Sequence[EarlierGrid], rows: int) -> Prior:
     total = weights.sum(axis=0)
     targets = np.where(total > 0, (weights * z).sum(axis=0) / np.maximum(total, 1e-12), np.nan)
     mean = _shrunken_mean(targets)
+    slope = Slope()
+    if affinity is not None:
+        slope = fit_slope(targets - mean, affinity, max(signal - between, LEAST_VARIANCE))
+        targets = targets - slope.mean * affinity
     deviation = np.nan_to_num(targets - _nanmean(targets, 0))
     present = (~np.isnan(targets)).astype(float)
     number = np.maximum(present.T @ present, 2)
@@ -155,10 +189,32 @@ def fit_prior(grids: Sequence[EarlierGrid], rows: int) -> Prior:
     values, vectors = np.linalg.eigh(covariance)
     covariance = (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T
     pooling = fit_pooling(columns.z, columns.noise, max(signal - between, LEAST_VARIANCE), between)
-    return Prior(mean, covariance, between, columns, pooling)
+    return Prior(mean, covariance, between, columns, pooling, affinity, slope)
 
 
-def row_effects(columns: Sequence[ColumnPrior], seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def sloping_columns(columns: Sequence[ColumnPrior], seen: Shown) -> list[ColumnPrior]:
+    """The columns with the coefficient of affinity that the other columns' cells show.
+
+    A column's own cells are left out, as in `row_effects`.
+    """
+    products, squares = np.zeros(len(columns)), np.zeros(len(columns))
+    for place, (column, (which, scores)) in enumerate(zip(columns, seen, strict=True)):
+        if column.affinity is None or len(which) < 2:
+            continue
+        assert column.slope is not None
+        z = scores / column.scale - column.mean[which] + column.slope.mean * column.affinity[which]
+        own = np.diag(column.covariance)[which] - column.slope.variance * column.affinity[which] ** 2
+        weight = 1 / (own + column.seed_variance / column.scale**2)
+        x, y = (part - (weight * part).sum() / weight.sum() for part in (column.affinity[which], z))
+        products[place], squares[place] = (weight * x * y).sum(), (weight * x**2).sum()
+    return [
+        column if column.slope is None else column.sloping(
+            column.slope.seeing(products.sum() - products[place], squares.sum() - squares[place]))
+        for place, column in enumerate(columns)
+    ]  # fmt: skip
+
+
+def row_effects(columns: Sequence[ColumnPrior], seen: Shown) -> np.ndarray:
     """(columns, rows) shrunken effects of this backbone on whole rows, in z, as the other columns' cells show them.
 
     `seen` holds (rows, mean scores in points) of the cells of each column. A column's own cells are left out of its

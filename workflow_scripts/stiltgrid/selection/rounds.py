@@ -24,7 +24,7 @@ from stiltgrid.utils.errors import StiltgridError
 class Problem:
     """What is chosen for one model: the layout of the selected targets, what is expected of them, what cells cost.
 
-    `families[target]` holds `family` and `options` of its card.
+    `families[target]` holds `family` and `options` of its card, `same_kind` what `affinity.same_kind` gives.
     """
 
     model: str
@@ -33,6 +33,7 @@ class Problem:
     selection: Selection
     prior: Prior
     costs: Costs
+    same_kind: np.ndarray
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -142,10 +143,18 @@ def _cell(problem: Problem, state: State, item: Proposal, round_: int) -> Propos
     what = "ahead of" if rank == 1 else "behind"
     number = policy.in_question(problem.rules.rows, round_)
     reason = f"expected {rank} of {len(problem.rows)}, {apart:.1f} points {what} {rival}; {number} in question"
+    reason += _kinship(problem.same_kind[run.column, run.row])
     return ProposedCell(
         problem.model, problem.rows[run.row], problem.targets[run.column], LOW if run.fidelity == belief.LOW else FULL,
         problem.layout.seeds[run.seed], 100 * item.cost / problem.whole, item.gain, reason,
     )  # fmt: skip
+
+
+def _kinship(share: float) -> str:
+    """What a reason says of a row with some share of tasks of the target's kind."""
+    if not share:
+        return ""
+    return "; trains the target's kind of task" if share == 1 else f"; {100 * share:.0f} % its kind of task"
 
 
 def would_be_next(problem: Problem, state: State, column: int) -> ProposedCell | None:

@@ -10,6 +10,7 @@ from stiltgrid.grid.params import as_params
 from stiltgrid.grid.selection import (
     ROUNDS,
     Selection,
+    kinds_of_tasks,
     low_fidelity,
     low_rows,
     prior_path,
@@ -94,6 +95,7 @@ class SelectionJobs:
                 "models": grid.own_models, "rows": {row: grid.recipe(row) for row in grid.intermediates},
                 "layers": {row: recipes.row_layers(grid, row) for row in grid.intermediates},
                 "seeds": grid.seeds, "training": stages, "selection": asked,
+                "kinds": kinds_of_tasks(grid, asked),
             }
         )  # fmt: skip
 

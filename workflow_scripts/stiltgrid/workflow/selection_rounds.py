@@ -8,8 +8,9 @@ from typing import Any
 from stiltgrid.grid import paths
 from stiltgrid.grid.grid import Grid
 from stiltgrid.grid.layout import grid_layout
-from stiltgrid.grid.selection import Selection
+from stiltgrid.grid.selection import Selection, kinds_of_tasks
 from stiltgrid.preparation.data_sizes import DataSizes
+from stiltgrid.selection.affinity import affinities, same_kind
 from stiltgrid.selection.answer import Answer, answers, summary, write_answers
 from stiltgrid.selection.earlier import read_earlier
 from stiltgrid.selection.prior import fit_prior
@@ -43,11 +44,13 @@ def problems(sources: Sources) -> Iterator[Problem]:
     """The problem of each model of the grid."""
     grid, selection = sources.grid, sources.selection
     layout = grid_layout(replace(grid, targets=selection.targets))
-    prior = fit_prior(read_earlier([Path(name) for name in sources.priors], layout), len(grid.intermediates))
+    shares = same_kind(*kinds_of_tasks(grid, selection))
+    earlier = read_earlier([Path(name) for name in sources.priors], layout)
+    prior = fit_prior(earlier, len(grid.intermediates), affinities(shares))
     sizes = DataSizes(grid, Path(paths.RESULTS), None)
     for model in grid.own_models:
         costs = selection_costs(grid, selection, sources.inputs, sizes, model)
-        yield Problem(model, layout, counted_families(grid), selection, prior, costs)
+        yield Problem(model, layout, counted_families(grid), selection, prior, costs, shares)
 
 
 def write_next_round(sources: Sources, round_: int, out: AnyPath) -> None:
