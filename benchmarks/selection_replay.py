@@ -2,12 +2,16 @@
 
     python benchmarks/selection_replay.py taskweb results.csv.gz    # TaskWeb's results (Kim et al. 2023)
     python benchmarks/selection_replay.py grid results/tables/scores.parquet
+    python benchmarks/selection_replay.py cells . --config presets/local_mirror.yaml presets/real_encoder.yaml
 
+`cells` reads results/scores of a folder, whose grid may have any part of its cells, with the seeds `--read-seeds`.
 Loss: points by which the row that a policy chooses is worse than the row that the whole grid (with `--seeds` seeds)
 chooses, judged by seeds that no policy sees; `best` is the loss against the row that these judge best. A loss against
 the whole grid can be negative: the grid chooses with noise too. Costs are shares of the whole grid's cost. In TaskWeb
 every cell costs the same and rows' intermediate training is not known, so it is left out; in a grid of ours, costs are
-the seconds of its jobs, the row's training counted once.
+the seconds of its jobs, the row's training counted once. Where no seed is held out, the examples that chose nothing
+judge: one training run of each cell then chooses and judges, so losses say nothing of other seeds. In `cells` ± is the
+standard error over these examples.
 
 Of TaskWeb's backbones (five, in nine ways of tuning) one is left out with all its ways of tuning, the others are the
 prior, with as many seeds as the policy may use. With `small`, the prior is T5-small alone, with one seed; its cost is
@@ -23,9 +27,10 @@ import csv
 import gzip
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +64,8 @@ BINS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
 class Finished:
     """A finished grid: scores (targets, rows, seeds) in points, NaN where a row does not exist for a target.
 
-    `scores` choose; `reported` judge, where they are others.
+    `scores` choose; `reported` judge, where they are others. `chosen` and `judging` (draws, targets, rows, seeds) are
+    both under resamples of their examples, where these are known.
     """
 
     name: str
@@ -67,6 +73,8 @@ class Finished:
     costs: Costs
     reported: np.ndarray | None = None
     order: tuple[int, ...] = ()
+    chosen: np.ndarray | None = None
+    judging: np.ndarray | None = None
 
     def judged(self, seeds: Sequence[int]) -> np.ndarray:
         """(targets, rows) mean score over judging seeds."""
@@ -117,18 +125,25 @@ def select(grid: Finished, prior: Prior, seeds: Sequence[int], budget: float, ru
 
 
 def seen_column(grid: Finished, column: int, done: Iterable[Run], seeds: Sequence[int]) -> Seen:
-    """What some runs show of a column: the scores of a finished grid, whose examples are taken to be without noise."""
+    """What some runs show of a column: scores of a finished grid, with the noise of its examples where it is known."""
     runs: dict[int, list[int]] = {}
     for run in sorted(done, key=lambda run: (run.row, run.seed)):
         if run.column == column:
             runs.setdefault(run.row, []).append(seeds[run.seed])
     groups = [grid.scores[column, row, some] for row, some in runs.items()]
     number = len(groups)
+    drawn = np.zeros((2, number))
+    if grid.chosen is not None and number:
+        drawn = np.stack([grid.chosen[:, column, row, some].mean(axis=1) for row, some in runs.items()], axis=1)
+    # As `development.observations` has it: half the variance of a difference from the mean of the others.
+    others = (drawn.sum(axis=1, keepdims=True) - drawn) / max(number - 1, 1)
+    variance = (drawn - others).var(axis=0, ddof=1) / 2 if number > 1 else np.zeros(number)
     found = Observations(
         np.array(list(runs), dtype=int), np.full(number, FULL), np.array([group.mean() for group in groups]),
-        np.array([len(group) for group in groups], dtype=int), np.zeros(number),
+        np.array([len(group) for group in groups], dtype=int), variance,
     )  # fmt: skip
-    return Seen(found, groups, grid.allowed[column], np.zeros((number, number)))
+    paired = (drawn[:, :, None] - drawn[:, None]).var(axis=0, ddof=1)
+    return Seen(found, groups, grid.allowed[column], paired)
 
 
 def random_cells(grid: Finished, seeds: Sequence[int], budget: float, generator: np.random.Generator) -> Outcome:
@@ -274,7 +289,8 @@ def read_grid(table: Path, model: str | None) -> tuple[Finished, list[str], list
     from stiltgrid.utils.parquet import read_frame
     from stiltgrid.utils.strict_yaml import read_yaml
 
-    layout = grid_layout(load_grid(read_yaml(ROOT / "config.yaml"), ROOT))
+    loaded = load_grid(read_yaml(ROOT / "config.yaml"), ROOT)
+    layout = grid_layout(loaded)
     frame = read_frame(table)
     models = sorted(set(frame["model"]))
     name = model or models[0]
@@ -292,57 +308,100 @@ def read_grid(table: Path, model: str | None) -> tuple[Finished, list[str], list
             for (row, seed), value in splits[split].groupby(["intermediate", "seed"])["value"].mean().items():
                 values[place, rows.index(row), seeds.index(seed)] = value
     targets = [column.target for column in columns]
-    return Finished(name, developed, measured_costs(table, name, targets, rows), reported), targets, rows, undeveloped
+    costs = measured_costs(table.resolve().parents[1], loaded.cards, name, targets, rows)
+    return Finished(name, developed, costs, reported), targets, rows, undeveloped
 
 
-def measured_costs(table: Path, model: str, targets: Sequence[str], rows: Sequence[str]) -> Costs:
-    """Seconds of the grid's jobs, from Snakemake's benchmark files beside the table; a mean over rows for a target."""
-    folder = table.resolve().parents[1] / "benchmarks"
+def measured_costs(
+    results: Path, cards: Mapping[str, Any], model: str, targets: Sequence[str], rows: Sequence[str], unit: str = "s"
+) -> Costs:
+    """Seconds of the grid's jobs, from the column `unit` of Snakemake's benchmark files; a mean over rows for a target.
+
+    A target's tuned model that no file tells of costs the mean of those that some do.
+    """
+    folder = results / "benchmarks"
 
     def seconds(pattern: str) -> dict[tuple[str, ...], float]:
         found: dict[tuple[str, ...], list[float]] = {}
         for path in folder.glob(pattern):
             with path.open(encoding="utf-8", newline="") as file:
                 parts = path.relative_to(folder).parts[2:-1]
-                found.setdefault(parts, []).extend(float(line["s"]) for line in csv.DictReader(file, delimiter="\t"))
+                found.setdefault(parts, []).extend(float(line[unit]) for line in csv.DictReader(file, delimiter="\t"))
         return {parts: float(np.mean(values)) for parts, values in found.items()}
 
-    from stiltgrid.config.loading import load_grid
-    from stiltgrid.utils.strict_yaml import read_yaml
-
-    cards = load_grid(read_yaml(ROOT / "config.yaml"), ROOT).cards
     trained = seconds(f"train_intermediate/{model}/*/seed*.tsv")
     tuned, scored = seconds(f"train_target/{model}/*/*/seed*.tsv"), seconds(f"score_target/{model}/*/*/seed*.tsv")
     if not scored:
         raise SystemExit(f"{folder}: expected the benchmark files of the grid's jobs, found none for {model}")
     cells, tunings = np.zeros((2, len(targets), len(rows))), np.zeros((2, len(targets)))
+    usual = float(np.mean([*tuned.values()])) if tuned else 0.0
     names = [cards[target].tuned or target for target in targets]
     for place, (target, name) in enumerate(zip(targets, names, strict=True)):
         cells[:, place] = np.mean([value for parts, value in scored.items() if parts[1] == target])
         if cards[target].tuned:
-            tunings[:, place] = np.mean([value for parts, value in tuned.items() if parts[1] == name])
+            own = [value for parts, value in tuned.items() if parts[1] == name]
+            tunings[:, place] = np.mean(own) if own else usual
     training = np.array([[trained.get((row,), 0.0) for row in rows]] * 2)
     return Costs(cells, training, (), tunings, tuple(names.index(name) for name in names))
 
 
+def read_partial(asked: argparse.Namespace) -> tuple[Finished, list[str], list[str], np.ndarray]:
+    """A grid of ours as far as it is there, its targets, its rows, and their shares of tasks of the target's kind."""
+    from selection_cells import read_cells, read_configuration, shares_of
+    from stiltgrid.grid.layout import grid_layout
+    from stiltgrid.workflow.table_params import counted_families
+
+    grid = read_configuration(asked.config)
+    model = asked.model or grid.own_models[0]
+    found = read_cells(asked.table, grid_layout(grid), counted_families(grid), model, asked.read_seeds)
+    targets, rows = list(found.targets), list(found.rows)
+    costs = measured_costs(asked.table / "results", grid.cards, model, targets, rows, asked.unit)
+    partial = Finished(model, found.choosing, costs, found.judging, (), found.chosen, found.judged)
+    return partial, targets, rows, shares_of(grid, targets, rows)
+
+
+def replay_partial(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
+    """The table of a grid that may be unfinished; what stands there is its whole."""
+    grid, targets, rows, shares = read_partial(asked)
+    cells = grid.allowed.sum()
+    show(f"{cells} of {grid.allowed.size} cells of {len(rows)} rows and {len(targets)} targets, "
+         f"seeds {', '.join(map(str, asked.read_seeds))}.\n")  # fmt: skip
+    replay_policies(asked, grid, (targets, rows), shares, show)
+
+
 def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
     """The table of a grid of ours. Held-out seeds judge, or test scores where there are no more than `--seeds`."""
+    from selection_cells import read_configuration, shares_of
+
     grid, targets, rows, undeveloped = read_grid(asked.table, asked.model)
-    number = grid.scores.shape[-1]
-    seeds = min(asked.seeds, number)
-    prior = [EarlierGrid(str(path), earlier_scores(path, targets, rows)) for path in asked.prior]
-
-    def known(grid: Finished) -> Prior:
-        return fit_prior([EarlierGrid(item.name, item.scores[:, list(grid.order)]) for item in prior], len(rows))
-
-    if number <= seeds:
-        show(f"{number} seeds and none held out: test scores of the same runs judge.\n")
     if undeveloped:
         show(f"Without development scores, so that the judging scores choose too: {', '.join(undeveloped)}.\n")
+    replay_policies(asked, grid, (targets, rows), shares_of(read_configuration([]), targets, rows), show)
+
+
+def replay_policies(
+    asked: argparse.Namespace,
+    grid: Finished,
+    names: tuple[Sequence[str], Sequence[str]],
+    shares: np.ndarray,
+    show: Callable[[str], object],
+) -> None:
+    """A line for each policy and budget; `names` of targets and rows."""
+    number = grid.scores.shape[-1]
+    seeds = min(asked.seeds, number)
+    prior = [EarlierGrid(str(path), earlier_scores(path, *names)) for path in asked.prior]
+    if number <= seeds:
+        show(f"{number} seeds and none held out: other examples of the same runs judge.\n")
+
+    def known(grid: Finished, kinds: bool = True) -> Prior:
+        earlier = [EarlierGrid(item.name, item.scores[:, list(grid.order)]) for item in prior]
+        return fit_prior(earlier, len(names[1]), affinities(shares[:, list(grid.order)]) if kinds else None)
+
     policies: dict[str, Callable[[Finished, float, Sequence[int], np.random.Generator], Outcome]] = {
-        "prior alone" if prior else "no information": lambda grid, budget, some, rng: select(
-            grid, known(grid), some, 0.0, Rules(seeds)),
+        "nothing run": lambda grid, budget, some, rng: select(grid, known(grid), some, 0.0, Rules(seeds)),
         "this policy": lambda grid, budget, some, rng: select(grid, known(grid), some, budget, Rules(seeds)),
+        "without kinds of tasks": lambda grid, budget, some, rng: select(
+            grid, known(grid, False), some, budget, Rules(seeds)),
         "random cells": lambda grid, budget, some, rng: random_cells(grid, some, budget, rng),
         "screened rows": lambda grid, budget, some, rng: screened_rows(grid, some, budget, rng),
         "the grid with one seed": lambda grid, budget, some, rng: Outcome(
@@ -353,27 +412,43 @@ def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> Non
     show("\n| policy | allowed | cost | points lost | against the best |\n| --- | ---: | ---: | ---: | ---: |\n")
     for budget in asked.budgets:
         for name, policy in policies.items():
-            losses, costs = [], []
+            losses, costs, drawn = [], [], []
             for draw in range(asked.draws):
                 order = np.random.default_rng(draw).permutation(number)
                 some, held = order[:seeds], order[seeds:] if number > seeds else order[:seeds]
                 rng = np.random.default_rng([draw, 1])
-                mixed = permuted(
-                    grid, rng.permutation(len(rows))
-                )  # among rows of which nothing is known, the first win
+                # Among rows of which nothing is known, the first win.
+                mixed = permuted(grid, rng.permutation(len(names[1])))
                 outcome = policy(mixed, budget, some, rng)
                 losses.append(judge(mixed, outcome, some, held).mean(axis=0))
+                drawn.append(resampled(mixed, outcome, some, held))
                 costs.append(outcome.spent)
             mean, error = np.mean(losses, axis=0), np.std(losses, axis=0, ddof=1) / np.sqrt(len(losses))
-            show(f"| {name} | {100 * budget:g} % | {100 * np.mean(costs):.1f} % | {mean[0]:.2f} ± {error[0]:.2f} | "
-                 f"{mean[1]:.2f} ± {error[1]:.2f} |\n")  # fmt: skip
+            of_examples = float(np.mean(drawn, axis=0).std(ddof=1))
+            lost = f"{mean[0]:.2f} ± {of_examples if grid.judging is not None else error[0]:.2f}"
+            top = f"{mean[1]:.2f}" if grid.judging is not None else f"{mean[1]:.2f} ± {error[1]:.2f}"
+            show(f"| {name} | {100 * budget:g} % | {100 * np.mean(costs):.1f} % | {lost} | {top} |\n")
+
+
+def resampled(grid: Finished, outcome: Outcome, seeds: Sequence[int], held: Sequence[int]) -> np.ndarray:
+    """(draws,) mean points lost against the whole grid's row under resamples of the judging examples, 0 without."""
+    if grid.judging is None:
+        return np.zeros(2)
+    judged = grid.judging[..., list(held)].mean(axis=-1)
+    whole = best(grid.scores[..., list(seeds)].mean(axis=-1), grid.allowed)
+    places = np.arange(len(whole))
+    lost: np.ndarray = (judged[:, places, whole] - judged[:, places, outcome.rows]).mean(axis=1)
+    return lost
 
 
 def permuted(grid: Finished, order: np.ndarray) -> Finished:
     """The grid with its rows in another order, which is kept as `order`."""
     costs = replace(grid.costs, cells=grid.costs.cells[..., order], rows=grid.costs.rows[:, order])
     assert grid.reported is not None
-    return Finished(grid.name, grid.scores[:, order], costs, grid.reported[:, order], tuple(map(int, order)))
+    chosen, judging = (None if part is None else part[:, :, order] for part in (grid.chosen, grid.judging))
+    return Finished(
+        grid.name, grid.scores[:, order], costs, grid.reported[:, order], tuple(map(int, order)), chosen, judging
+    )
 
 
 def earlier_scores(path: Path, targets: Sequence[str], rows: Sequence[str]) -> np.ndarray:
@@ -518,17 +593,22 @@ def show_calibration(said: np.ndarray, show: Callable[[str], object]) -> None:
 def main() -> None:
     """Print the tables of one replay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["taskweb", "grid"])
+    parser.add_argument("what", choices=["taskweb", "grid", "cells"])
     parser.add_argument("table", type=Path)
     parser.add_argument("--prior", type=Path, nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the whole grid, which policies may use")
     parser.add_argument("--draws", type=int, default=8, help="draws of the seeds that the policies see")
     parser.add_argument("--only", nargs="*", default=[], help="TaskWeb: policies by the beginnings of their names")
     parser.add_argument("--model", help="of a grid with several")
+    parser.add_argument("--config", type=Path, nargs="*", default=[], help="cells: files laid over config.yaml")
+    parser.add_argument("--read-seeds", type=int, nargs="*", default=[1], help="cells: seeds that a cell must have")
+    parser.add_argument("--unit", default="s", help="cells: column of the jobs' benchmark files that is the cost")
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.1, 0.2, 0.3])
     asked = parser.parse_args()
     started = time.monotonic()
-    if asked.what == "grid":
+    if asked.what == "cells":
+        replay_partial(asked, sys.stdout.write)
+    elif asked.what == "grid":
         replay_grid(asked, sys.stdout.write)
     else:
         taskweb(asked.table, asked.seeds, asked.draws, asked.only, sys.stdout.write)

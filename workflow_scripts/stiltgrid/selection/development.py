@@ -46,6 +46,16 @@ def develop(cells: Sequence[ProposedCell], column: Column, family: Mapping[str, 
     return Developed(tuple(cells), found.languages, found.scores[..., 0], found.drawn[..., 0])
 
 
+def reporting(cells: Sequence[ProposedCell], column: Column, family: Mapping[str, Any]) -> Developed:
+    """The scores of cells on the examples that chose nothing, as `reported` gives them for one."""
+    metric = counted_metric(family["family"], column.metric, family.get("options"))
+    counts = _counts(cells, column, metric)
+    if _development_column(cells, column) is None:
+        counts = _half(counts, 1, column)
+    found = replicate(counts, metric.value, generator_of(cells[0].model, column.target), DRAWS)
+    return Developed(tuple(cells), found.languages, found.scores[..., 0], found.drawn[..., 0])
+
+
 def reported(cell: ProposedCell, column: Column, family: Mapping[str, Any], languages: Sequence[str] = ()) -> float:
     """The score of one cell on the examples that chose nothing: the headline split, or its other half."""
     metric = counted_metric(family["family"], column.metric, family.get("options"))
