@@ -1,6 +1,7 @@
 """Replays the choice of rows within a budget on finished grids, and prints what it loses against running everything.
 
     python benchmarks/selection_replay.py taskweb results.csv.gz    # TaskWeb's results (Kim et al. 2023)
+    python benchmarks/selection_replay.py pooling results.csv.gz    # does pooling help a backbone that is left out?
     python benchmarks/selection_replay.py grid results/tables/scores.parquet
     python benchmarks/selection_replay.py cells . --config presets/local_mirror.yaml presets/real_encoder.yaml
 
@@ -41,6 +42,7 @@ from stiltgrid.selection.affinity import affinities, same_kind  # noqa: E402
 from stiltgrid.selection.belief import FULL, Belief, Observations, choose, leading  # noqa: E402
 from stiltgrid.selection.joint import Seen, learn, state_after  # noqa: E402
 from stiltgrid.selection.policy import SHARES, Costs, Rules, Run, next_round  # noqa: E402
+from stiltgrid.selection.pooling import LEAST_VARIANCE, Pooling  # noqa: E402
 from stiltgrid.selection.prior import EarlierGrid, Prior, fit_prior, standardise  # noqa: E402
 
 # Kinds of TaskWeb's tasks, by what they ask; those that a family of ours holds together are named after it.
@@ -557,6 +559,41 @@ def taskweb(path: Path, seeds: int, draws: int, only: Sequence[str], show: Calla
             show_calibration(np.array(said), lambda text: sys.stderr.write(text))
 
 
+def pooling_check(path: Path, seeds: int, budget: float, show: Callable[[str], object]) -> None:
+    """Whether pooling earlier grids by how they agree helps a backbone that had no part in the decision to pool.
+
+    For each backbone: points lost with earlier grids that count alike, and pooled, by the other backbones (each of them
+    left out in turn, the backbone itself nowhere), and by the backbone's own settings. One draw of the seeds.
+    """
+    grids, _, sources = read_taskweb(path)
+    backbones = sorted({name.partition("-")[0] for name in grids})
+    some, held = np.arange(seeds), np.arange(seeds, next(iter(grids.values())).shape[-1])
+
+    def lost(setting: str, others: Sequence[str], pooled: bool) -> float:
+        prior = fit_prior([EarlierGrid(name, grids[name][..., some]) for name in others], len(sources))
+        if not pooled:
+            own = max(prior.between, LEAST_VARIANCE) * np.eye(len(others))
+            prior = replace(prior, pooling=Pooling(np.ones(len(others)), own))
+        grid = Finished(setting, grids[setting], even_costs(grids[setting].shape))
+        outcome = select(grid, prior, some, budget, Rules(seeds))
+        return float(judge(grid, outcome, some, held)[:, 0].mean())
+
+    show(
+        "| backbone | others: alike | others: pooled | it: alike | it: pooled |\n| --- | ---: | ---: | ---: | ---: |\n"
+    )
+    for backbone in backbones:
+        rest = [name for name in grids if name.partition("-")[0] != backbone]
+        own = [name for name in grids if name not in rest]
+        values = [
+            float(np.mean([
+                lost(name, [other for other in rest if other.partition("-")[0] != name.partition("-")[0]], pooled)
+                for name in group
+            ]))
+            for group in (rest, own) for pooled in (False, True)
+        ]  # fmt: skip
+        show(f"| {backbone} | {' | '.join(f'{value:.2f}' for value in values)} |\n")
+
+
 def replace_columns(prior: Prior, column: int) -> Prior:
     """A prior whose only column is one of another's."""
     assert prior.columns is not None
@@ -593,7 +630,7 @@ def show_calibration(said: np.ndarray, show: Callable[[str], object]) -> None:
 def main() -> None:
     """Print the tables of one replay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["taskweb", "grid", "cells"])
+    parser.add_argument("what", choices=["taskweb", "pooling", "grid", "cells"])
     parser.add_argument("table", type=Path)
     parser.add_argument("--prior", type=Path, nargs="*", default=[])
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the whole grid, which policies may use")
@@ -606,12 +643,19 @@ def main() -> None:
     parser.add_argument("--budgets", type=float, nargs="*", default=[0.1, 0.2, 0.3])
     asked = parser.parse_args()
     started = time.monotonic()
-    if asked.what == "cells":
-        replay_partial(asked, sys.stdout.write)
-    elif asked.what == "grid":
-        replay_grid(asked, sys.stdout.write)
+
+    def show(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    if asked.what == "taskweb":
+        taskweb(asked.table, asked.seeds, asked.draws, asked.only, show)
+    elif asked.what == "pooling":
+        pooling_check(asked.table, asked.seeds, asked.budgets[0], show)
+    elif asked.what == "cells":
+        replay_partial(asked, show)
     else:
-        taskweb(asked.table, asked.seeds, asked.draws, asked.only, sys.stdout.write)
+        replay_grid(asked, show)
     sys.stderr.write(f"{time.monotonic() - started:.0f} seconds\n")
 
 

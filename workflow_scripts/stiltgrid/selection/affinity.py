@@ -43,10 +43,11 @@ def affinities(shares: np.ndarray) -> np.ndarray:
     return centred
 
 
-def fit_slope(effects: np.ndarray, affinity: np.ndarray, variance: float) -> Slope:
+def fit_slope(effects: np.ndarray, affinity: np.ndarray, variance: float, start: Slope | None = None) -> Slope:
     """The coefficient from effects (targets, rows), NaN where there is none, of a common variance."""
     seen = ~np.isnan(effects)
     number = np.maximum(seen.sum(axis=1, keepdims=True), 1)
     x = np.where(seen, affinity, 0.0)
     x = np.where(seen, x - x.sum(axis=1, keepdims=True) / number, 0.0)
-    return Slope().seeing(float((x * np.nan_to_num(effects)).sum()) / variance, float((x**2).sum()) / variance)
+    products, squares = (x * np.nan_to_num(effects)).sum(), (x**2).sum()
+    return (start or Slope()).seeing(float(products) / variance, float(squares) / variance)
