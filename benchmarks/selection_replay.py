@@ -555,7 +555,7 @@ def taskweb(path: Path, seeds: int, draws: int, only: Sequence[str], show: Calla
                 costs.append(outcome.spent)
                 said += list(claims(grid, outcome, held, rng))
         show(_line(name, np.array(losses), costs, np.array(said).reshape(-1, 4)))
-        if said and name in ("prior of other backbones ", "target unknown to the prior"):
+        if said:
             show_calibration(np.array(said), lambda text: sys.stderr.write(text))
 
 
