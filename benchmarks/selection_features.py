@@ -13,7 +13,7 @@ Features of each row and target of a finished grid whose checkpoints are kept:
 Each is centred over rows; its coefficient is learned from the other targets by `affinity.fit_slope`, as is the mean
 effect of each row. Printed: the correlation, over rows, of what is then expected of a target with its standardised
 effects, without and with the feature, and the points lost by the row that is expected first; means over the targets
-that have the feature.
+that have the feature. Lines "beside family" add a feature to that of families.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from selection_replay import read_grid  # noqa: E402
 from stiltgrid.grid.grid import NONE, Grid  # noqa: E402
 from stiltgrid.grid.paths import RESULTS  # noqa: E402
 from stiltgrid.modeling.encoded import Encoded, read_encoded  # noqa: E402
-from stiltgrid.selection.affinity import Slope, fit_slope  # noqa: E402
+from stiltgrid.selection.affinity import Slope, affinities, fit_slope  # noqa: E402
 from stiltgrid.selection.prior import EarlierGrid, standardise  # noqa: E402
 
 TOLERANCE, STEPS = 1e-6, 200
@@ -185,10 +185,13 @@ def _nearest(
     return max((compare(counts[task], whole) for task in tasks), default=0.0)
 
 
-def leave_one_out(z: np.ndarray, scores: np.ndarray, feature: np.ndarray, trusted: bool) -> np.ndarray:
+def leave_one_out(
+    z: np.ndarray, scores: np.ndarray, feature: np.ndarray, trusted: bool, beside: np.ndarray | None = None
+) -> np.ndarray:
     """(targets with the feature, 4): correlation without and with it, points lost without and with it.
 
-    `z` and `scores` (targets, rows); `trusted` starts from the coefficient that `affinity` assumes, else from 0.
+    `z` and `scores` (targets, rows); `trusted` starts from the coefficient that `affinity` assumes, else from 0. With
+    affinities `beside`, what these let expect is there already.
     """
     there = np.flatnonzero(~np.isnan(feature).any(axis=1))
     feature = feature[there] - feature[there].mean(axis=1, keepdims=True)
@@ -198,10 +201,12 @@ def leave_one_out(z: np.ndarray, scores: np.ndarray, feature: np.ndarray, truste
     for place, target in enumerate(there):
         rest = np.delete(np.arange(len(z)), target)
         others = np.delete(np.arange(len(there)), place)
-        mean = z[rest].mean(axis=0)
+        mean = np.broadcast_to(z[rest].mean(axis=0), z.shape)
+        if beside is not None:
+            mean = mean + fit_slope(z[rest] - mean[rest], beside[rest], 1.0).mean * beside
         start = Slope() if trusted else Slope(0.0, 1.0)
-        slope = fit_slope(z[there[others]] - mean, feature[others], 1.0, start)
-        expected = [mean, mean + slope.mean * feature[place]]
+        slope = fit_slope(z[there[others]] - mean[there[others]], feature[others], 1.0, start)
+        expected = [mean[target], mean[target] + slope.mean * feature[place]]
         if not feature[place].any():
             continue
         found.append([
@@ -222,15 +227,18 @@ def main() -> None:
     grid, names = read_configuration(asked.config), (targets, rows)
     scores = finished.judged(range(finished.scores.shape[-1]))
     z = standardise([EarlierGrid("", finished.reported if finished.reported is not None else finished.scores)]).z[0]
+    shares = shares_of(grid, targets, rows)
     features = {
-        "family": shares_of(grid, targets, rows),
+        "family": shares,
         **text_similarity(asked.folder, grid, finished.name, names),
         "logme": logme_of_grid(asked.folder, grid, finished.name, names, asked.examples),
     }
     sys.stdout.write("| feature | targets | correlation | with it | points lost | with it |\n")
     sys.stdout.write("| --- | ---: | ---: | ---: | ---: | ---: |\n")
-    for name, feature in features.items():
-        found = leave_one_out(z, scores, feature, trusted=name == "family")
+    lines = [(name, feature, None) for name, feature in features.items()]
+    lines += [(f"{name}, beside family", features[name], affinities(shares)) for name in features if name != "family"]
+    for name, feature, beside in lines:
+        found = leave_one_out(z, scores, feature, name == "family", beside)
         numbers = " | ".join(f"{value:.2f}" for value in found.mean(axis=0))
         sys.stdout.write(f"| {name} | {len(found)} | {numbers} |\n")
 

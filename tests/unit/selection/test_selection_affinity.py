@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from configurations import changed, load
 from sklearn.linear_model import Ridge
+from stiltgrid.grid.selection import Selection, kinds_of_tasks
 from stiltgrid.selection.affinity import SLOPE, SLOPE_SPREAD, Slope, affinities, fit_slope, same_kind
 from stiltgrid.selection.belief import FULL, Observations
 from stiltgrid.selection.joint import Seen, learn
@@ -32,6 +34,14 @@ def test_the_share_of_tasks_of_the_targets_kind() -> None:
     shares = same_kind([[], ["span"], ["span", "choice", "choice"]], [["span"], ["choice", "span"], []])
     np.testing.assert_allclose(shares, [[0, 1, 1 / 3], [0, 1, 1], [0, 0, 0]])
     np.testing.assert_allclose(affinities(shares)[0], [-4 / 9, 5 / 9, -1 / 9])
+
+
+def test_kinds_are_the_families_of_tasks_over_all_steps_of_a_chain() -> None:
+    names = ["none", "mnli", "squad_v1", "chain"]
+    grid = load(changed(recipes={"chain": {"sequence": ["squad_v1", "mnli"]}}, intermediates=names))
+    rows, targets = kinds_of_tasks(grid, Selection(("xcopa", "tatoeba")))
+    assert rows == [[], ["sequence"], ["span"], ["span", "sequence"]]
+    assert set(targets[0]) == {"choice"} and targets[1] == []
 
 
 def test_the_coefficient_is_that_of_a_ridge_regression() -> None:

@@ -135,7 +135,7 @@ def test_the_replay_makes_the_choices_of_the_workflow(replay: ModuleType, monkey
     prior = fit_prior([EarlierGrid("small", scores[..., :1] + 2 * rng.standard_normal((3, 8, 1)))], 8)
     costs = Costs(np.ones((2, 3, 8)), np.full((2, 8), 2.0), (), np.ones((2, 3)), (0, 0, 2))
     problem = rounds.Problem("tiny", own, {}, Selection(("xnli", "udpos", "tatoeba"), budget=0.4), prior, costs,
-                             np.zeros((3, 8)))  # fmt: skip
+                             np.tile([0, 0, 1, 0.5, 0, 0, 0, 0], (3, 1)))  # fmt: skip
 
     def developed(problem: rounds.Problem, cells: list[ProposedCell]) -> list[Developed | None]:
         found: list[Developed | None] = []
@@ -150,6 +150,8 @@ def test_the_replay_makes_the_choices_of_the_workflow(replay: ModuleType, monkey
     cells: list[ProposedCell] = []
     for round_ in range(4):
         cells += rounds.next_cells(problem, cells, round_)
+    kinship = {"c": "; trains the target's kind of task", "d": "; 50 % its kind of task"}
+    assert all(cell.reason.endswith(" in question" + kinship.get(cell.intermediate, "")) for cell in cells)
     seen = developed(problem, cells)
     state = rounds.state_of(problem, cells, seen, rounds.learned_from(problem, seen))
 
