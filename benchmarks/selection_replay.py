@@ -484,10 +484,8 @@ def taskweb(path: Path, seeds: int, draws: int, only: Sequence[str], show: Calla
             parts.append(EarlierGrid(name, scores))
         return fit_prior(parts, len(sources), affinity)
 
-    def ours(budget: float, affinity: np.ndarray | None = None) -> Policy:
-        return lambda grid, others, some, rng: select(
-            grid, earlier(others, some, affinity=affinity), some, budget, Rules(seeds)
-        )
+    def ours(budget: float) -> Policy:
+        return lambda grid, others, some, rng: select(grid, earlier(others, some), some, budget, Rules(seeds))
 
     def unseen_target(budget: float, affinity: np.ndarray | None = None) -> Policy:
         return lambda grid, others, some, rng: by_target(grid, others, some, budget, affinity)
@@ -530,7 +528,6 @@ def taskweb(path: Path, seeds: int, draws: int, only: Sequence[str], show: Calla
         "prior of other backbones": ours(0.05),
         "prior of other backbones ": ours(0.1),
         "prior of other backbones  ": ours(0.2),
-        "other backbones, families of tasks": ours(0.1, families),
         "random cells ": lambda grid, others, some, rng: random_cells(grid, some, 0.2, rng),
         "target unknown to the prior": unseen_target(0.1),
         "target unknown to the prior, families of tasks": unseen_target(0.1, families),

@@ -89,8 +89,10 @@ def test_a_target_that_no_earlier_grid_has_is_expected_by_affinity() -> None:
     centred = true[0] - true[0].mean()
     errors = [float(((prior.column(0).mean - centred) ** 2).mean()) for prior in (plain, related)]
     assert errors[1] < errors[0] / 2
-    # Known targets have been seen, so nothing is left to learn of the coefficient.
+    # A target that earlier grids have is known better by its own columns.
     assert related.column(1).slope is None and related.column(0).slope == related.slope
+    np.testing.assert_array_equal(related.column(1).mean, plain.column(1).mean)
+    np.testing.assert_array_equal(related.column(1).covariance, plain.column(1).covariance)
 
 
 def test_without_kinds_nothing_changes() -> None:

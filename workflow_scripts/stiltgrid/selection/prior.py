@@ -8,8 +8,8 @@ effects, are a vector z over rows. The model of z is a multivariate normal in tw
 μ holds the shrunken mean effect of each row, Σ how much targets differ from it and which rows go together, τ² what
 changes from one backbone to the next. All are estimated by moments. The columns of the same target under other
 backbones are noisy observations of b_target (`pooling` says how noisy); where there are none, μ and Σ are what is
-known. Where the kinds of tasks are known, β times the affinity of the row's tasks with the target (`affinity`) is added
-to μ, with β by ridge regression.
+known, and where the kinds of tasks are known, β times the affinity of the row's tasks with the target (`affinity`) is
+added to μ, with β by ridge regression.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ class Standardised:
 
 @dataclass(frozen=True)
 class Prior:
-    """The fitted model of columns; see the module for the symbols."""
+    """The fitted model of columns; see the module for the symbols. `unrelated` is Σ without what affinity explains."""
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -107,14 +107,20 @@ class Prior:
     pooling: Pooling | None = None
     affinity: np.ndarray | None = None
     slope: Slope = Slope()
+    unrelated: np.ndarray | None = None
 
     def column(self, target: int) -> ColumnPrior:
-        """What is expected of a target in the new grid, given its columns in earlier grids, if there are any."""
+        """What is expected of a target in the new grid, given its columns in earlier grids, if there are any.
+
+        Only a target without such columns is expected to be as the affinity says.
+        """
         mean, covariance = self.mean, self.covariance
         affinity, slope = None, None
-        if self.affinity is not None:
+        known = self.columns is not None and not np.isnan(self.columns.z[:, target]).all()
+        if self.affinity is not None and not known:
             affinity, slope = self.affinity[target], self.slope
             mean = mean + slope.mean * affinity
+            covariance = covariance if self.unrelated is None else self.unrelated
             covariance = covariance + slope.variance * np.outer(affinity, affinity)
         rows = len(mean)
         fresh = self.between * np.eye(rows)
@@ -131,8 +137,6 @@ class Prior:
             covariance = covariance - gain @ covariance[seen]
         scale, seed = _expected(self.columns.scale, target), _expected(self.columns.seed_variance, target)
         shared = float(np.mean(np.diag(self.covariance)) + np.mean(self.mean**2))
-        if len(seen):
-            affinity, slope = None, None
         return ColumnPrior(mean, covariance + fresh, scale, seed, self.between, shared, affinity, slope)
 
 
@@ -176,20 +180,14 @@ def fit_prior(grids: Sequence[EarlierGrid], rows: int, affinity: np.ndarray | No
     total = weights.sum(axis=0)
     targets = np.where(total > 0, (weights * z).sum(axis=0) / np.maximum(total, 1e-12), np.nan)
     mean = _shrunken_mean(targets)
-    slope = Slope()
+    own = max(max(signal, 0.0) - between - float(np.mean(mean**2)), LEAST_VARIANCE)
+    covariance = _covariance(targets, own)
+    slope, unrelated = Slope(), None
     if affinity is not None:
         slope = fit_slope(targets - mean, affinity, max(signal - between, LEAST_VARIANCE))
-        targets = targets - slope.mean * affinity
-    deviation = np.nan_to_num(targets - _nanmean(targets, 0))
-    present = (~np.isnan(targets)).astype(float)
-    number = np.maximum(present.T @ present, 2)
-    covariance = CORRELATION_KEPT * (deviation.T @ deviation) / (number - 1)
-    own = max(max(signal, 0.0) - between - float(np.mean(mean**2)), LEAST_VARIANCE)
-    np.fill_diagonal(covariance, own)
-    values, vectors = np.linalg.eigh(covariance)
-    covariance = (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T
+        unrelated = _covariance(targets - slope.mean * affinity, own)
     pooling = fit_pooling(columns.z, columns.noise, max(signal - between, LEAST_VARIANCE), between)
-    return Prior(mean, covariance, between, columns, pooling, affinity, slope)
+    return Prior(mean, covariance, between, columns, pooling, affinity, slope, unrelated)
 
 
 def sloping_columns(columns: Sequence[ColumnPrior], seen: Shown) -> list[ColumnPrior]:
@@ -232,6 +230,18 @@ def row_effects(columns: Sequence[ColumnPrior], seen: Shown) -> np.ndarray:
     other_above, other_below = above.sum(axis=0) - above, below.sum(axis=0) - below
     effects: np.ndarray = other_above / (other_below + 1 / BACKBONE_SHARE)
     return effects
+
+
+def _covariance(targets: np.ndarray, own: float) -> np.ndarray:
+    """(rows, rows) shrunken covariance of the deviations of targets from the mean, `own` on its diagonal."""
+    deviation = np.nan_to_num(targets - _nanmean(targets, 0))
+    present = (~np.isnan(targets)).astype(float)
+    number = np.maximum(present.T @ present, 2)
+    covariance = CORRELATION_KEPT * (deviation.T @ deviation) / (number - 1)
+    np.fill_diagonal(covariance, own)
+    values, vectors = np.linalg.eigh(covariance)
+    found: np.ndarray = (vectors * np.maximum(values, LEAST_VARIANCE / 2)) @ vectors.T
+    return found
 
 
 def _products(z: np.ndarray, weights: np.ndarray) -> float | None:
