@@ -74,6 +74,9 @@ def commits_of(cards: Mapping[str, TaskCard], folder: Path) -> dict[tuple[str, s
             code = (section.get("codes") or {}).get(language, language)
             if name in (section.get("data_files") or {}):
                 path = section["data_files"][name].format(language=language, code=code)
+                if path.endswith(".parquet"):
+                    files[path] = parquet(rows, **_classes(card, section, rows))
+                    continue
                 text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
                 text = separated(rows) if path.endswith(".tsv") else text
                 files[path] = archive({"rows.jsonl": text}) if path.endswith(".tar.gz") else text.encode()
@@ -161,8 +164,8 @@ def _raw_values(card: TaskCard) -> dict[str, Any]:
 
 def _label_columns(card: TaskCard, section: Mapping[str, Any]) -> list[str]:
     """Columns that hold numbers with names: integers on the hub, and tags; strings stay strings."""
-    if section.get("data_files"):  # files without features: raw values as they are
-        return []
+    if not all(path.endswith(".parquet") for path in (section.get("data_files") or {}).values()):
+        return []  # files without features: raw values as they are
     names = _hub_names(section)
     column = card.fields.get("label") or card.fields.get("tags")
     numbered = card.family == "tagging" or all(isinstance(value, int) for value in card.label_values or ["text"])
