@@ -59,6 +59,7 @@ onerror:
 
 
 onsuccess:
+    snakemake_patches.show(workflow, closing.conversion_note(CONVERTED, STARTED))
     summary = runs.written_since(rules.summarise.output[0], STARTED)
     if summary:
         snakemake_patches.show(workflow, summary + stale_files.remove_stale(GRID))
