@@ -40,6 +40,19 @@ def test_unknown_adapter_and_label() -> None:
     )
 
 
+def test_columns_of_conll_files_are_those_that_the_fields_read() -> None:
+    """Refused when the configuration is read, and not by the first job that reads a file."""
+    card = GOOD["tasks"].get("panx", {})
+    found = problems(with_tasks(panx={**card, "local": {"conll": {"tokens": 1, "tags": 2}}}))
+    sentence = "local.conll: expected a column 'ner_tags', which `fields.tags` reads, found tokens, tags"
+    assert found == (f"tasks/panx.yaml: {sentence}",)
+    for local in (
+        {"conll": {"tokens": 1, "ner_tags": 2}},
+        {"conll": {"tokens": 1, "x": 2}, "columns": {"x": "ner_tags"}},
+    ):
+        load(with_tasks(panx={**card, "local": local}))
+
+
 def test_relabel_names_labels_and_nothing_twice() -> None:
     found = problems(with_tasks(panx={**GOOD["tasks"].get("panx", {}), "relabel": {"B-DATE": "OO", "B-PER": "O"}}))
     assert any("relabel.B-DATE: no such label 'OO'" in item for item in found)

@@ -1,6 +1,5 @@
 """The last lines of a run lead to its results."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,12 @@ def test_a_run_says_which_weights_it_converted(tmp_path: Path, monkeypatch: pyte
     write_folder("bert", Path("mine"))
     state = load_file("mine/model.safetensors")
     torch.save(state, "mine/pytorch_model.bin")
-    os.remove("mine/model.safetensors")
+    Path("mine/model.safetensors").unlink()
     convert_model(Model("own", path="mine", convert=True), paths.converted_folder("own"))
     count = sum(tensor.numel() for tensor in state.values())
     assert conversion_note(["own", "other"], 0.0) == (
-        f"converted  own: {count:,} numbers in {len(state)} tensors ({len(state)} float32) of pytorch_model.bin in mine, "
-        "read with weights_only=True; now in results/models/own/converted\n"
+        f"converted  own: {count:,} numbers in {len(state)} tensors ({len(state)} float32) of pytorch_model.bin in "
+        "mine, read with weights_only=True; now in results/models/own/converted\n"
     )
     written = Path("results/models/own/converted/conversion.json").stat().st_mtime
     assert conversion_note(["own"], written + 1) == "", "converted by an earlier run"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stiltgrid.data.sources.columns import columns_wanted
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import MIXTURE, NONE
 from stiltgrid.tasks.tag_schemes import tagging_problems
@@ -23,6 +24,7 @@ def card_problems(card: TaskCard, cards: Mapping[str, TaskCard], names: Sequence
         _label_problems(card),
         _template_problems(card),
         _adapter_problems(card),
+        _conll_problems(card),
         _stage_problems(card, cards),
     )
     return [f"tasks/{card.name}.yaml: {problem}" for check in checks for problem in check]
@@ -133,6 +135,18 @@ def _adapter_problems(card: TaskCard) -> Iterator[str]:
     if card.adapter and importlib.util.find_spec(f"stiltgrid.data.adapters.{card.adapter}") is None:
         there = [path.stem for path in (Path(__file__).parents[1] / "data" / "adapters").glob("[a-z]*.py")]
         yield f"adapter: no such module '{card.adapter}' in stiltgrid/data/adapters, {nearest(card.adapter, there)}"
+
+
+def _conll_problems(card: TaskCard) -> Iterator[str]:
+    """CoNLL files have the columns that `conll` names, and no others."""
+    section = card.local or {}
+    if card.adapter or "conll" not in section:
+        return
+    columns = section.get("columns") or {}
+    there = [columns.get(name, name) for name in section["conll"]]
+    for field, spec in card.fields.items():
+        for column in sorted(columns_wanted(spec) - set(there)):
+            yield f"local.conll: expected a column '{column}', which `fields.{field}` reads, found {', '.join(there)}"
 
 
 def _stage_problems(card: TaskCard, cards: Mapping[str, TaskCard]) -> Iterator[str]:

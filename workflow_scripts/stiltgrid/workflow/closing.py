@@ -1,4 +1,4 @@
-"""What a run says at its end besides the summary: converted weights, exported models, and in which folder all of it is."""
+"""What a run says at its end besides the summary: converted weights, exported models, and the folder of all of it."""
 
 import json
 from collections.abc import Iterable
@@ -33,8 +33,9 @@ def conversion_note(models: Iterable[str], since: float) -> str:
         if record is not None:
             tensors = ", ".join(f"{count} {dtype}" for dtype, count in record["dtypes"].items())
             origin = f"{record['hub']} {record['commit']}" if "hub" in record else record["path"]
+            reader = record["reader"].partition(", ")[2]
             lines.append(
                 f"converted  {model}: {record['parameters']:,} numbers in {record['tensors']} tensors ({tensors}) of "
-                f"{', '.join(record['files'])} in {origin}, read with {record['reader'].partition(', ')[2]}; now in {folder}"
+                f"{', '.join(record['files'])} in {origin}, read with {reader}; now in {folder}"
             )
     return "".join(f"{line}\n" for line in lines)
