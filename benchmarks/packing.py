@@ -39,14 +39,19 @@ LENGTHS: Mapping[str, tuple[float, float, int, int]] = {
 COMPUTE = Compute(torch.device("cpu"), torch.float32)
 
 
-def batches(kind: str, count: int, sequences: int) -> list[tuple[Batch, Batch]]:
-    """(padded, packed) batches of the same random sequences."""
+def random_sequences(kind: str, count: int) -> Encoded:
+    """Token ids of random sequences, whose lengths are distributed as `LENGTHS` says."""
     draw = np.random.default_rng(1)
     median, spread, least, most = LENGTHS[kind]
-    lengths = np.clip(draw.lognormal(np.log(median), spread, count * sequences).astype(int), least, most)
+    lengths = np.clip(draw.lognormal(np.log(median), spread, count).astype(int), least, most)
     ids = [draw.integers(5, PIECES, length) for length in lengths]
-    data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
-    rows = np.arange(len(ids)).reshape(count, sequences)
+    return Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
+
+
+def batches(kind: str, count: int, sequences: int) -> list[tuple[Batch, Batch]]:
+    """(padded, packed) batches of the same random sequences."""
+    data = random_sequences(kind, count * sequences)
+    rows = np.arange(len(data)).reshape(count, sequences)
     return [(make_batch(data, part, 1), make_batch(data, part, 1, packed=True)) for part in rows]
 
 

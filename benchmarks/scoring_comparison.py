@@ -34,9 +34,10 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 from sentence_transformers import SentenceTransformer  # noqa: E402
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer  # noqa: E402
 from stiltgrid.config.loading import load_grid  # noqa: E402
+from stiltgrid.evaluation.batches import tokens_of_a_pass  # noqa: E402
 from stiltgrid.evaluation.prediction import Predictor, Reader, TokenCount, predict_all  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
-from stiltgrid.grid.grid import Evaluation, Model  # noqa: E402
+from stiltgrid.grid.grid import Model  # noqa: E402
 from stiltgrid.modeling.backbone import Backbone  # noqa: E402
 from stiltgrid.modeling.device import Compute  # noqa: E402
 from stiltgrid.modeling.encoded import Encoded, read_encoded  # noqa: E402
@@ -67,7 +68,7 @@ class Work:
     tokenizer: Path
     config: Any
     scratch: Path
-    batch_tokens: int
+    batch_tokens: int | None
 
     def column(self, name: str) -> list[Any]:
         """A column of the rows."""
@@ -95,7 +96,8 @@ def ours(work: Work) -> Callable[[], object]:
         head = kind.build_head(work.card, kind.pooled_width(backbone.hidden_size, reader.pooling(kind))).eval()
     predictor = Predictor(backbone, head, kind, work.card, reader, COMPUTE)
     layers = tuple(range(backbone.hidden_layers + 1))
-    return lambda: predict_all(predictor, work.data, work.batch_tokens, TokenCount(), layers)
+    batch_tokens = tokens_of_a_pass(work.batch_tokens, backbone.hidden_size, COMPUTE)
+    return lambda: predict_all(predictor, work.data, batch_tokens, TokenCount(), layers)
 
 
 def encoding(work: Work) -> Callable[[], object]:
@@ -160,10 +162,12 @@ def trainer(work: Work, to_maximum: bool) -> Callable[[], object]:
     return lambda: loop.predict(rows)
 
 
-def sides_of(work: Work) -> dict[str, Callable[[], object]]:
+def sides_of(work: Work, dynamic_only: bool) -> dict[str, Callable[[], object]]:
     """Ours first, then what it is compared with; `encoding` only where the other side tokenizes too."""
     if work.card.family in HEADS:
-        others = {"predict, to the longest": trainer(work, False), "predict, to the maximum": trainer(work, True)}
+        others = {"predict, to the longest": trainer(work, False)}
+        if not dynamic_only:
+            others["predict, to the maximum"] = trainer(work, True)
         return {"ours": ours(work), **others}
     return {"ours": ours(work), "encoding": encoding(work), "encode": library(work)}
 
@@ -184,7 +188,8 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=384)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--examples", type=int, default=256)
-    parser.add_argument("--batch-tokens", type=int, default=Evaluation.batch_tokens, help="evaluation.batch_tokens")
+    parser.add_argument("--batch-tokens", type=int, default=None, help="evaluation.batch_tokens")
+    parser.add_argument("--dynamic-only", action="store_true", help="leave out predict with padding to the maximum")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
@@ -216,7 +221,7 @@ def main() -> None:
                 Path(folder),
                 options.batch_tokens,
             )
-            sides = sides_of(work)
+            sides = sides_of(work, options.dynamic_only)
             for side in sides.values():
                 side()
             found = [{name: timed(side) for name, side in sides.items()} for _ in range(options.rounds)]

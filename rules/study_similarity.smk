@@ -30,7 +30,7 @@ rule embed_task:
     params:
         model=lambda wildcards: model_view(GRID.models[wildcards.model], "score"),
         examples=STUDIES.similarity_option("examples", 500),
-        batch_tokens=16384,
+        batch_tokens=None,
         code=lambda wildcards: CODE.plain("embed_task"),
     script:
         "../workflow_scripts/embed_task.py"

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from stiltgrid.evaluation.prediction import EvaluationPaths
 from stiltgrid.evaluation.scoring import ScoringSettings, score_target
 from stiltgrid.grid.cards import TaskCard
@@ -70,6 +71,16 @@ def test_metrics_carry_where_they_come_from(score, place):
 def test_batch_size_changes_no_prediction(score):
     large, small = (score(head=sequence_card(), batch_tokens=tokens, name=str(tokens)) for tokens in (10**6, 40))
     assert large[1].equals(small[1]) and large[0]["scores"] == small[0]["scores"]
+
+
+def test_the_tokens_of_a_pass_are_recorded_and_said(score, caplog):
+    caplog.set_level("INFO")
+    chosen, configured = score(head=sequence_card()), score(head=sequence_card(), batch_tokens=200, name="configured")
+    on_this_device = 16384 if torch.cuda.is_available() else 4096
+    assert chosen[0]["provenance"]["batch_tokens"] == on_this_device
+    assert configured[0]["provenance"]["batch_tokens"] == 200
+    assert f"(at most {on_this_device} in a pass)" in caplog.text and "(at most 200 in a pass)" in caplog.text
+    assert chosen[1].equals(configured[1])
 
 
 def test_a_head_of_other_labels_is_refused(score):

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from stiltgrid.evaluation.batches import evaluation_batches
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Model
 from stiltgrid.modeling.backbone import Backbone
 from stiltgrid.modeling.batching import Batch, make_batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.encoded import Encoded
-from stiltgrid.modeling.planning import length_sorted
 from stiltgrid.modeling.precision import ModelPrecision
 from stiltgrid.modeling.tokenization import SpecialTokens
 from stiltgrid.tasks.families.base import Family
@@ -129,7 +129,8 @@ def predict_all(
     def read(batch: Batch) -> Sequence[Any]:
         return predictor.outputs(batch, layers)
 
-    for batch, found in read_batches(make, read, encoded, batch_tokens, predictor.compute):
+    batches = evaluation_batches(encoded.lengths, batch_tokens, predictor.backbone, predictor.compute)
+    for batch, found in read_batches(make, read, batches, predictor.compute):
         count.add(batch)
         for row, output in zip(batch.indices, found, strict=True):
             outputs[row] = output
@@ -141,19 +142,18 @@ def predict_all(
 def read_batches(
     make: Callable[[np.ndarray], Batch],
     read: Callable[[Batch], Result],
-    encoded: Encoded,
-    batch_tokens: int,
+    batches: Sequence[np.ndarray],
     compute: Compute,
 ) -> Iterator[tuple[Batch, Result]]:
-    """Each batch of at most `batch_tokens` computed tokens, longest sequences first, and what `read` returns for it.
+    """Each batch and what `read` returns for it.
 
-    `make` builds a batch from sequence numbers; `read` gets it on the device, without gradients. A batch that does
-    not fit the device's memory is halved.
+    `make` builds a batch from the sequence numbers in `batches`; `read` gets it on the device, without gradients. A
+    batch that does not fit the device's memory is halved.
 
     Raises:
         torch.OutOfMemoryError: if a single sequence does not fit.
     """
-    waiting = length_sorted(encoded.lengths, batch_tokens)[::-1]
+    waiting = list(batches)[::-1]
     while waiting:
         rows = waiting.pop()
         batch = make(rows)

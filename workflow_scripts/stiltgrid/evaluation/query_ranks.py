@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stiltgrid.evaluation.batches import tokens_of_a_pass
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Model
@@ -34,7 +35,7 @@ class RankingSettings:
     model: Model
     card: TaskCard
     tuned: bool
-    batch_tokens: int
+    batch_tokens: int | None
     threads: int = 1
     precision: str = "auto"
 
@@ -80,5 +81,6 @@ def _vectors(paths: EvaluationPaths, settings: RankingSettings, encoded: Encoded
     layer = retrieval_layer({"retrieval_layer": settings.model.retrieval_layer}, backbone.hidden_layers)
     family, layers = (DUAL, ()) if settings.tuned else (SENTENCES, (layer,))
     predictor = Predictor(backbone, None, family, settings.card, reader, compute)
-    outputs = predict_all(predictor, encoded, settings.batch_tokens, TokenCount(), layers)
+    batch_tokens = tokens_of_a_pass(settings.batch_tokens, backbone.hidden_size, compute)
+    outputs = predict_all(predictor, encoded, batch_tokens, TokenCount(), layers)
     return np.stack([np.asarray(item).reshape(-1) for item in outputs])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stiltgrid.evaluation.batches import tokens_of_a_pass
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, TokenCount, predict_all
 from stiltgrid.grid.cards import TaskCard
 from stiltgrid.grid.grid import Evaluation, Model
@@ -44,7 +45,7 @@ class ScoringSettings:
     card: TaskCard
     head: TaskCard | None
     cell: Mapping[str, Any]
-    batch_tokens: int = Evaluation.batch_tokens
+    batch_tokens: int | None = Evaluation.batch_tokens
     threads: int = 1
     precision: str = "auto"
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +70,8 @@ def score_target(
     check_lengths(encoded, predictor.backbone.max_length, paths.encoded)
     _require_layer(settings.model, predictor)
     count = TokenCount()
-    predictions = _predict(predictor, encoded, rows, settings.batch_tokens, count)
+    batch_tokens = tokens_of_a_pass(settings.batch_tokens, predictor.backbone.hidden_size, compute)
+    predictions = _predict(predictor, encoded, rows, batch_tokens, count)
     measured = predictor.family.measure(card, predictions, rows)
     _require_headline(card, predictor.family, measured)
     with atomic_path(predictions_path) as temporary:
@@ -80,12 +82,14 @@ def score_target(
         "sequences": len(encoded),
         "tokens": count.real,
         "computed_tokens": count.computed,
+        "batch_tokens": batch_tokens,
         "seconds": round(seconds, 3),
         "dtype": str(compute.dtype).removeprefix("torch."),
     }
     write_json(_record(replace(settings, card=card), measured, facts), metrics_path)
     summary = _summary(card, measured)
-    LOG.info("%s: %d rows, %d tokens, %.1f s; %s", card.name, rows.num_rows, count.real, seconds, summary)
+    read = (rows.num_rows, count.real, batch_tokens)
+    LOG.info("%s: %d rows, %d tokens (at most %d in a pass), %.1f s; %s", card.name, *read, seconds, summary)
 
 
 def _record(settings: ScoringSettings, measured: Sequence[Measurement], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from stiltgrid.evaluation.batches import evaluation_batches, tokens_of_a_pass
 from stiltgrid.evaluation.prediction import AnyPath, EvaluationPaths, Predictor, Reader, read_batches
 from stiltgrid.evaluation.task_vectors import write_vectors
 from stiltgrid.grid.cards import TaskCard
@@ -48,7 +49,7 @@ class EmbeddingSettings:
     measure: str
     model: Model
     examples: int
-    batch_tokens: int
+    batch_tokens: int | None
     threads: int = 1
     precision: str = "auto"
 
@@ -97,7 +98,9 @@ def embed_task(paths: EvaluationPaths, settings: EmbeddingSettings, out: AnyPath
     total, count = np.zeros(backbone.hidden_size), 0
     make = partial(reader.batch, SENTENCES, encoded)
     read = text if settings.measure == "text" else sentence
-    for _, (states, read_count) in read_batches(make, read, encoded, settings.batch_tokens, compute):
+    batch_tokens = tokens_of_a_pass(settings.batch_tokens, backbone.hidden_size, compute)
+    batches = evaluation_batches(encoded.lengths, batch_tokens, backbone, compute)
+    for _, (states, read_count) in read_batches(make, read, batches, compute):
         total += states.cpu().numpy()
         count += read_count
     write_vectors({"mean": total / max(count, 1)}, out)

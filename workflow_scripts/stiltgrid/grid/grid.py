@@ -144,10 +144,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many examples of each evaluation split are scored (None: all), and the tokens of one forward pass."""
+    """How many examples of each evaluation split are scored (None: all), and the tokens of one forward pass.
+
+    Without `batch_tokens` the job, which knows the device, chooses the number (see `evaluation.batches`).
+    """
 
     examples: int | None = None
-    batch_tokens: int = 16384
+    batch_tokens: int | None = None
 
 
 @dataclass(frozen=True)

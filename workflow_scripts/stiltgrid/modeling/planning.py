@@ -157,3 +157,28 @@ def length_sorted(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
         batches.append(order[start : start + size])
         start += size
     return batches
+
+
+def least_padded(lengths: np.ndarray, max_tokens: int, overhead: float) -> list[np.ndarray]:
+    """Batches of all sequences as in `length_sorted`, cut where a shorter padding is worth the `overhead` of a pass.
+
+    `overhead` is the cost of one more batch, in tokens. The cuts lie between distinct lengths and are the best by
+    dynamic programming; what is larger than `max_tokens` is then cut as in `length_sorted`. Longest first.
+    """
+    order = np.lexsort((np.arange(len(lengths)), -lengths))
+    if not len(order):
+        return []
+    distinct, firsts = np.unique(-lengths[order], return_index=True)
+    longest, edges = -distinct.astype(np.int64), np.append(firsts, len(order))
+    best, cut = np.zeros(len(edges)), np.zeros(len(edges), dtype=np.int64)
+    for end in range(1, len(edges)):
+        tokens = longest[:end] * (edges[end] - edges[:end])
+        costs = best[:end] + tokens + overhead * np.ceil(tokens / max_tokens)
+        cut[end] = int(costs.argmin())
+        best[end] = costs[cut[end]]
+    pieces, end = [], len(edges) - 1
+    while end:
+        members = order[edges[cut[end]] : edges[end]]
+        pieces.append([members[part] for part in length_sorted(lengths[members], max_tokens)])
+        end = int(cut[end])
+    return [batch for piece in pieces[::-1] for batch in piece]

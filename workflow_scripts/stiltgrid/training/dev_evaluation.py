@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stiltgrid.evaluation.batches import tokens_of_a_pass
 from stiltgrid.evaluation.prediction import Predictor, TokenCount, predict_all
 from stiltgrid.training.evaluation_schedule import EvaluationSchedule, epoch_steps, schedule_evaluations
 from stiltgrid.training.stage_plan import StageModel, StagePlan
@@ -64,7 +65,8 @@ def dev_score(task: StageTask, model: StageModel, count: TokenCount) -> float:
     """The task's main metric on its dev set, 0 to 100, averaged over languages; tokens are added to `count`."""
     assert task.dev is not None
     encoded, rows, head = task.dev.encoded, task.dev.rows, model.heads[task.card.name]
-    batch_tokens = task.settings.micro_batch_tokens
+    usual = tokens_of_a_pass(None, model.backbone.hidden_size, model.compute)
+    batch_tokens = min(task.settings.micro_batch_tokens, usual)
     predictor = Predictor(model.backbone, head, task.family, task.card, model.reader, model.compute)
     outputs = predict_all(predictor, encoded, batch_tokens, count)
     predictions = task.family.decode(task.card, outputs, encoded.scalars, rows, {})
