@@ -247,6 +247,10 @@ class Span(Reference):
 
     auto = AutoModelForQuestionAnswering
 
+    def options(self) -> dict[str, Any]:
+        """Logits of the start and of the end, whatever the checkpoint was trained for before."""
+        return {"num_labels": 2}
+
     def _windows(self, rows: Sequence[Row]) -> Any:
         length = self.card.max_length
         return self.run.tokenizer(

@@ -111,11 +111,15 @@ def encoding(work: Work) -> Callable[[], object]:
 def library_tokenizer(folder: Path) -> Any:
     """The grid's tokenizer, told to pad and to add the special tokens that ours adds itself."""
     special, tokenizer = read_special_tokens(folder), AutoTokenizer.from_pretrained(folder)
-    names = {number: tokenizer.convert_ids_to_tokens(number) for number in (*special.prefix, *special.suffix)}
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(special.pad)
-    template = [*(names[number] for number in special.prefix), "$A", *(names[number] for number in special.suffix)]
+    names = {number: tokenizer.convert_ids_to_tokens(number) for number in special.around}
+    before, between, after = (
+        [names[number] for number in part] for part in (special.prefix, special.middle, special.suffix)
+    )
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single=template, special_tokens=[(name, number) for number, name in names.items()]
+        single=[*before, "$A", *after],
+        pair=[*before, "$A", *between, "$B", *after],
+        special_tokens=[(name, number) for number, name in names.items()],
     )
     return tokenizer
 

@@ -380,6 +380,9 @@ def test_question_answering_that_helps_before_training_alone(tmp_path: Path) -> 
     assert "rows like these: English question answering instead of a control raises recall@10" in text
     assert "was not tested over rows" in text and "bucc2018 (not in the means)" in text
     assert text.index("Does intermediate training") < text.index("these English rows retrieve better")
+    # Whether a finding speaks of more than its rows is said of each one.
+    assert re.search(r"than these controls [^;]*, which holds beyond these rows; the multilingual rows", text)
+    assert re.search(r"than the same tasks in English [^;]*[)] [(]too few rows for a statement beyond them[)][.]", text)
     assert "squad_v1 +" in text and "One seed" in text and "n = 750 queries in up to 3 languages" in text
     found = {(line["target"], line["phase"], line["metric"], line["contrast"]): line for line in lines(out.contrasts)}
     own = found["tatoeba", "before", "recall@10", "english over controls"]

@@ -17,6 +17,7 @@ from stiltgrid.utils import logs
 from stiltgrid.workflow import run_log
 from stiltgrid.workflow.job_errors import LINES, job_error, process_end
 from stiltgrid.workflow.run_log import LogHandler
+from stiltgrid.workflow.run_progress import Progress
 from stiltgrid.workflow.run_screen import PLAIN_SECONDS, JobOutput, Screen
 
 TRAIN = {"jobid": 3, "rule_name": "train_target", "wildcards": {"model": "tiny", "seed": "1"}, "benchmark": None}
@@ -56,6 +57,14 @@ def failure(here: Path, log: str) -> dict[str, Any]:
     (here / "job.log").write_text(log, encoding="utf-8")
     return {**TRAIN, "event": LogEvent.JOB_ERROR, "msg": "Error in rule train_target, jobid: 3", "log": ["job.log"],
             "output": ["results/a.json"], "aux": {}, "shellcmd": None}  # fmt: skip
+
+
+def test_jobs_of_a_checkpoint_grow_the_total_and_the_target_rule_does_not() -> None:
+    shown = Shown()
+    shown.handler.run_progress = Progress(["train_target"] * 2)
+    for total in (3, 3, 8, 8):  # Snakemake's: with the target rule
+        shown.tell("steps", event=LogEvent.PROGRESS, done=1, total=total)
+    assert shown.handler.run_progress.total == 7
 
 
 def test_it_is_a_logger_plugin_of_snakemake() -> None:

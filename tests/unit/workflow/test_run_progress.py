@@ -55,6 +55,20 @@ def test_a_rule_without_times_makes_the_estimate_a_lower_bound_and_most_of_them_
     assert unknown.seconds_left(0) == (None, False) and "left" not in unknown.line(0)
 
 
+def test_jobs_that_a_checkpoint_adds_are_counted_and_have_no_time_of_their_own() -> None:
+    progress = Progress(["rank", "train"], {"rank": 1.0, "train": 10.0})
+    progress.start(1, job("rank", 0))
+    progress.finish(1, 1)
+    progress.grow(2)
+    assert progress.line(1).startswith("1 of 4 jobs") and "left" not in progress.line(1), "most have no known time"
+    for number, rule in enumerate(["train", "train", "collect"], 2):
+        progress.start(number, job(rule, 1))
+        progress.finish(number, 11)
+    assert progress.line(11) == "4 of 4 jobs"
+    progress.start(5, job("all", 11))
+    assert progress.line(11) == "4 of 4 jobs", "the target rule is none of them"
+
+
 def test_failed_jobs_are_not_done_and_may_start_again() -> None:
     progress = Progress(["train"])
     progress.start(1, job("train", 0))

@@ -50,25 +50,22 @@ def answer(model: str, contrasts: Contrasts, over_rows: Sequence[RowEffect]) -> 
     }  # fmt: skip
     if ENGLISH_OVER_CONTROLS not in found:
         return f"{model}: the grid has none of XTREME-R's retrieval targets, so the question was not answered."
-    parts = [
-        _verdict(
-            "these English rows", found[ENGLISH_OVER_CONTROLS].value, found[ENGLISH_OVER_CONTROLS].p, "these controls"
-        )
-    ]
+    claims = [(ENGLISH_OVER_CONTROLS, "these English rows", "these controls")]
     if MULTILINGUAL_OVER_ENGLISH in found:
-        item = found[MULTILINGUAL_OVER_ENGLISH]
-        parts.append(_verdict("the multilingual rows", item.value, item.p, "the same tasks in English"))
-    rows = next(
-        (item for item in over_rows if (item.model, item.phase, item.name) == (model, "before", ENGLISH_OVER_CONTROLS)),
-        None,
-    )
-    if rows is None or rows.effect is None:
-        general = "too few rows for a statement about question answering in general"
-    elif rows.effect.clear:
-        general = "it holds beyond these rows"
-    else:
-        general = "it is not shown to hold beyond these rows"
-    return f"{model}: before retrieval training, {'; '.join(parts)}; {general}."
+        claims.append((MULTILINGUAL_OVER_ENGLISH, "the multilingual rows", "the same tasks in English"))
+    parts = [
+        _verdict(rows, found[name].value, found[name].p, others) + _reach(model, name, over_rows)
+        for name, rows, others in claims
+    ]
+    return f"{model}: before retrieval training, {'; '.join(parts)}."
+
+
+def _reach(model: str, name: str, over_rows: Sequence[RowEffect]) -> str:
+    """Whether a contrast speaks of more than its rows."""
+    found = [item.effect for item in over_rows if (item.model, item.phase, item.name) == (model, "before", name)]
+    if not found or found[0] is None:
+        return " (too few rows for a statement beyond them)"
+    return f", which {'holds' if found[0].clear else 'is not shown to hold'} beyond these rows"
 
 
 def _verdict(rows: str, value: float, p: float | None, others: str) -> str:

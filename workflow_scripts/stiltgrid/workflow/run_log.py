@@ -52,6 +52,7 @@ class LogHandler(LogHandlerBase):
         self.layout: Layout | None = None
         self.cells: CellLines | None = None
         self.run_progress: Progress | None = None
+        self._planned: int | None = None  # jobs of the run as Snakemake counts them, the target rule among them
         self._output: JobOutput | None = None
         self._jobs: dict[int, RunningJob] = {}
         self._wildcards: dict[int, Mapping[str, object]] = {}
@@ -146,6 +147,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.GROUP_ERROR:
             self._fail(facts["job_error_info"], facts["aux_logs"])
         elif event == LogEvent.PROGRESS:
+            self._replan(facts["total"])
             self._draw(changed=True)
         elif event == LogEvent.SHELLCMD:
             if self.common_settings.printshellcmds:
@@ -162,6 +164,12 @@ class LogHandler(LogHandlerBase):
         if record.levelno == logging.WARNING and ("all" in self.quiet or not self._is_new(text)):
             return
         self._show(text, record.levelno)
+
+    def _replan(self, total: int) -> None:
+        """Take note of jobs that a checkpoint has added."""
+        if self.run_progress is not None and self._planned is not None and total > self._planned:
+            self.run_progress.grow(total - self._planned)
+        self._planned = total
 
     def _start(self, facts: Mapping[str, Any]) -> None:
         label = " ".join([facts["rule_name"], *map(str, facts["wildcards"].values())])

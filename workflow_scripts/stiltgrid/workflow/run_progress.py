@@ -11,6 +11,7 @@ from pathlib import Path
 BENCHMARKS = Path("results/benchmarks")  # where the rules' `benchmark:` files are, a folder a rule
 FILES_READ = 200  # benchmark files of an earlier run, a rule
 SHOWN = 2  # running jobs that the progress line names
+LATER = ""  # in place of a rule: jobs that a checkpoint has added, whose rules are not known before they start
 MEASURED = 0.5  # share of the remaining jobs whose times must be known before a time is named
 
 
@@ -37,9 +38,14 @@ class Progress:
         self._sums: dict[str, tuple[float, int]] = {}
         self._began: float | None = None
 
+    def grow(self, jobs: int) -> None:
+        """A checkpoint has added jobs to the run."""
+        self.total += jobs
+        self.left[LATER] += jobs
+
     def start(self, number: int, job: RunningJob) -> None:
         """A job has started. One that was not planned, as the target rule, is left out."""
-        if job.rule not in self.left:
+        if job.rule not in self.left and not self.left[LATER]:
             return
         self._began = job.since if self._began is None else self._began
         self.running[number] = job
@@ -50,7 +56,7 @@ class Progress:
         if job is None:
             return None
         self.done += 1
-        self.left[job.rule] -= 1
+        self.left[job.rule if self.left[job.rule] > 0 else LATER] -= 1
         total, count = self._sums.get(job.rule, (0.0, 0))
         self._sums[job.rule] = (total + (now - job.since if seconds is None else seconds), count + 1)
         return job
