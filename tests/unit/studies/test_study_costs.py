@@ -16,7 +16,7 @@ SIMULATED = {
     "architecture": "own patterns of SD 1, heavy tails, 9 × 8 × 2 seeds",
     "retrieval": "some 2 points",
     "diversity": "| diversity | difference | 1.5 | 200 |",
-    "how_many": "| how_many | trend over random orders | 1.5 | 200 |",
+    "how_many": "| how_many | trend over random orders | 1.5 | 1,000 |",
 }
 
 
