@@ -31,12 +31,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from scipy import stats
-from snakemake.utils import update_config
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.config.loading import load_grid  # noqa: E402
+from configured_grid import configured_grid  # noqa: E402
 from stiltgrid.grid.cards import TaskCard  # noqa: E402
 from stiltgrid.grid.grid import Grid, TrainingSettings  # noqa: E402
 from stiltgrid.preparation.budgets import draw_examples  # noqa: E402
@@ -45,7 +44,6 @@ from stiltgrid.tasks.metrics.chunks import chunk_scores  # noqa: E402
 from stiltgrid.tasks.metrics.squad import score_answer  # noqa: E402
 from stiltgrid.tasks.tag_schemes import chunk_rule, scheme_of  # noqa: E402
 from stiltgrid.utils.seeding import derive_seed  # noqa: E402
-from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 from transformers import (  # noqa: E402
     AutoModel,
     AutoModelForMultipleChoice,
@@ -489,10 +487,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(options.threads)
-    configuration: dict[str, Any] = read_yaml(ROOT / "config.yaml")
-    for path in options.configfile:
-        update_config(configuration, read_yaml(path))
-    grid = load_grid(configuration, ROOT, [*options.configfile, ROOT / "config.yaml"])
+    grid = configured_grid(options.configfile)
     folder = options.folder or ROOT / str(grid.models[options.model].path)
     run = Run(grid, options.model, folder, options.results, AutoTokenizer.from_pretrained(folder))
     write = sys.stdout.write

@@ -12,17 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-from snakemake.utils import update_config
-from stiltgrid.config.loading import load_grid
 from stiltgrid.grid.grid import Grid
 from stiltgrid.grid.layout import Layout
 from stiltgrid.grid.selection import FULL, Selection, kinds_of_tasks
 from stiltgrid.selection.affinity import same_kind
 from stiltgrid.selection.development import Developed, develop, reporting
 from stiltgrid.selection.tables import ProposedCell
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -38,15 +33,6 @@ class Cells:
     judging: np.ndarray
     chosen: np.ndarray
     judged: np.ndarray
-
-
-def read_configuration(files: Sequence[Path]) -> Grid:
-    """The grid of some configuration files, laid over `config.yaml` one after another as Snakemake does."""
-    merged: dict[str, object] = {}
-    default = ROOT / "config.yaml"
-    for path in (default, *files):
-        update_config(merged, yaml.safe_load(path.read_text(encoding="utf-8")))
-    return load_grid(merged, ROOT, [*files, default])
 
 
 def shares_of(grid: Grid, targets: Sequence[str], rows: Sequence[str]) -> np.ndarray:

@@ -28,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from selection_cells import read_configuration, shares_of  # noqa: E402
+from configured_grid import configured_grid  # noqa: E402
+from selection_cells import shares_of  # noqa: E402
 from selection_replay import read_grid  # noqa: E402
 from stiltgrid.grid.grid import NONE, Grid  # noqa: E402
 from stiltgrid.grid.paths import RESULTS  # noqa: E402
@@ -224,7 +225,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=200)
     asked = parser.parse_args()
     finished, targets, rows, _ = read_grid(asked.folder / "tables/scores.parquet", None)
-    grid, names = read_configuration(asked.config), (targets, rows)
+    grid, names = configured_grid(asked.config), (targets, rows)
     scores = finished.judged(range(finished.scores.shape[-1]))
     z = standardise([EarlierGrid("", finished.reported if finished.reported is not None else finished.scores)]).z[0]
     shares = shares_of(grid, targets, rows)

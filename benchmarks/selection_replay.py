@@ -349,11 +349,12 @@ def measured_costs(
 
 def read_partial(asked: argparse.Namespace) -> tuple[Finished, list[str], list[str], np.ndarray]:
     """A grid of ours as far as it is there, its targets, its rows, and their shares of tasks of the target's kind."""
-    from selection_cells import read_cells, read_configuration, shares_of
+    from configured_grid import configured_grid
+    from selection_cells import read_cells, shares_of
     from stiltgrid.grid.layout import grid_layout
     from stiltgrid.workflow.table_params import counted_families
 
-    grid = read_configuration(asked.config)
+    grid = configured_grid(asked.config)
     model = asked.model or grid.own_models[0]
     found = read_cells(asked.table, grid_layout(grid), counted_families(grid), model, asked.read_seeds)
     targets, rows = list(found.targets), list(found.rows)
@@ -373,12 +374,13 @@ def replay_partial(asked: argparse.Namespace, show: Callable[[str], object]) -> 
 
 def replay_grid(asked: argparse.Namespace, show: Callable[[str], object]) -> None:
     """The table of a grid of ours. Held-out seeds judge, or test scores where there are no more than `--seeds`."""
-    from selection_cells import read_configuration, shares_of
+    from configured_grid import configured_grid
+    from selection_cells import shares_of
 
     grid, targets, rows, undeveloped = read_grid(asked.table, asked.model)
     if undeveloped:
         show(f"Without development scores, so that the judging scores choose too: {', '.join(undeveloped)}.\n")
-    replay_policies(asked, grid, (targets, rows), shares_of(read_configuration([]), targets, rows), show)
+    replay_policies(asked, grid, (targets, rows), shares_of(configured_grid([]), targets, rows), show)
 
 
 def replay_policies(

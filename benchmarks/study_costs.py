@@ -11,16 +11,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake.utils import update_config
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-from stiltgrid.config.loading import load_grid  # noqa: E402
+from configured_grid import configured_grid  # noqa: E402
 from stiltgrid.grid.designs import how_many  # noqa: E402
 from stiltgrid.grid.grid import NONE, Grid  # noqa: E402
 from stiltgrid.grid.target_caps import uncapped  # noqa: E402
-from stiltgrid.utils.strict_yaml import read_yaml  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,11 @@ def study_cost(grid: Grid, study: str) -> Cost:
     return Cost(len(trained) * runs, len(cells) * len(tuned) * runs, len(cells) * len(plan.targets) * runs)
 
 
-def load(presets: list[str]) -> Grid:
-    """The grid of some presets over the default configuration."""
-    files = [*(ROOT / name for name in presets), ROOT / "config.yaml"]
-    merged = read_yaml(files[-1])
-    for file in files[:-1]:
-        update_config(merged, read_yaml(file))
-    return load_grid(merged, ROOT, files)
-
-
 def main() -> None:
     """Print a line for each study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("presets", nargs="*", default=["presets/xtreme_r.yaml", "presets/studies.yaml"])
-    grid = load(parser.parse_args().presets)
+    grid = configured_grid([ROOT / name for name in parser.parse_args().presets])
     for study in grid.plans:
         sys.stdout.write(f"{study}: {study_cost(grid, study).text()}\n")
 

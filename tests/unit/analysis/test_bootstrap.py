@@ -1,8 +1,6 @@
 """The hierarchical bootstrap: where it equals tests known from elsewhere, and its errors on simulated grids."""
 
-import importlib.util
-import sys
-from pathlib import Path
+import importlib
 from types import ModuleType
 
 import numpy as np
@@ -138,13 +136,7 @@ def test_a_difference_needs_no_replicates_of_its_own() -> None:
 
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "null_simulation.py"
-    spec = importlib.util.spec_from_file_location("null_simulation", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["null_simulation"] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("null_simulation")
 
 
 @pytest.mark.parametrize("number", [0, 1, 3])

@@ -1,8 +1,7 @@
 """The reference of benchmarks/reference_scores.py: labels, windows and decoding by transformers alone."""
 
-import importlib.util
+import importlib
 import itertools
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,18 +14,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "reference_scores.py"
 WORDS = [f"w{number}" for number in range(60)]
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("reference_scores", SCRIPT)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    return importlib.import_module("reference_scores")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +40,7 @@ def card(**facts: Any) -> Any:
     return SimpleNamespace(**({"max_length": 16, "labels": ("O", "B-X", "I-X"), "options": {}} | facts))
 
 
-def saying(logits: list[Any], **names: Any) -> Any:
+def saying(logits: list[Any]) -> Any:
     """A model that answers batch after batch with what is given."""
     answers = iter(logits)
 

@@ -1,8 +1,7 @@
 """The replay on a grid that is not finished: what its cells show, and what is left of it."""
 
-import importlib.util
+import importlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,26 +10,15 @@ import numpy as np
 import pytest
 from page_grid import EXAMPLES, FAMILIES, LAYOUT, write_grid
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
-
-def loaded(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture(scope="module")
 def cells() -> ModuleType:
-    return loaded("selection_cells")
+    return importlib.import_module("selection_cells")
 
 
 @pytest.fixture(scope="module")
 def replay() -> ModuleType:
-    return loaded("selection_replay")
+    return importlib.import_module("selection_replay")
 
 
 @pytest.fixture(scope="module")

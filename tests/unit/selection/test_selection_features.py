@@ -1,7 +1,6 @@
 """benchmarks/selection_features.py: LogME against a direct maximisation of the evidence, and the leave-one-out."""
 
-import importlib.util
-from pathlib import Path
+import importlib
 from types import ModuleType
 
 import numpy as np
@@ -9,16 +8,10 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "selection_features.py"
-
 
 @pytest.fixture(scope="module")
 def features() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("selection_features", SCRIPT)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return importlib.import_module("selection_features")
 
 
 def direct(states: np.ndarray, y: np.ndarray) -> float:

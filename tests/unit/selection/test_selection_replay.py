@@ -1,8 +1,7 @@
 """benchmarks/selection_replay.py: its arithmetic by hand, and that it replays the rounds of the workflow."""
 
 import gzip
-import importlib.util
-import sys
+import importlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,17 +18,10 @@ from stiltgrid.selection.policy import Costs, Rules, Run
 from stiltgrid.selection.prior import EarlierGrid, fit_prior
 from stiltgrid.selection.tables import ProposedCell
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "selection_replay.py"
-
 
 @pytest.fixture(scope="module")
 def replay() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("selection_replay", SCRIPT)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    return importlib.import_module("selection_replay")
 
 
 def even(columns: int, rows: int, training: float = 0.0) -> Costs:

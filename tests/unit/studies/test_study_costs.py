@@ -1,8 +1,7 @@
 """What presets/studies.yaml says of each study's cost and of what it finds is what is computed and simulated."""
 
-import importlib.util
+import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,8 @@ def comment(study: str, kind: str) -> str:
 
 @pytest.mark.usefixtures("at_the_root")
 def test_costs_are_those_of_the_plans() -> None:
-    spec = importlib.util.spec_from_file_location("study_costs", ROOT / "benchmarks/study_costs.py")
-    assert spec and spec.loader
-    costs = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = costs
-    spec.loader.exec_module(costs)
-    grid = costs.load(["presets/xtreme_r.yaml", "presets/studies.yaml"])
+    costs = importlib.import_module("study_costs")
+    grid = costs.configured_grid([ROOT / f"presets/{name}.yaml" for name in ("xtreme_r", "studies")])
     assert {name: comment(name, "Cost") for name in STUDIES} == {
         name: costs.study_cost(grid, name).text() for name in STUDIES
     }

@@ -1,23 +1,14 @@
 """A fast part of benchmarks/study_simulations.py: planted effects are found, nothing is found where nothing is."""
 
-import importlib.util
-import sys
-from pathlib import Path
+import importlib
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "benchmarks" / "study_simulations.py"
-
 
 @pytest.fixture(scope="module")
 def simulations() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("study_simulations", SCRIPT)
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    return importlib.import_module("study_simulations")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Studies 1, 2 and 5: statistics against scipy and hand computations, refusals, and simulations with known truth."""
 
-import importlib.util
-import sys
+import importlib
 from itertools import combinations, permutations
 from pathlib import Path
 
@@ -230,13 +229,7 @@ def test_similarities_of_vectors(tmp_path: Path) -> None:
 
 
 def load_simulations():
-    path = Path(__file__).parents[3] / "benchmarks" / "transfer_study_simulations.py"
-    spec = importlib.util.spec_from_file_location("transfer_study_simulations", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("transfer_study_simulations")
 
 
 def test_planted_effects_are_found_and_absent_ones_are_not() -> None:
