@@ -61,8 +61,8 @@ def failure(here: Path, log: str) -> dict[str, Any]:
 
 def test_jobs_of_a_checkpoint_grow_the_total_and_the_target_rule_does_not() -> None:
     shown = Shown()
-    shown.handler.run_progress = Progress(["train_target"] * 2)
-    for total in (3, 3, 8, 8):  # Snakemake's: with the target rule
+    shown.handler.run_progress, shown.handler.dag_jobs = Progress(["train_target"] * 2), 3
+    for total in (3, 8, 8):  # Snakemake's: with the target rule
         shown.tell("steps", event=LogEvent.PROGRESS, done=1, total=total)
     assert shown.handler.run_progress.total == 7
 

@@ -52,7 +52,7 @@ class LogHandler(LogHandlerBase):
         self.layout: Layout | None = None
         self.cells: CellLines | None = None
         self.run_progress: Progress | None = None
-        self._planned: int | None = None  # jobs of the run as Snakemake counts them, the target rule among them
+        self.dag_jobs = 0  # as Snakemake counts them, the target rule among them
         self._output: JobOutput | None = None
         self._jobs: dict[int, RunningJob] = {}
         self._wildcards: dict[int, Mapping[str, object]] = {}
@@ -84,13 +84,16 @@ class LogHandler(LogHandlerBase):
         """The graph of rules is not drawn."""
         return False
 
-    def begin(self, planned: Sequence[tuple[str, Mapping[str, object]]]) -> None:
-        """The run starts: `planned` has the rule and the wildcards of each of its jobs. Takes over what jobs write."""
+    def begin(self, planned: Sequence[tuple[str, Mapping[str, object]]], dag_jobs: int) -> None:
+        """The run starts: `planned` has the rule and the wildcards of each of its jobs. Takes over what jobs write.
+
+        `dag_jobs` is Snakemake's own number of jobs, from which it tells how many a checkpoint adds.
+        """
         rules = [rule for rule, _ in planned]
         with self._lock:
             if self.layout is not None:
                 self.cells = CellLines(self.layout, [cell_of(values) for rule, values in planned if rule == SCORED])
-            self.run_progress = Progress(rules, earlier_seconds())
+            self.run_progress, self.dag_jobs = Progress(rules, earlier_seconds()), dag_jobs
             if len(planned) > 1 and "all" not in self.quiet:
                 self._show(f"{len(planned)} jobs to do; --verbose shows each, and so does Snakemake's log")
         self.screen.file = os.fdopen(os.dup(self.screen.file.fileno()), "w", encoding="utf-8", errors="replace")
@@ -167,9 +170,9 @@ class LogHandler(LogHandlerBase):
 
     def _replan(self, total: int) -> None:
         """Take note of jobs that a checkpoint has added."""
-        if self.run_progress is not None and self._planned is not None and total > self._planned:
-            self.run_progress.grow(total - self._planned)
-        self._planned = total
+        if self.run_progress is not None and total > self.dag_jobs:
+            self.run_progress.grow(total - self.dag_jobs)
+            self.dag_jobs = total
 
     def _start(self, facts: Mapping[str, Any]) -> None:
         label = " ".join([facts["rule_name"], *map(str, facts["wildcards"].values())])

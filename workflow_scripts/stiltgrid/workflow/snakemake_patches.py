@@ -107,7 +107,7 @@ def at_start(workflow: Any, version: str | None = None) -> None:
     handler = _run_log(workflow)
     if handler is not None:
         jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]  # the target rule runs nothing
-        handler.begin([(job.rule.name, dict(job.wildcards_dict)) for job in jobs])
+        handler.begin([(job.rule.name, dict(job.wildcards_dict)) for job in jobs], len(workflow.dag))
     remove_default_rate_limit(workflow)
     fork_jobs(workflow)
 
