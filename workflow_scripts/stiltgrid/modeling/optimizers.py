@@ -54,8 +54,9 @@ def set_rate(optimizers: Iterable[torch.optim.Optimizer], share: float, scale: f
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024): orthogonalised momentum, for the matrices of hidden layers.
 
-    Matrices of one shape (or its transpose) are stacked and iterated together in float32 (see `orthogonalise`). Updates are scaled by sqrt(max(1, rows / columns)), or, with `match_adamw`,
-    by 0.2 * sqrt(max(rows, columns)), so that learning rates of AdamW keep their meaning (Liu et al. 2025).
+    Matrices of one shape (or its transpose) are stacked and iterated together in float32 (see `orthogonalise`).
+    Updates are scaled by sqrt(max(1, rows / columns)), or, with `match_adamw`, by 0.2 * sqrt(max(rows, columns)), so
+    that learning rates of AdamW keep their meaning (Liu et al. 2025).
     """
 
     def __init__(
