@@ -17,6 +17,7 @@ from stiltgrid.utils.errors import SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
+BUFFER = 2**20  # bytes of a column that are read at a time
 AnyPath = str | os.PathLike[str]
 
 
@@ -58,8 +59,12 @@ def count_rows(path: AnyPath) -> int:
 
 
 def read_batches(path: AnyPath, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A parquet file in batches of at most so many rows. Raises as `read_parquet` does."""
-    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    """A parquet file in batches of at most so many rows. Raises as `read_parquet` does.
+
+    Arrow's `pre_buffer` would keep every row group that has been read until the end of the file.
+    """
+    buffered = {"pre_buffer": False, "buffer_size": BUFFER, "page_checksum_verification": True}
+    with parquet_errors(path), pq.ParquetFile(path, **buffered) as file:
         yield from file.iter_batches(rows, columns=columns)
 
 

@@ -19,6 +19,7 @@ from stiltgrid.utils.errors import RowError, SourceError
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", *delimited.ENDINGS, *conll.ENDINGS)
 _JSON = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
+_BUFFER = 2**20  # bytes of a column that are read at a time
 _BATCH = 4096
 
 
@@ -111,7 +112,8 @@ def _parquet_rows(path: Path, shown: str) -> Iterator[RawRow]:
 
     try:
         number = 0
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # Arrow would otherwise keep every row group that has been read.
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER) as file:
             names = file.schema_arrow.names
             repeated = next((name for name in names if names.count(name) > 1), None)
             if repeated is not None:
