@@ -224,8 +224,8 @@ rule pretrain_backbone:
     priority: 100
     conda:
         "../envs/training.yaml"
-    # A second thread would save a seventh of the time and cost nearly as much again; data is prepared meanwhile.
-    threads: 1
+    # No other job can run until it ends.
+    threads: 2
     resources:
         **TRACKED,
         gpu=1,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from stiltgrid.modeling.optimizers import (
-    POLAR_EXPRESS,
+    NEWTON_SCHULZ,
     Muon,
     adamw,
     decay_groups,
@@ -64,42 +64,20 @@ def test_rates_are_set_from_each_groups_peak():
     assert first.param_groups[0]["lr"] == 0.5 and second.param_groups[0]["lr"] == pytest.approx(0.02)
 
 
-RANGES = [(0.001, 0.14, 1.86), (0.01, 0.73, 1.27)]
-
-
-@pytest.mark.parametrize("smallest, low, high", RANGES)
 @pytest.mark.parametrize("shape", [(4, 8, 8), (2, 16, 48), (3, 48, 16)])
-def test_orthogonalised_matrices_have_singular_values_near_one(shape, smallest, low, high):
+def test_orthogonalised_matrices_have_singular_values_near_one(shape):
     torch.manual_seed(0)
-    matrices = torch.randn(shape)
-    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalise(matrices, smallest))
-    large = before > 1.01 * smallest * before.norm(dim=-1, keepdim=True)
-    assert large.float().mean() > 0.9
-    assert after[large].min() > low - 1e-2 and after.max() < high + 1e-2
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+    assert values.min() > 0.3 and values.max() < 1.3
 
 
 def test_orthogonalising_keeps_the_singular_vectors():
     torch.manual_seed(0)
     matrix = torch.randn(1, 6, 6)
     left, _, right = torch.linalg.svd(matrix)
-    inner = left.mT @ orthogonalise(matrix) @ right.mT
+    inner = left.mT @ orthogonalise(matrix, 12) @ right.mT
     off_diagonal = inner - torch.diag_embed(torch.diagonal(inner, dim1=-2, dim2=-1))
     assert off_diagonal.abs().max() < 1e-3
-
-
-@pytest.mark.parametrize("smallest, lowest, highest", RANGES)
-def test_each_polynomial_is_the_best_approximation_of_one_on_what_those_before_it_leave(smallest, lowest, highest):
-    # The best one, and it alone, is furthest from 1 at four points in turn, by the same distance (Chebyshev).
-    low, high = smallest, 1.0
-    for a, b, c in POLAR_EXPRESS[smallest]:
-        x = torch.linspace(low, high, 200_001, dtype=torch.float64)
-        value = a * x + b * x**3 + c * x**5
-        turns = [0, *(torch.diff(torch.sign(torch.diff(value))).nonzero()[:, 0] + 1).tolist(), len(x) - 1]
-        errors = value[turns] - 1
-        assert len(errors) == 4 and errors[0] < 0
-        torch.testing.assert_close(errors, errors[0] * torch.tensor([1, -1, 1, -1]).double(), rtol=1e-3, atol=1e-4)
-        low, high = value.min().item(), value.max().item()
-    assert (round(low, 2), round(high, 2)) == (lowest, highest)
 
 
 def test_stacked_muon_equals_matrices_one_by_one():
@@ -138,11 +116,12 @@ def test_matched_muon_moves_as_far_as_adamw_does():
 
 
 def test_orthogonalising_in_place_is_the_plain_iteration():
+    a, b, c = NEWTON_SCHULZ
     for shape in [(3, 16, 16), (2, 12, 40), (2, 40, 12)]:
         matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
         given = matrices.clone()
         plain = (matrices / matrices.flatten(1).norm(dim=1)[:, None, None]).double()
-        for a, b, c in POLAR_EXPRESS[0.01]:
+        for _ in range(5):
             gram = plain @ plain.mT
             plain = a * plain + (b * gram + c * gram @ gram) @ plain
         torch.testing.assert_close(orthogonalise(matrices).double(), plain, rtol=1e-4, atol=1e-5)

@@ -136,8 +136,7 @@ class LanguageTrainer:
             adamw(decay_groups(rest, settings.weight_decay), settings.learning_rate, 1e-8, (0.9, 0.98))
         ]
         if matrices:
-            rate, decay = settings.muon_learning_rate, settings.weight_decay
-            found.append(Muon(matrices, rate, weight_decay=decay, smallest=0.001))
+            found.append(Muon(matrices, settings.muon_learning_rate, weight_decay=settings.weight_decay))
         return found
 
     def run(self, text: PackedText, saver: StateSaver) -> list[dict[str, Any]]:
