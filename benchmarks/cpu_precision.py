@@ -68,7 +68,7 @@ class Work:
         return Backbone(AutoModel.from_config(deepcopy(self.config), add_pooling_layer=False).to(dtype))
 
 
-def work_of(shape: tuple[int, int, int], steps: int, sequences: int, lengths: tuple[int, int] = LENGTHS) -> Work:
+def work_of(shape: tuple[int, int, int], steps: int, sequences: int) -> Work:
     """Sequences of random lengths and token ids for a shape."""
     layers, hidden, pieces = shape
     config = AutoConfig.for_model(
@@ -77,7 +77,7 @@ def work_of(shape: tuple[int, int, int], steps: int, sequences: int, lengths: tu
     )  # fmt: skip
     draw = np.random.default_rng(1)
     count = max(steps * BATCH_SIZE, sequences)
-    ids = [draw.integers(5, min(pieces, USED_PIECES), size) for size in draw.integers(*lengths, count)]
+    ids = [draw.integers(5, min(pieces, USED_PIECES), size) for size in draw.integers(*LENGTHS, count)]
     columns = {"input_ids": ids, "example": list(range(count)), "label": draw.integers(0, 2, count).tolist()}
     return Work(config, Encoded(to_table(columns)), steps, sequences)
 

@@ -10,7 +10,6 @@ import torch.utils.deterministic
 from stiltgrid.modeling.gpu_lease import assigned, lease_gpu, visible_gpus
 from stiltgrid.modeling.gpu_slots import lease_share, slots_per_gpu
 from stiltgrid.modeling.precision import AUTO, BF16, FP32, ModelPrecision
-from stiltgrid.utils.allocator import keep_freed_memory
 from stiltgrid.utils.processes import process_count
 
 
@@ -29,7 +28,7 @@ class Compute:
 
 
 def prepare_compute(precision: str = AUTO, threads: int | None = None, model: ModelPrecision | None = None) -> Compute:
-    """Set threads, deterministic kernels and, on a CPU, how memory is reused; choose the device.
+    """Set threads and deterministic kernels, and choose the device.
 
     `precision` is auto, bf16 or fp32. With a `model`, auto is what the first of its jobs has chosen (see `precision`);
     without one it is bf16 on GPUs that support it and fp32 on CPUs.
@@ -41,7 +40,6 @@ def prepare_compute(precision: str = AUTO, threads: int | None = None, model: Mo
     if not torch.cuda.is_available():
         if precision == AUTO:
             precision = FP32 if model is None else model.on_cpu()
-        keep_freed_memory()
         return Compute(torch.device("cpu"), _dtype(precision))
     # A member of a process group was assigned its GPU when it joined.
     if process_count() == 1:
