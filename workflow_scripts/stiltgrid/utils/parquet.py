@@ -58,13 +58,17 @@ def count_rows(path: AnyPath) -> int:
         return int(pq.read_metadata(path).num_rows)
 
 
-def read_batches(path: AnyPath, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A parquet file in batches of at most so many rows. Raises as `read_parquet` does.
+def open_parquet(path: AnyPath) -> pq.ParquetFile:
+    """A parquet file to be read in batches, in `with`. Arrow's errors are the caller's.
 
-    Arrow's `pre_buffer` would keep every row group that has been read until the end of the file.
+    Arrow's `pre_buffer` would keep every row group that has been read until the file is closed.
     """
-    buffered = {"pre_buffer": False, "buffer_size": BUFFER, "page_checksum_verification": True}
-    with parquet_errors(path), pq.ParquetFile(path, **buffered) as file:
+    return pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER)
+
+
+def read_batches(path: AnyPath, rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A parquet file in batches of at most so many rows. Raises as `read_parquet` does."""
+    with parquet_errors(path), open_parquet(path) as file:
         yield from file.iter_batches(rows, columns=columns)
 
 

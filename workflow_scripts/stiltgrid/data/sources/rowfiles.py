@@ -19,7 +19,6 @@ from stiltgrid.utils.errors import RowError, SourceError
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", *delimited.ENDINGS, *conll.ENDINGS)
 _JSON = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")
-_BUFFER = 2**20  # bytes of a column that are read at a time
 _BATCH = 4096
 
 
@@ -108,12 +107,12 @@ def parse_object(line: str, place: str) -> dict[str, Any]:
 
 def _parquet_rows(path: Path, shown: str) -> Iterator[RawRow]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from stiltgrid.utils.parquet import open_parquet
 
     try:
         number = 0
-        # Arrow would otherwise keep every row group that has been read.
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER) as file:
+        with open_parquet(path) as file:
             names = file.schema_arrow.names
             repeated = next((name for name in names if names.count(name) > 1), None)
             if repeated is not None:
