@@ -1,12 +1,14 @@
 """Packed batches beside plain padded ones on a CPU: computed tokens a second of forward and backward passes.
 
     OMP_NUM_THREADS=1 python benchmarks/packing.py
+    OMP_NUM_THREADS=1 python benchmarks/packing.py --precision bf16
 
 A plain pass is transformers' own: the batch padded to its longest sequence, a mask, the same model. A packed pass
 computes no padding except inside attention, where sequences of like lengths form groups. Both count the tokens that
-all layers but attention compute. Weights and token ids are random; dropout is on, as in training. The sides take turns
-in one process, and each figure is the median of the rounds. The clock is the processor time of this process in one
-thread.
+all layers but attention compute. The third side is what a step does where a model cannot be packed: padded
+micro-batches of like lengths, cut as the training loop cuts them. The last two columns compare useful tokens a second.
+Weights and token ids are random; dropout is on, as in training. The sides take turns in one process, and each figure is
+the median of the rounds. The clock is the processor time of this process in one thread.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from stiltgrid.modeling.backbone import Backbone  # noqa: E402
 from stiltgrid.modeling.batching import Batch, make_batch  # noqa: E402
 from stiltgrid.modeling.device import Compute  # noqa: E402
 from stiltgrid.modeling.encoded import Encoded, to_table  # noqa: E402
+from stiltgrid.modeling.planning import cut_by_length, pass_cost  # noqa: E402
 from transformers import AutoConfig, AutoModel  # noqa: E402
 
 SHAPES = {"128 x 2": (128, 2), "384 x 6": (384, 6), "768 x 6": (768, 6)}  # hidden size, layers
@@ -36,7 +39,8 @@ LENGTHS: Mapping[str, tuple[float, float, int, int]] = {
     "sentences": (18, 0.6, 3, 128),
     "windows": (180, 0.4, 40, 384),
 }
-COMPUTE = Compute(torch.device("cpu"), torch.float32)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SIDES = ("padded", "packed", "like lengths")
 
 
 def random_sequences(kind: str, count: int) -> Encoded:
@@ -48,14 +52,24 @@ def random_sequences(kind: str, count: int) -> Encoded:
     return Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
 
 
-def batches(kind: str, count: int, sequences: int) -> list[tuple[Batch, Batch]]:
-    """(padded, packed) batches of the same random sequences."""
+def batches(kind: str, count: int, sequences: int, model: Backbone) -> list[dict[str, list[Batch]]]:
+    """The batches of each side for the same random sequences; each item has the sequences of one padded batch."""
     data = random_sequences(kind, count * sequences)
-    rows = np.arange(len(data)).reshape(count, sequences)
-    return [(make_batch(data, part, 1), make_batch(data, part, 1, packed=True)) for part in rows]
+    cost = pass_cost("cpu", model.hidden_layers, model.matrix_parameters)
+    found = []
+    for part in np.arange(len(data)).reshape(count, sequences):
+        like = cut_by_length(data.lengths[part], np.ones_like(part), sys.maxsize, cost)
+        found.append(
+            {
+                "padded": [make_batch(data, part, 1)],
+                "packed": [make_batch(data, part, 1, packed=True)],
+                "like lengths": [make_batch(data, part[piece], 1) for piece in like],
+            }
+        )
+    return found
 
 
-def backbone(hidden: int, layers: int) -> Backbone:
+def backbone(hidden: int, layers: int, compute: Compute) -> Backbone:
     """A model of XLM-R's architecture with random weights, its packing enabled."""
     torch.manual_seed(1)
     config = AutoConfig.for_model(
@@ -63,18 +77,42 @@ def backbone(hidden: int, layers: int) -> Backbone:
         num_attention_heads=max(1, hidden // 64), max_position_embeddings=514, pad_token_id=1,
     )  # fmt: skip
     model = Backbone(AutoModel.from_config(config, add_pooling_layer=False)).train()
-    model.enable_packing(COMPUTE)
+    model.enable_packing(compute)
     return model
 
 
-def seconds(model: Backbone, batch: Batch) -> float:
-    """Processor time of a forward and a backward pass."""
+def seconds(model: Backbone, parts: Sequence[Batch], compute: Compute) -> float:
+    """Processor time of forward and backward passes, their gradients summed."""
     started = time.process_time()
-    states = batch.flat(model(batch))
-    states.square().mean().backward()
+    for batch in parts:
+        with compute.autocast():
+            states = batch.flat(model(batch))
+        states.float().square().mean().backward()
     taken = time.process_time() - started
     model.zero_grad(set_to_none=True)
     return taken
+
+
+def measured(model: Backbone, work: Sequence[Mapping[str, list[Batch]]], compute: Compute, rounds: int) -> list[str]:
+    """The figures of a line."""
+    for side in SIDES:
+        seconds(model, work[0][side], compute)
+    taken = []
+    for turn in range(rounds):
+        order = SIDES[turn % len(SIDES) :] + SIDES[: turn % len(SIDES)]
+        taken.append({side: sum(seconds(model, item[side], compute) for item in work) for side in order})
+    tokens = {side: sum(batch.computed_tokens for item in work for batch in item[side]) for side in SIDES}
+    useful = tokens["packed"]
+    rates = [statistics.median(tokens[side] / each[side] for each in taken) for side in ("padded", "packed")]
+    times = {side: statistics.median(each[side] / each["packed"] for each in taken) for side in SIDES}
+    return [
+        f"{useful / len(work):,.0f}",
+        f"{tokens['padded'] / useful:.2f}",
+        *(f"{rate:,.0f}" for rate in rates),
+        f"**{times['padded'] * useful / tokens['padded']:.2f}**",
+        f"{times['padded']:.2f}",
+        f"**{times['like lengths']:.2f}**",
+    ]
 
 
 def main() -> None:
@@ -85,32 +123,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batches", type=int, default=2, help="batches of a round")
     parser.add_argument("--sequences", type=int, default=32, help="of a batch")
+    parser.add_argument("--precision", choices=list(DTYPES), default="fp32")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    compute = Compute(torch.device("cpu"), DTYPES[options.precision])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     write = sys.stdout.write
-    write(f"torch {torch.__version__}; load {load} on {os.cpu_count()} cores\n\n")
-    write(
-        "| shape | lengths | tokens a batch | padding | padded, tokens a second | packed | packed / padded | useful |\n"
-    )
-    write("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+    write(f"torch {torch.__version__}; {options.precision}; load {load} on {os.cpu_count()} cores\n\n")
+    titles = ["shape", "lengths", "tokens a batch", "padding", "padded, tokens a second", "packed", "packed / padded"]
+    titles += ["useful", "useful, packed / like lengths"]
+    write("| " + " | ".join(titles) + " |\n| --- | --- |" + " ---: |" * (len(titles) - 2) + "\n")
     for shape in options.shapes:
-        model = backbone(*SHAPES[shape])
+        model = backbone(*SHAPES[shape], compute)
         for kind in options.lengths:
-            pairs = batches(kind, options.batches, options.sequences)
-            seconds(model, pairs[0][0]), seconds(model, pairs[0][1])
-            found = []
-            for turn in range(options.rounds):
-                sides = (0, 1) if turn % 2 else (1, 0)
-                taken = {side: sum(seconds(model, pair[side]) for pair in pairs) for side in sides}
-                found.append([sum(pair[side].computed_tokens for pair in pairs) / taken[side] for side in (0, 1)])
-            padded, packed = (statistics.median(values) for values in zip(*found, strict=True))
-            ratio = statistics.median(ours / plain for plain, ours in found)
-            real = sum(pair[1].computed_tokens for pair in pairs)
-            padding = sum(pair[0].computed_tokens for pair in pairs) / real
-            cells = [shape, kind, f"{real / len(pairs):,.0f}", f"{padding:.2f}", f"{padded:,.0f}", f"{packed:,.0f}"]
-            write("| " + " | ".join([*cells, f"**{ratio:.2f}**", f"{ratio * padding:.2f}"]) + " |\n")
+            work = batches(kind, options.batches, options.sequences, model)
+            write("| " + " | ".join([shape, kind, *measured(model, work, compute, options.rounds)]) + " |\n")
             sys.stdout.flush()
 
 

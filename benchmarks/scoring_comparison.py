@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/scoring_comparison.py --configfile config.yaml --results results --model mini
 
 Reads the evaluation rows, token ids and tokenizer of a finished grid. The model is XLM-R's architecture with random
-weights, the same on all sides, in float32. Retrieval targets (the text of every row): `encode` tokenizes, pads batches
+weights, the same on all sides, in float32; with `--precision auto` ours is in what the workflow would choose on this
+CPU, the others in float32, their default. Retrieval targets (the text of every row): `encode` tokenizes, pads batches
 of 32 (its default) sorted by length, and averages the last layer; ours reads token ids that were made once, and pools
 every layer of Tatoeba, as a grid does. `encoding counted` adds the time of making the token ids once. Targets with a
 head: `Trainer.predict` on the same token ids, 32 sequences a batch, padded to the longest or to the task's maximum (as
@@ -41,6 +42,7 @@ from stiltgrid.grid.grid import Model  # noqa: E402
 from stiltgrid.modeling.backbone import Backbone  # noqa: E402
 from stiltgrid.modeling.device import Compute  # noqa: E402
 from stiltgrid.modeling.encoded import Encoded, read_encoded  # noqa: E402
+from stiltgrid.modeling.precision import cpu_choice  # noqa: E402
 from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.preparation.encode import encode_file  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
@@ -55,7 +57,7 @@ HEADS = {
     "span": modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
 }
 BATCH = 32  # sentence-transformers' default; given to Trainer too
-COMPUTE = Compute(torch.device("cpu"), torch.float32)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Work:
     config: Any
     scratch: Path
     batch_tokens: int | None
+    compute: Compute  # of our side
 
     def column(self, name: str) -> list[Any]:
         """A column of the rows."""
@@ -89,14 +92,15 @@ def timed(action: Callable[[], object]) -> float:
 
 def ours(work: Work) -> Callable[[], object]:
     """The prediction that a scoring job makes."""
-    kind, backbone = family(work.card.family), Backbone(work.backbone().eval())
+    # As a scoring job does: weights in the dtype of the arithmetic.
+    kind, backbone = family(work.card.family), Backbone(work.backbone().to(work.compute.dtype).eval())
     reader = Reader(read_special_tokens(work.tokenizer), Model("model", pooling="mean", retrieval_pooling="mean"))
     head = None
     if work.card.family in HEADS:
         head = kind.build_head(work.card, kind.pooled_width(backbone.hidden_size, reader.pooling(kind))).eval()
-    predictor = Predictor(backbone, head, kind, work.card, reader, COMPUTE)
+    predictor = Predictor(backbone, head, kind, work.card, reader, work.compute)
     layers = tuple(range(backbone.hidden_layers + 1))
-    batch_tokens = tokens_of_a_pass(work.batch_tokens, backbone.hidden_size, COMPUTE)
+    batch_tokens = tokens_of_a_pass(work.batch_tokens, backbone.hidden_size, work.compute)
     return lambda: predict_all(predictor, work.data, batch_tokens, TokenCount(), layers)
 
 
@@ -194,6 +198,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=256)
     parser.add_argument("--batch-tokens", type=int, default=None, help="evaluation.batch_tokens")
     parser.add_argument("--dynamic-only", action="store_true", help="leave out predict with padding to the maximum")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "auto"], default="fp32", help="of our side")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
@@ -207,9 +212,11 @@ def main() -> None:
         num_hidden_layers=options.layers, intermediate_size=4 * options.hidden,
         num_attention_heads=max(1, options.hidden // 64), max_position_embeddings=514, pad_token_id=special.pad,
     )  # fmt: skip
+    precision = cpu_choice(options.hidden) if options.precision == "auto" else options.precision
+    compute = Compute(torch.device("cpu"), DTYPES[precision])
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     write = sys.stdout.write
-    write(f"torch {torch.__version__}; load {load} on {os.cpu_count()} cores\n\n")
+    write(f"torch {torch.__version__}; ours in {precision}; load {load} on {os.cpu_count()} cores\n\n")
     write("| target | sequences | tokens | ours, CPU s | beside | CPU s | ratio | encoding counted |\n")
     write("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |\n")
     with tempfile.TemporaryDirectory() as folder:
@@ -224,6 +231,7 @@ def main() -> None:
                 config,
                 Path(folder),
                 options.batch_tokens,
+                compute,
             )
             sides = sides_of(work, options.dynamic_only)
             for side in sides.values():

@@ -2,11 +2,12 @@
 
     python benchmarks/trainer_comparison.py --data-dir ../shared/data --tasks anli_plus udpos squad_v1 commonsense_qa
 
-Same architecture, head, real data, examples a step, number of steps, fused AdamW, precision and threads; on Trainer's
-side transformers' own models and losses, for all families that it has them for. Trainer runs in three settings: every
-sequence padded to the task's maximum, each batch to its longest, and batches of similar lengths (which are other
-batches: ours keep the examples of each step as they were drawn). The sides take turns; the best of the rounds counts.
-On a CPU the clock is the process's own processor time, so other work on the machine disturbs less.
+Same architecture, head, real data, examples a step, number of steps, fused AdamW, precision and threads, or with
+`--defaults` each side in its default precision (ours `auto`, Trainer's float32). On Trainer's side transformers' own
+models and losses, for all families that it has them for. Trainer runs in three settings: every sequence padded to the
+task's maximum, each batch to its longest, and batches of similar lengths (which are other batches: ours keep the
+examples of each step as they were drawn). The sides take turns; the best of the rounds counts. On a CPU the clock is
+the process's own processor time, so other work on the machine disturbs less.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from stiltgrid.modeling.backbone import Backbone  # noqa: E402
 from stiltgrid.modeling.batching import Batch, make_batch  # noqa: E402
 from stiltgrid.modeling.device import Compute, prepare_compute  # noqa: E402
 from stiltgrid.modeling.encoded import Encoded  # noqa: E402
+from stiltgrid.modeling.precision import cpu_choice  # noqa: E402
 from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
 from stiltgrid.training.stage import Stage  # noqa: E402
@@ -80,6 +82,7 @@ class Work:
     data: Encoded
     tokenizer: Path
     compute: Compute
+    own: Compute  # of our side
     batch_size: int
     steps: int
     learning_rate: float = 1e-3
@@ -140,14 +143,14 @@ def ours(work: Work) -> tuple[float, float, float]:
     kind = family(work.card.family)
     pool = np.arange(len(offsets) - 1)
     task = StageTask(work.card, kind, settings, work.data, offsets, pool, None, None)
-    backbone = Backbone(work.model().base_model).to(work.compute.device)
+    backbone = Backbone(work.model().base_model).to(work.own.device)
     heads = torch.nn.ModuleDict({work.card.name: kind.build_head(work.card, backbone.hidden_size)})
     reader = Reader(read_special_tokens(work.tokenizer), Model("model", pooling="cls"))
     schedule = np.zeros(work.steps, dtype=np.int64)
     clock = Clock(work)
-    backbone.enable_packing(work.compute)
+    backbone.enable_packing(work.own)
     with trainable_part(backbone, settings, used_ids([work.data], reader.special)):
-        model = StageModel(backbone, heads.to(work.compute.device), reader, work.compute)
+        model = StageModel(backbone, heads.to(work.own.device), reader, work.own)
         stage = TimedStage(StagePlan("ours", [task], schedule, settings, 1), model)
         stage.watch(clock)
         stage.run()
@@ -241,7 +244,11 @@ def work_of(options: argparse.Namespace, grid: Grid, card: TaskCard, tokenizer: 
     more = {"vocab_size": pieces, "pad_token_id": read_special_tokens(tokenizer).pad, "num_labels": outputs}
     config = AutoConfig.for_model(shape.pop("model_type"), max_position_embeddings=514, **more, **shape)
     compute = prepare_compute("auto", options.threads)
-    return Work(config, card, data, tokenizer, compute, options.batch_size, options.steps)
+    own = compute
+    if options.defaults and compute.device.type == "cpu":
+        own = prepare_compute(cpu_choice(config.hidden_size), options.threads)
+        compute = prepare_compute("fp32", options.threads)
+    return Work(config, card, data, tokenizer, compute, own, options.batch_size, options.steps)
 
 
 def compare(work: Work, rounds: int, scratch: str) -> list[tuple[float, float, float]]:
@@ -265,6 +272,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, help="hidden size; the preset's by default")
     parser.add_argument("--layers", type=int, help="layers; the preset's by default")
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--defaults", action="store_true", help="on a CPU: our `auto` beside Trainer's float32")
     parser.add_argument("--steps", type=int, default=WARM + GROUPED_BATCHES)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
