@@ -164,6 +164,20 @@ def test_a_changed_file_of_the_mirror_reruns_what_reads_it(grid: Repository) -> 
     assert counts(pending) == AFTERWARDS + Counter(prepare_eval=1, encode_eval=1, score_target=3, plot_languages=4)
 
 
+def test_new_times_of_a_large_file_rerun_nothing_and_new_content_does(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repository")
+    file = repository.folder / "tests/data/mirror/tatoeba/validation.de.jsonl"
+    wanted = "results/data/tatoeba/eval.parquet"
+    above_default = "\n" * 1_100_000  # Snakemake's own limit is 1,000,000 bytes
+    file.write_text(file.read_text(encoding="utf-8") + above_default, encoding="utf-8")
+    assert counts(repository.run(wanted)) == Counter(prepare_eval=1)
+    os.utime(file)
+    assert repository.pending(wanted) == []
+    with file.open("a", encoding="utf-8") as text:
+        text.write("\n")
+    assert counts(repository.pending(wanted)) == Counter(prepare_eval=1)
+
+
 def test_how_a_family_measures_prepares_and_encodes_nothing(grid: Repository) -> None:
     with grid.edited(f"{LIBRARY}/tasks/metrics/mlqa.py", "def normalise(", "LIMIT = 1\n\n\ndef normalise("):
         pending = grid.pending()
