@@ -158,14 +158,19 @@ def loop_score(folder: Path, row: str, target: str, seed: int) -> float:
 
 
 def report(folder: Path, seeds: Sequence[int]) -> None:
-    """Print a Markdown table of the scores of both sides, and of their differences over cells."""
+    """Print a Markdown table of the scores of both sides, a value a seed, and of their differences (Welch's t)."""
+    from reference_scores import interval
+
     write = sys.stdout.write
-    write("\n| row | target | this workflow | the loop | difference |\n| --- | --- | ---: | ---: | ---: |\n")
+    write("\n| row | target | this workflow | the loop | difference, 95 % interval |\n")
+    write("| --- | --- | ---: | ---: | ---: |\n")
     for row in ROWS:
         for target in TARGETS:
             sides = [[side(folder, row, target, seed) for seed in seeds] for side in (our_score, loop_score)]
             cells = [" ".join(f"{value:.1f}" for value in side) for side in sides]
-            write(f"| {row} | {target} | {cells[0]} | {cells[1]} | {np.mean(sides[0]) - np.mean(sides[1]):+.1f} |\n")
+            mean, low, high = interval(*sides)
+            within = f", {low:+.1f} to {high:+.1f}" if np.isfinite([low, high]).all() else ""
+            write(f"| {row} | {target} | {cells[0]} | {cells[1]} | {mean:+.1f}{within} |\n")
 
 
 def compare(options: argparse.Namespace, folder: Path) -> None:
