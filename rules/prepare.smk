@@ -110,6 +110,8 @@ rule prepare_text:
         "logs/text/{text}.log",
     wildcard_constraints:
         text=paths.pattern([*PRETRAINED, *INPUTS.texts]),
+    # Pretraining, the longest job, waits for these two.
+    priority: 100
     conda:
         "../envs/data.yaml"
     params:
@@ -196,6 +198,7 @@ rule train_tokenizer:
         "logs/models/{model}/tokenizer.log",
     wildcard_constraints:
         model=paths.pattern(PRETRAINED),
+    priority: 100
     conda:
         "../envs/data.yaml"
     params:
