@@ -31,7 +31,9 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from packing import DTYPES  # noqa: E402
 from sentence_transformers import SentenceTransformer  # noqa: E402
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer  # noqa: E402
 from stiltgrid.config.loading import load_grid  # noqa: E402
@@ -57,7 +59,6 @@ HEADS = {
     "span": modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
 }
 BATCH = 32  # sentence-transformers' default; given to Trainer too
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
