@@ -7,9 +7,9 @@ XLM-R Large's architecture with random weights; the lengths of real texts from a
 trained on the mirror's text (XLM-R's own needs the hub); the data sets' full sizes. A part's hours are its examples,
 times epochs, times seconds an example. Beside it the same examples as XTREME's scripts run them: every sequence padded
 to 128 tokens (384 for questions), 2 at a time with 16 accumulated, float32 with TF32, without deterministic mode. Ours
-is what the preset makes a grid do, checkpointing and the size of micro-batches among it; options try others. CCG's data
-are licensed, so the sentences of UD stand in for it. The rows of the vocabulary that a task's training uses are those
-of the mirror's texts, fewer than a whole data set's.
+is what the preset makes a grid do, checkpointing, CUDA graphs and the size of micro-batches among it; options try
+others. CCG's data are licensed, so the sentences of UD stand in for it. The rows of the vocabulary that a task's
+training uses are those of the mirror's texts, fewer than a whole data set's.
 """
 
 import argparse
@@ -41,6 +41,7 @@ from stiltgrid.modeling.encoded import Encoded  # noqa: E402
 from stiltgrid.modeling.tokenization import read_special_tokens  # noqa: E402
 from stiltgrid.tasks.families import family  # noqa: E402
 from stiltgrid.training.stage import Stage  # noqa: E402
+from stiltgrid.training.stage_graphs import FEWEST_STEPS  # noqa: E402
 from stiltgrid.training.stage_plan import StageModel, StagePlan  # noqa: E402
 from stiltgrid.training.trainable import trainable_part  # noqa: E402
 from stiltgrid.training.training_data import StageTask  # noqa: E402
@@ -147,7 +148,8 @@ def ours(
     backbone.enable_packing(machine.compute)
     heads = torch.nn.ModuleDict({card.name: kind.build_head(card, backbone.hidden_size)}).to(machine.compute.device)
     reader = Reader(read_special_tokens(machine.tokenizer), Model("model", pooling="cls"))
-    schedule = np.zeros(WARM + machine.steps, dtype=np.int64)
+    # As long as a stage must be to be worth recording CUDA graphs; only the first steps of it are taken.
+    schedule = np.zeros(max(WARM + machine.steps, FEWEST_STEPS), dtype=np.int64)
     taken: list[np.ndarray] = []
     with trainable_part(backbone, settings, used_ids([data], reader.special)):
         plan = StagePlan("ours", [task], schedule, settings, 1)
@@ -226,7 +228,7 @@ def settings_of(training: Mapping[str, Any], stage: str, task: str, asked: argpa
     """The preset's settings of a task in a stage, without dev evaluations, and with what the command line changes."""
     found = Grid.training_for(SimpleNamespace(training=training), stage, task)  # type: ignore[arg-type]
     changes: dict[str, Any] = {"evaluate_every": 10**9}
-    for name in ("micro_batch_tokens", "gradient_checkpointing"):
+    for name in ("micro_batch_tokens", "gradient_checkpointing", "cuda_graphs"):
         if getattr(asked, name) is not None:
             changes[name] = getattr(asked, name)
     return found.override(changes)
@@ -272,6 +274,7 @@ def add_machine_options(parser: argparse.ArgumentParser, size: Mapping[str, int]
     parser.add_argument(
         "--gradient-checkpointing", action=argparse.BooleanOptionalAction, help="the preset's by default"
     )
+    parser.add_argument("--cuda-graphs", action=argparse.BooleanOptionalAction, help="the preset's by default")
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:

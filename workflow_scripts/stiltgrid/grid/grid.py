@@ -39,6 +39,7 @@ class TrainingSettings:
     lora: Mapping[str, Any] | None = field(default=None, metadata=QUIET)
     freeze: str | None = field(default=None, metadata=QUIET)
     checkpoint_precision: str = field(default="trained", metadata=QUIET)
+    cuda_graphs: bool = field(default=True, metadata=QUIET)
 
     def override(self, changes: Mapping[str, Any]) -> "TrainingSettings":
         """These settings with some fields replaced."""

@@ -20,7 +20,7 @@ from stiltgrid.modeling.batching import Batch
 from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.library_errors import library_errors
 from stiltgrid.modeling.optimizers import split_matrices
-from stiltgrid.modeling.packing import GROUPED, VARLEN, register_attention
+from stiltgrid.modeling.packing import GROUPED, VARLEN, Packing, register_attention
 from stiltgrid.modeling.packing_trial import packing_fault
 from stiltgrid.utils.checksums import verify_weights
 from stiltgrid.utils.errors import SourceError
@@ -86,17 +86,34 @@ class Backbone(torch.nn.Module):
         """States of every layer, embeddings first: layers + 1 tensors of (sequences, longest, hidden)."""
         return tuple(self._read(batch, output_hidden_states=True).hidden_states)
 
+    def packed_states(
+        self, input_ids: torch.Tensor, packing: Packing, segments: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(1, tokens, hidden): the last layer's states of packed token ids; `segments` are their token types."""
+        states: torch.Tensor = self._states(input_ids, None, packing, segments).last_hidden_state
+        return states
+
     def _read(self, batch: Batch, **options: Any) -> Any:
         segments = batch.segments if self.uses_segments else None
+        return self._states(batch.input_ids, batch.model_mask, batch.packing, segments, **options)
+
+    def _states(
+        self,
+        input_ids: torch.Tensor,
+        mask: torch.Tensor | None,
+        packing: Packing | None,
+        segments: torch.Tensor | None,
+        **options: Any,
+    ) -> Any:
         if segments is not None:
             options["token_type_ids"] = segments
-        if batch.packing is not None:
-            options |= {"packing": batch.packing, "position_ids": batch.packing.positions + self._first_position}
+        if packing is not None:
+            options |= {"packing": packing, "position_ids": packing.positions + self._first_position}
         # Set until the next pass: recomputed activations look the attention up again in the backward pass.
-        wanted = self._padded_attention if batch.packing is None else self._packed_attention
+        wanted = self._padded_attention if packing is None else self._packed_attention
         if self.reader.config._attn_implementation != wanted:
             self.reader.config._attn_implementation = wanted
-        return self.reader(batch.input_ids, attention_mask=batch.model_mask, **self._options, **options)
+        return self.reader(input_ids, attention_mask=mask, **self._options, **options)
 
     def enable_packing(self, compute: Compute) -> bool:
         """Find an attention for packed batches under which the model computes what it computes with padding.
@@ -128,6 +145,11 @@ class Backbone(torch.nn.Module):
         if compute.device.type == "cuda":
             with torch.no_grad():
                 self.enable_packing(compute)
+        return self.attends_to_unequal_lengths
+
+    @property
+    def attends_to_unequal_lengths(self) -> bool:
+        """Whether packed batches are read by a kernel for sequences of unequal lengths, without groups or masks."""
         return self._packed_attention == VARLEN
 
     def use_packed_attention(self, name: str | None) -> None:

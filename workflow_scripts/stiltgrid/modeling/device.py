@@ -20,11 +20,14 @@ class Compute:
     device: torch.device
     dtype: torch.dtype
 
-    def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """A context of mixed precision; does nothing where the dtype is float32."""
+    def autocast(self, cached: bool = True) -> contextlib.AbstractContextManager[object]:
+        """A context of mixed precision; does nothing where the dtype is float32.
+
+        Weights in lower precision are kept from one operation to the next if `cached`.
+        """
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.dtype)
+        return torch.autocast(self.device.type, dtype=self.dtype, cache_enabled=cached)
 
 
 def prepare_compute(precision: str = AUTO, threads: int | None = None, model: ModelPrecision | None = None) -> Compute:

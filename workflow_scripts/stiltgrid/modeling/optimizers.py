@@ -28,6 +28,12 @@ def adamw(
     return optimizer
 
 
+def hold_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Keep the rates in tensors beside the parameters, where a recorded step reads them as `set_rate` sets them."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+
+
 def linear_schedule(step: int, steps: int, warmup_share: float) -> float:
     """Share of the peak rate at `step` (from 0) of `steps`: linear warm-up, then linear decay; never 0."""
     warmup = round(steps * warmup_share)
@@ -40,7 +46,11 @@ def set_rate(optimizers: Iterable[torch.optim.Optimizer], share: float, scale: f
     """Set every group's rate to `share` of its peak, times `scale` (a task's rate relative to the stage's)."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * share * scale
+            rate = group["peak"] * share * scale
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
 class Muon(torch.optim.Optimizer):

@@ -5,7 +5,7 @@ gradient checkpointing: some attention kernels raise there. The comparison is in
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ TOLERANCE, ROUNDINGS, STORED_ROUNDINGS = 1e-4, 4.0, 8.0
 
 
 @dataclass(frozen=True)
-class _Result:
+class Result:
     """States (tokens, hidden) of a pass, and the gradients of a random projection of them, end to end."""
 
     states: torch.Tensor
@@ -35,61 +35,89 @@ def packing_fault(backbone: torch.nn.Module, vocabulary: int, compute: Compute) 
     The backbone must be set to read packed batches. Gradients are part of the trial where they are enabled. Neither
     its mode nor torch's random state changes.
     """
-    devices = [torch.cuda.current_device()] if compute.device.type == "cuda" else []
+    random = np.random.default_rng(0)
+    ids = [random.integers(vocabulary // 2, vocabulary, size) for size in LENGTHS]
+    packed, padded = (trial_batch(ids, compute, packed) for packed in (True, False))
+    with without_tf32():
+        return fault_of(lambda: _fault(backbone, packed, padded, compute), backbone)
+
+
+def fault_of(trial: Callable[[], str], backbone: torch.nn.Module) -> str:
+    """What a trial says, or the error that it raises; the backbone's mode and torch's random state stay."""
+    devices = [torch.cuda.current_device()] if next(backbone.parameters()).is_cuda else []
     was_training = backbone.training
     try:
-        with torch.random.fork_rng(devices=devices), _without_tf32():
-            return _fault(backbone, _Trial(vocabulary, compute), compute)
+        with torch.random.fork_rng(devices=devices):
+            return trial()
     except Exception as error:  # architectures raise many kinds for arguments that they do not know
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     finally:
         backbone.train(was_training)
 
 
-class _Trial:
-    """The sequences of the trial, packed and padded, and a random projection of their states."""
-
-    def __init__(self, vocabulary: int, compute: Compute) -> None:
-        random = np.random.default_rng(0)
-        ids = [random.integers(vocabulary // 2, vocabulary, size) for size in LENGTHS]
-        data = Encoded(to_table({"input_ids": ids, "example": list(range(len(ids)))}))
-        self.packed, self.padded = (
-            make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device) for packed in (True, False)
-        )
-
-    def run(self, backbone: torch.nn.Module, batch: Batch, compute: Compute | None) -> _Result:
-        """One pass over a batch, in the precision of `compute` or in float32; gradients where they are enabled."""
-        with contextlib.nullcontext() if compute is None else compute.autocast():
-            states = batch.flat(backbone(batch)).float()
-        if not states.requires_grad:
-            return _Result(states, None)
-        trained = [item for item in backbone.parameters() if item.requires_grad]
-        # Gradients of vectors need the whole backward pass but next to no memory.
-        vectors = [item for item in trained if item.ndim < 2] or trained
-        projection = torch.linspace(-1, 1, states.numel(), device=states.device).sin().view_as(states)
-        found = torch.autograd.grad((states * projection).sum(), vectors, allow_unused=True)
-        flat = [item.detach().float().reshape(-1) for item in found if item is not None]
-        return _Result(states.detach(), torch.cat(flat))
+def trial_batch(ids: Sequence[np.ndarray], compute: Compute, packed: bool) -> Batch:
+    """A batch of sequences of token ids on the device."""
+    data = Encoded(to_table({"input_ids": list(ids), "example": list(range(len(ids)))}))
+    return make_batch(data, np.arange(len(ids)), 0, packed=packed).to(compute.device)
 
 
-def _fault(backbone: torch.nn.Module, trial: _Trial, compute: Compute) -> str:
-    backbone.eval()
-    padded = trial.run(backbone, trial.padded, compute)
-    packed = trial.run(backbone, trial.packed, compute)
-    exact = padded if compute.dtype == torch.float32 else trial.run(backbone, trial.padded, None)
-    weights = next(backbone.parameters()).dtype
+def vectors_of(backbone: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """Trained weights whose gradients need the whole backward pass but next to no memory: vectors, if there are any."""
+    trained = [item for item in backbone.parameters() if item.requires_grad]
+    return [item for item in trained if item.ndim < 2] or trained
+
+
+def run(
+    read: Callable[[Batch], torch.Tensor],
+    batch: Batch,
+    compute: Compute | None,
+    differentiate: Callable[[torch.Tensor], Sequence[torch.Tensor | None]],
+) -> Result:
+    """A pass over a batch, in the precision of `compute` or in float32, and its gradients where they are enabled."""
+    with contextlib.nullcontext() if compute is None else compute.autocast():
+        states = batch.flat(read(batch)).float()
+    if not states.requires_grad:
+        return Result(states, None)
+    projection = torch.linspace(-1, 1, states.numel(), device=states.device).sin().view_as(states)
+    kept = states.detach().clone()
+    found = differentiate((states * projection).sum())
+    return Result(kept, torch.cat([item.detach().float().reshape(-1) for item in found if item is not None]))
+
+
+def run_backbone(backbone: torch.nn.Module, batch: Batch, compute: Compute | None) -> Result:
+    """A pass of a backbone, see `run`."""
+    vectors = vectors_of(backbone)
+    return run(backbone, batch, compute, lambda total: torch.autograd.grad(total, vectors, allow_unused=True))
+
+
+def difference(found: Result, expected: Result, exact: Result, weights: torch.dtype, whose: str) -> str:
+    """How two results differ by more than rounding does; empty where they do not. `exact` is `expected` in float32.
+
+    `weights` is the dtype of the backbone's, `whose` says in the text what `expected` is.
+    """
     least = TOLERANCE if weights == torch.float32 else STORED_ROUNDINGS * torch.finfo(weights).eps
     for name in ("states", "gradients"):
-        values = [getattr(result, name) for result in (packed, padded, exact)]
+        values = [getattr(result, name) for result in (found, expected, exact)]
         if values[0] is None:
             continue
         apart, rounding = _apart(values[0], values[1]), _apart(values[1], values[2])
         allowed = max(least, ROUNDINGS * rounding)
         if not apart <= allowed:
-            return f"{name} differ from those of padded batches by {apart:.1g} of their size, more than {allowed:.1g}"
-    if packed.gradients is not None:
+            return f"{name} differ from those of {whose} by {apart:.1g} of their size, more than {allowed:.1g}"
+    return ""
+
+
+def _fault(backbone: torch.nn.Module, packed: Batch, padded: Batch, compute: Compute) -> str:
+    backbone.eval()
+    expected = run_backbone(backbone, padded, compute)
+    found = run_backbone(backbone, packed, compute)
+    exact = expected if compute.dtype == torch.float32 else run_backbone(backbone, padded, None)
+    fault = difference(found, expected, exact, next(backbone.parameters()).dtype, "padded batches")
+    if fault:
+        return fault
+    if found.gradients is not None:
         backbone.train()
-        trained = trial.run(backbone, trial.packed, compute)
+        trained = run_backbone(backbone, packed, compute)
         if trained.gradients is None or not torch.isfinite(trained.gradients).all():
             return "gradients in training are not finite"
     return ""
@@ -101,7 +129,7 @@ def _apart(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """TF32 rounds float32 products to 10 bits, which would hide a fault or look like one."""
     allowed = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -11,13 +11,16 @@ from tqdm import tqdm
 
 from stiltgrid.evaluation.prediction import TokenCount
 from stiltgrid.modeling.optimizers import linear_schedule, set_rate
+from stiltgrid.modeling.pass_graphs import Recorder
 from stiltgrid.modeling.planning import pass_cost
 from stiltgrid.training.dev_evaluation import schedule_dev_evaluations
 from stiltgrid.training.early_stopping import EarlyStopping
 from stiltgrid.training.micro_batches import MicroBatches, out_of_memory_reason
 from stiltgrid.training.process_group import SINGLE_PROCESS, ProcessGroup
+from stiltgrid.training.recorded_update import KeptGradients, RecordedUpdate
 from stiltgrid.training.resume import StateSaver
 from stiltgrid.training.saved_state import SavedState
+from stiltgrid.training.stage_graphs import stage_graphs
 from stiltgrid.training.stage_plan import StageModel, StagePlan
 from stiltgrid.training.stage_state import LoopState, stage_state
 from stiltgrid.training.step_log import STEPS_BETWEEN_READS, Step, StepLog
@@ -31,7 +34,7 @@ class Stage:
     """One stage of training: some tasks with a head each, and a schedule of the task that each step trains.
 
     `state` is its progress; `read_every` is the number of steps after which losses are read back from the device,
-    by default 1 on a CPU.
+    by default 1 on a CPU. `recorder` takes the place of CUDA's where there is no GPU.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Stage:
         model: StageModel,
         group: ProcessGroup = SINGLE_PROCESS,
         read_every: int | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         tasks, self.evaluation_schedule = schedule_dev_evaluations(plan)
         self.plan = plan = replace(plan, tasks=tasks)
@@ -60,6 +64,10 @@ class Stage:
         cost = pass_cost(device, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.micro_batches = MicroBatches(plan, self.state, cost, self.packed, group)
+        self.graphs = stage_graphs(plan, model, self.micro_batches, cost, recorder)
+        self.kept = None if self.graphs is None else KeptGradients(self.parameters, self.graphs.gradients)
+        recorder = None if self.graphs is None else self.graphs.recorder
+        self.update = RecordedUpdate(self.optimizers, self.parameters, recorder)
         self.log = StepLog(plan, self.state, read_every or (1 if device == "cpu" else STEPS_BETWEEN_READS))
         self.early_stopping = EarlyStopping(plan, model, self.parameters, self.state, self.evaluation_schedule, group)
 
@@ -117,11 +125,11 @@ class Stage:
         settings, state = self.plan.tasks[which].settings, self.state
         examples = self.orders[which].take(settings.batch_size)
         total, tokens, micro_batches = self._summed_gradients(which, examples)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.max_grad_norm or float("inf"))
+        if self.kept is not None:
+            self.kept.keep(which)
         share = self._schedule_share(state.step)
         set_rate(self.optimizers, share, settings.learning_rate / self.settings.learning_rate)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        norm = self.update(which, settings.max_grad_norm or float("inf"))
         self._clear_gradients()
         state.step += 1
         state.tokens.real += tokens.real
@@ -154,6 +162,8 @@ class Stage:
 
     def _gradients(self, which: int, examples: np.ndarray) -> tuple[torch.Tensor, TokenCount, int]:
         """Accumulate this process's gradients; the summed loss, the tokens and the number of micro-batches."""
+        if self.kept is not None:
+            self.kept.clear(which)
         task, micro_batches = self.plan.tasks[which], self.micro_batches.of_step(which, examples)
         rows = np.concatenate(micro_batches)
         if self.group.size > 1:
@@ -164,13 +174,14 @@ class Stage:
         for micro_batch in micro_batches:
             batch = task.batch(self.model.reader, micro_batch, self.state.step, self.packed)
             tokens.add(batch)
+            tokens.computed += 0 if self.graphs is None else self.graphs.filling(batch)
             total += self._backward(task, batch.to(self.model.compute.device), weight)
         return total, tokens, len(micro_batches)
 
     def _backward(self, task: StageTask, batch: Any, weight: float) -> torch.Tensor:
         model = self.model
         with model.compute.autocast():
-            hidden = model.backbone(batch)
+            hidden = (self.graphs or model.backbone)(batch)
             loss = task.family.loss(task.card, model.heads[task.card.name], hidden, batch).float() / weight
         loss.backward()
         return loss.detach()

@@ -212,6 +212,7 @@ def stage_record(stage: Stage, seconds: float) -> dict[str, Any]:
         "dev_tokens": state.dev_tokens.real,
         "trained_parameters": stage.trained_parameters,
         "micro_batch_tokens": state.limits,
+        **({} if stage.graphs is None else {"cuda_graph_tokens": list(stage.graphs.sizes.tokens)}),
         "seconds": round(seconds, 3),
     }
 
