@@ -15,6 +15,7 @@ from stiltgrid.workflow.fork_server import ForkServer, Job
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux only")
 LIBRARY = str(Path(fork_server.__file__).parents[2])
+ROOT = Path(fork_server.__file__).parents[3]
 
 
 @pytest.fixture
@@ -163,3 +164,27 @@ def test_ctrl_c_ends_the_job(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline() == "1\n"
     assert process.wait() == 0
+
+
+@pytest.mark.parametrize("kind", fork_server.PRELOAD)
+def test_modules_to_preload_exist_and_leave_the_network_to_the_job(kind: str) -> None:
+    """A server ignores what it cannot import, and huggingface_hub reads only once whether it is offline."""
+    code = (
+        "import importlib, sys; sys.path.append(sys.argv[1]); "
+        "from stiltgrid.workflow.fork_server import PRELOAD; "
+        "[importlib.import_module(name) for name in PRELOAD[sys.argv[2]]]; "
+        "print('huggingface_hub' in sys.modules, 'stiltgrid.workflow.job_runner' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, LIBRARY, kind], capture_output=True, text=True, check=True)
+    hub, runner = found.stdout.split()
+    assert runner == "True"
+    if kind == "data":  # the kind of all jobs that may reach the hub, see the next test
+        assert hub == "False"
+
+
+def test_all_jobs_that_may_reach_the_network_are_of_one_kind() -> None:
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk")).split("\nrule ")
+    scripts = {path.name for path in (ROOT / "workflow_scripts").glob("*.py") if "network=True" in path.read_text()}
+    found = {name: rule for rule in rules for name in scripts if f"workflow_scripts/{name}" in rule}
+    assert found.keys() == scripts and len(scripts) > 8
+    assert [name for name, rule in found.items() if "envs/data.yaml" not in rule] == []

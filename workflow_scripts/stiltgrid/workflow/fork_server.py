@@ -35,18 +35,21 @@ from stiltgrid.utils.processes import THREAD_VARIABLES, die_with
 # pandas is here because pyarrow loads it at the first conversion of Python values.
 COMMON = (
     "numpy", "pyarrow.compute", "pyarrow.dataset", "pyarrow.parquet", "pandas", "snakemake.iocontainers",
-    "snakemake.io", "snakemake.logging",
+    "snakemake.io", "snakemake.logging", "stiltgrid.workflow.job_runner",
 )  # fmt: skip
-# Modules by the rule's environment file (`conda: "../envs/data.yaml"`): what most of its jobs import.
+# Modules by the rule's environment file (`conda: "../envs/data.yaml"`): what most of its jobs import. Those of `data`
+# must not import huggingface_hub, which reads once whether it may reach the network.
 PRELOAD: Mapping[str, tuple[str, ...]] = {
-    "data": (*COMMON, "tokenizers"),
+    "data": (*COMMON, "tokenizers", "stiltgrid.preparation.encode", "stiltgrid.preparation.prepare"),
     "training": (
         *COMMON, "tokenizers", "torch", "torch._dynamo", "safetensors.torch",
         "transformers.models.auto.modeling_auto", "transformers.models.xlm_roberta.modeling_xlm_roberta",
+        "stiltgrid.evaluation.scoring", "stiltgrid.training.training",
     ),
     "analysis": (
-        *COMMON, "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
-        "PIL.PngImagePlugin", "PIL.JpegImagePlugin",
+        *COMMON, "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf",
+        "matplotlib.backends.backend_svg", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "stiltgrid.analysis.significance",
+        "stiltgrid.reporting.page.page", "stiltgrid.reporting.plots",
     ),
 }  # fmt: skip
 
