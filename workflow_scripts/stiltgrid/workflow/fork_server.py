@@ -48,8 +48,8 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
     ),
     "analysis": (
         *COMMON, "matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf",
-        "matplotlib.backends.backend_svg", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "stiltgrid.analysis.significance",
-        "stiltgrid.reporting.page.page", "stiltgrid.reporting.plots",
+        "matplotlib.backends.backend_svg", "PIL.PngImagePlugin", "PIL.JpegImagePlugin",
+        "stiltgrid.analysis.significance", "stiltgrid.reporting.page.page", "stiltgrid.reporting.plots",
     ),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from stiltgrid.data.sources.minilab.world import BE, LIVE, WORK, Clause, Manner,
 
 POOL = "train"
 _PLAIN = ("", "given", "surname", "city", "year", "organisation")
+_OPENING, _CLOSING = Token("(", "mark", "PUNCT"), Token(")", "mark", "PUNCT")
 Line = tuple[str, tuple[Clause, ...], str]  # shape, clauses, what is asked
 
 
@@ -36,12 +37,12 @@ def documents(world: World, grammar: Grammar) -> Iterator[str]:
         partner = grammar.of(stream.pick(others)) if code == ENGLISH and others else grammar.english
         texts = []
         for line in lines:
-            tokens = shaped(grammar, line)
+            tokens, translated = shaped(grammar, line), shaped(partner, line)
             if partner is not grammar:
-                tokens = _mixed(tokens, shaped(partner, line), stream, world)
+                tokens = _mixed(tokens, translated, stream, world)
             texts.append(grammar.text(tokens).text)
-            if bilingual:
-                texts.append(grammar.english.text(shaped(grammar.english, line)).text)
+            if bilingual:  # then the partner is English
+                texts.append(partner.text(translated).text)
         yield " ".join(texts)
 
 
@@ -167,17 +168,17 @@ def _mixed(tokens: Tokens, translated: Tokens, stream: Stream, world: World) -> 
     """
     settings = world.settings
     foreign = {token.concept: token for token in translated if token.concept.partition(":")[0] not in _PLAIN}
-    opening, closing = Token("(", "mark", "PUNCT"), Token(")", "mark", "PUNCT")
+    replaced = settings.glossed + settings.code_switched
     result: list[Token] = []
     for token in tokens:
         other = foreign.get(token.concept)
         draw = stream.random() if other else 1.0
-        if other is None or draw >= settings.glossed + settings.code_switched:
+        if other is None or draw >= replaced:
             result.append(token)
         elif draw < settings.code_switched:
             result.append(other)
         elif token.concept.startswith("function:"):
             result.append(token)
         else:
-            result += [token, opening, other, closing]
+            result += [token, _OPENING, other, _CLOSING]
     return tuple(result)

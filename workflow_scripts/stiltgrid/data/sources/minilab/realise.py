@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from stiltgrid.data.sources.minilab.lexicon import Vocabulary, vocabularies
@@ -59,6 +59,13 @@ def english_third_person(verb: str) -> str:
     return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "o")) else "s")
 
 
+_ORDERS = {
+    "SVO": ("subject", "verb", "object", "place", "time"),
+    "SOV": ("subject", "time", "place", "object", "verb"),
+    "VSO": ("verb", "subject", "object", "place", "time"),
+}
+
+
 class Grammar:
     """Renders meanings in one language. Noun phrases are cached, since they recur in every data set."""
 
@@ -68,7 +75,9 @@ class Grammar:
         self._family = family
         self.language = vocabulary.language
         self.code = vocabulary.language.code
+        self._order = _ORDERS[self.language.order]
         self.noun_phrase = lru_cache(maxsize=50000)(self._noun_phrase)
+        self.function, self.mark = cache(self._function), cache(self._mark)
 
     @property
     def english(self) -> "Grammar":
@@ -81,12 +90,12 @@ class Grammar:
 
     # Words ------------------------------------------------------------------------------------------
 
-    def function(self, name: str, slot: str, upos: str, category: str = "") -> Token:
+    def _function(self, name: str, slot: str, upos: str, category: str = "") -> Token:
         """A function word."""
         tag = category if self.code == "en" else ""
         return Token(self.vocabulary.functions[name], slot, upos, tag, concept=f"function:{name}")
 
-    def mark(self, text: str) -> Token:
+    def _mark(self, text: str) -> Token:
         """A punctuation mark in the language's own form."""
         return Token(self.vocabulary.marks.get(text, text), "mark", "PUNCT", text if self.code == "en" else "")
 
@@ -187,14 +196,7 @@ class Grammar:
             if self.code == "en":
                 words = tuple(word._replace(category="(S/S)/NP") if word.upos == "ADP" else word for word in words)
             opening = (*words, self.mark(","))
-        return opening + tuple(word for name in self._order() if name in parts for word in parts[name])
-
-    def _order(self) -> tuple[str, ...]:
-        return {
-            "SVO": ("subject", "verb", "object", "place", "time"),
-            "SOV": ("subject", "time", "place", "object", "verb"),
-            "VSO": ("verb", "subject", "object", "place", "time"),
-        }[self.language.order]
+        return opening + tuple(word for name in self._order if name in parts for word in parts[name])
 
     def question(self, clause: Clause, asked: str) -> Tokens:
         """The question about one role of a clause, with its mark."""
@@ -209,12 +211,12 @@ class Grammar:
         )
         if not self.language.question_first or asked == "subject" and self.language.order == "SVO":
             parts[asked] = (word,)
-            return (*(token for name in self._order() if name in parts for token in parts[name]), self.mark("?"))
+            return (*(token for name in self._order if name in parts for token in parts[name]), self.mark("?"))
         parts.pop(asked, None)
         helper: Tokens = ()
         if auxiliary:
             helper = (self.function("does", "verb", "AUX", "(S[q]/(S[b]\\NP))/NP"),)
-        rest = tuple(token for name in self._order() if name in parts for token in parts[name])
+        rest = tuple(token for name in self._order if name in parts for token in parts[name])
         return (word, *helper, *rest, self.mark("?"))
 
     def reason_question(self, clause: Clause) -> Tokens:
@@ -222,7 +224,7 @@ class Grammar:
         auxiliary = self.language.negation == "auxiliary"
         parts = self.roles(clause._replace(negated=False, front=""), "b" if auxiliary else "dcl")
         helper = (self.function("does", "verb", "AUX", "(S[q]/(S[b]\\NP))/NP"),) if auxiliary else ()
-        rest = tuple(token for name in self._order() if name in parts for token in parts[name])
+        rest = tuple(token for name in self._order if name in parts for token in parts[name])
         return (self.function("why", "asked", "ADV", _question_category("place")), *helper, *rest, self.mark("?"))
 
     def happening_question(self, asked: str) -> Tokens:
@@ -257,15 +259,16 @@ class Grammar:
         pieces, starts, position = [], [], 0
         spaces, previous = self.language.spaces, ""
         for token in tokens:
-            tight = token.upos == "PUNCT" and token.text != "(" or previous.endswith("(")
-            both_latin = previous[-1:].isascii() and token.text[:1].isascii()
-            if previous and not tight and (spaces or both_latin):
-                pieces.append(" ")
-                position += 1
+            word = token.text
+            if previous and (spaces or previous[-1].isascii() and word[:1].isascii()):
+                tight = token.upos == "PUNCT" and word != "(" or previous[-1] == "("
+                if not tight:
+                    pieces.append(" ")
+                    position += 1
             starts.append(position)
-            pieces.append(token.text)
-            position += len(token.text)
-            previous = token.text
+            pieces.append(word)
+            position += len(word)
+            previous = word
         return Text("".join(pieces), tokens, tuple(starts))
 
     def say(self, *clauses: Clause) -> str:
