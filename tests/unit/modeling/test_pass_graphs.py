@@ -134,7 +134,7 @@ def test_token_types_are_replayed():
 def test_dropout_is_drawn_in_each_replay_and_the_same_from_the_same_state():
     model = backbone(hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
     state = torch.get_rng_state()
-    graphs = recorded_passes(model, FP32, SIZES, IDS, TapeRecorder())
+    graphs = recorded_passes(model, FP32, SIZES, IDS, TapeRecorder)
     assert graphs is not None and torch.equal(torch.get_rng_state(), state), "recording draws nothing from the stage"
     found = []
     for seed in (1, 1, 2):
@@ -151,7 +151,7 @@ HEADS = {"num_key_value_heads": 1, "head_dim": 16}
 @pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "xlm-roberta-xl", "distilbert", "llama", "qwen3"])
 def test_other_architectures_are_recorded(kind):
     model = backbone(kind, dropout=0.0, attention_dropout=0.0, **(HEADS if kind in ("llama", "qwen3") else {}))
-    graphs = recorded_passes(model, FP32, SIZES, IDS, TapeRecorder())
+    graphs = recorded_passes(model, FP32, SIZES, IDS, TapeRecorder)
     assert graphs is not None
     replayed, plain = both(model, graphs, batch(7, 3, 5))
     torch.testing.assert_close(replayed, plain)
@@ -165,7 +165,7 @@ def weights_of(model: Backbone) -> dict[str, torch.Tensor]:
 def test_a_trial_leaves_weights_mode_and_gradients_as_they_were(compute):
     model = backbone().eval()
     before = weights_of(model)
-    assert recorded_passes(model, compute, SIZES, IDS, TapeRecorder()) is not None
+    assert recorded_passes(model, compute, SIZES, IDS, TapeRecorder) is not None
     assert not model.training
     torch.testing.assert_close(weights_of(model), before, rtol=0, atol=0)
     assert not any(item.grad.any() for item in model.parameters() if item.grad is not None)
@@ -219,18 +219,34 @@ def test_recordings_that_compute_something_else_are_not_used(fault, said, caplog
     model = backbone()
     before = weights_of(model)
     caplog.clear()
-    assert recorded_passes(model, BF16, SIZES, IDS, Faulty(fault)) is None
+    assert recorded_passes(model, BF16, SIZES, IDS, lambda: Faulty(fault)) is None
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1 and "without CUDA graphs" in lines[0] and said in lines[0] and "more\n" not in lines[0]
     torch.testing.assert_close(weights_of(model), before, rtol=0, atol=0)
     assert all(item.grad is None for item in model.parameters())
 
 
-def test_a_backbone_that_waits_for_the_device_is_not_recorded(caplog):
-    model = backbone("gpt2", n_head=2, n_layer=2, n_embd=32)
+def test_a_backbone_that_waits_for_the_device_is_not_recorded(caplog, monkeypatch):
+    model = backbone()
+    states = model.packed_states
+
+    def waits(*arguments: Any) -> torch.Tensor:
+        found = states(*arguments)
+        return found * float(found.abs().max() > 0)
+
+    monkeypatch.setattr(model, "packed_states", waits)
     caplog.clear()
-    assert recorded_passes(model, FP32, SIZES, IDS, TapeRecorder()) is None
+    assert recorded_passes(model, FP32, SIZES, IDS, TapeRecorder) is None
     assert NotRecordable.__name__ in caplog.text and len(caplog.records) == 1
+
+
+def test_a_backbone_that_drops_layers_at_random_is_not_recorded(caplog):
+    """The draw is the host's, so a recording would hold one draw for ever."""
+    model = backbone()
+    model.reader.config.encoder_layerdrop = 0.1
+    caplog.clear()
+    assert recorded_passes(model, FP32, SIZES, IDS, TapeRecorder) is None
+    assert "encoder_layerdrop" in caplog.text
 
 
 def test_sizes_are_at_even_shares_of_the_batches():
@@ -269,7 +285,7 @@ def test_a_gpu_replays_what_it_computes_without_graphs_and_the_same_each_time(dt
     compute = Compute(torch.device("cuda"), dtype)
     model = backbone(hidden_size=64, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1).cuda()
     items = [batch(*lengths).to(compute.device) for lengths in ((7, 3, 5), (12, 12, 7, 8), (1,), (12, 9, 12))]
-    graphs = recorded_passes(model, compute, SIZES, IDS, CudaRecorder())
+    graphs = recorded_passes(model, compute, SIZES, IDS)
     assert graphs is not None
     found = []
     for _ in range(2):
@@ -278,7 +294,7 @@ def test_a_gpu_replays_what_it_computes_without_graphs_and_the_same_each_time(dt
         found.append([gradients(model, graphs, item, compute) for item in items])
     torch.testing.assert_close(*found, rtol=0, atol=0)
     model.eval()
-    graphs = recorded_passes(model, compute, SIZES, IDS, CudaRecorder())
+    graphs = recorded_passes(model, compute, SIZES, IDS)
     assert graphs is not None
     plain = PassGraphs(model, compute, SIZES, 10, CudaRecorder())  # recorded without dropout
     for item in items:

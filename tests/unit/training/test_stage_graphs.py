@@ -15,6 +15,7 @@ from stiltgrid.modeling.planning import PassCost
 from stiltgrid.modeling.tokenization import read_special_tokens
 from stiltgrid.training import stage as stage_module
 from stiltgrid.training import stage_graphs
+from stiltgrid.training.process_group import SINGLE_PROCESS, ProcessGroup
 from stiltgrid.training.stage import Stage
 from stiltgrid.training.stage_plan import StageModel, StagePlan
 from stiltgrid.training.stage_state import restore_stage, stage_state
@@ -46,14 +47,16 @@ class Made:
         schedule = draw_schedule(self.tasks, Recipe("row", tuple(names), sampling="uniform"), None, seed=1)
         self.plan = StagePlan("stage", self.tasks, schedule, self.tasks[0].settings, 1)
 
-    def stage(self, recorder: TapeRecorder | None, **changes: Any) -> Stage:
+    def stage(self, recorder: TapeRecorder | None, group: Any = SINGLE_PROCESS, **changes: Any) -> Stage:
         backbone = load_backbone(self.folder)
         backbone.enable_packing(CPU)
         backbone.use_packed_attention(VARLEN)
         reader = Reader(read_special_tokens(self.tokenizer), Model("tiny", pooling="mean"))
         torch.manual_seed(3)
         heads = torch.nn.ModuleDict({task.card.name: task.build_head(backbone, reader) for task in self.tasks})
-        return Stage(replace(self.plan, **changes), StageModel(backbone, heads, reader, CPU), recorder=recorder)
+        model = StageModel(backbone, heads, reader, CPU)
+        make = None if recorder is None else lambda: recorder
+        return Stage(replace(self.plan, **changes), model, group, make_recorder=make)
 
 
 def weights(stage: Stage) -> list[torch.Tensor]:
@@ -219,7 +222,37 @@ def test_where_graphs_are_not_recorded(made, monkeypatch, caplog):
     monkeypatch.setattr(stage_module, "pass_cost", lambda *_: PassCost(floor=1.0))
     caplog.set_level("INFO")
     assert made.stage(TapeRecorder()).graphs is None
-    assert "too many tokens" in caplog.text
+    assert "no CUDA graphs" in caplog.text
+
+
+class WithAnother(ProcessGroup):
+    """A process whose partner has no graphs."""
+
+    def maximum(self, value: int) -> int:
+        return 1
+
+
+def test_of_several_processes_all_have_graphs_or_none(made):
+    assert made.stage(TapeRecorder(), WithAnother()).graphs is None
+
+
+def test_a_weight_that_is_first_reached_later_ends_the_replays(made, monkeypatch, caplog):
+    recorder = TapeRecorder()
+    stage, plain = made.stage(recorder), made.stage(None)
+    late = stage.model.heads["toy"], plain.model.heads["toy"]
+    weights_late = [next(head.parameters()) for head in late]
+    for weight in weights_late:
+        weight.requires_grad_(False)
+    caplog.clear()
+    for number in range(6):
+        for each, weight in zip((stage, plain), weights_late, strict=True):
+            weight.requires_grad_(number >= 4)
+            torch.manual_seed(number)
+            each.step(0)
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "this step trains other weights than the first one did"
+    ]
+    torch.testing.assert_close(weights(stage), weights(plain), rtol=1e-4, atol=1e-5)
 
 
 def test_short_stages_are_not_worth_recording(made, monkeypatch):

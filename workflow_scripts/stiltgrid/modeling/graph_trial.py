@@ -7,7 +7,7 @@ the precision of the job, TF32 off.
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -31,20 +31,24 @@ LOG = logging.getLogger(__name__)
 
 
 def recorded_passes(
-    backbone: Backbone, compute: Compute, sizes: GraphSizes, ids: np.ndarray, recorder: Recorder | None = None
+    backbone: Backbone,
+    compute: Compute,
+    sizes: GraphSizes,
+    ids: np.ndarray,
+    make_recorder: Callable[[], Recorder] = CudaRecorder,
 ) -> PassGraphs | None:
     """Graphs of a backbone's passes in training; None, and a warning that says why, where there are none.
 
-    `ids` are some token ids that the backbone can read. By default CUDA graphs are recorded.
+    `ids` are some token ids that the backbone can read. The trial and the graphs have a recorder each, so that nothing
+    of the trial remains.
     """
-    chosen = recorder or CudaRecorder()
     with without_tf32():
-        fault = fault_of(lambda: _fault(backbone, compute, ids, chosen), backbone)
+        fault = fault_of(lambda: _fault(backbone, compute, ids, make_recorder()), backbone)
     found: list[PassGraphs] = []
 
     def record() -> str:
         backbone.train()
-        found.append(PassGraphs(backbone, compute, sizes, int(ids[0]), chosen))
+        found.append(PassGraphs(backbone, compute, sizes, int(ids[0]), make_recorder()))
         return ""
 
     fault = fault or fault_of(record, backbone)
@@ -54,6 +58,9 @@ def recorded_passes(
 
 
 def _fault(backbone: Backbone, compute: Compute, ids: np.ndarray, recorder: Recorder) -> str:
+    dropped = [name for name, value in backbone.reader.config.to_dict().items() if "layerdrop" in name and value]
+    if dropped:
+        return f"the model drops layers at random ({dropped[0]}), and a recording would always drop the same"
     backbone.eval()
     batch = trial_batch(np.split(np.resize(ids, sum(LENGTHS)), np.cumsum(LENGTHS)[:-1]), compute, packed=True)
     sizes = GraphSizes((2 * sum(LENGTHS),), 2 * len(LENGTHS) + 2, max(LENGTHS))

@@ -7,8 +7,9 @@ whose shapes differ, run as they do without graphs. `torch.cuda.make_graphed_cal
 weights for every size; here all sizes add to the same ones.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -37,26 +38,49 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs that share their memory: they must be replayed one after another."""
+    """Records CUDA graphs that share their memory: they must be replayed one after another.
+
+    It keeps them all, also those that failed: a graph that is deleted frees workspaces that the others use.
+    """
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()
+        self._graphs: list[torch.cuda.CUDAGraph] = []
 
     def warm_up(self, function: Callable[[], object]) -> None:
-        """Run a function on the stream that recordings use."""
+        """Run a function on the stream that recordings use. Raises RuntimeError where it waits for the device."""
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            for _ in range(WARM_UPS):
+            for _ in range(WARM_UPS - 1):
+                function()
+            with _without_waiting():
                 function()
         torch.cuda.current_stream().wait_stream(self._stream)
 
     def record(self, function: Callable[[], Result]) -> tuple[Result, Callable[[], None]]:
         """See `Recorder`; nothing is computed before the first replay."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            result = function()
+        self._graphs.append(graph)
+        current = torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                result = function()
+        except Exception as error:
+            torch.cuda.set_stream(current)  # which torch does not do where a recording cannot be ended
+            raise error.__context__ or error from None
         return result, graph.replay
+
+
+@contextlib.contextmanager
+def _without_waiting() -> Iterator[None]:
+    """Operations that make the host wait for the GPU raise errors: they would spoil a recording."""
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 class PassGraphs:

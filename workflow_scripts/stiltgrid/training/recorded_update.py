@@ -31,10 +31,10 @@ class KeptGradients:
         for parameter in self.parameters:
             parameter.grad = own.get(parameter)
 
-    def keep(self, which: int) -> None:
-        """After the gradients of a task's step are there."""
-        if which not in self._of_task:
-            self._of_task[which] = {item: item.grad for item in self.parameters if item.grad is not None}
+    def keep(self, which: int) -> bool:
+        """After the gradients of a task's step are there; False where it reaches other weights than its first step."""
+        found = {item: item.grad for item in self.parameters if item.grad is not None}
+        return self._of_task.setdefault(which, found).keys() == found.keys()
 
 
 class RecordedUpdate:
@@ -53,7 +53,7 @@ class RecordedUpdate:
     ) -> None:
         every = all(isinstance(optimizer, torch.optim.AdamW) for optimizer in optimizers)
         self.optimizers, self.parameters, self.recorder = optimizers, parameters, recorder if every else None
-        if self.recorder is not None:
+        if every and (recorder is not None or parameters[0].is_cuda):  # a tensor rounds rates: with or without graphs
             for optimizer in optimizers:
                 hold_rates(optimizer)
         self._seen: set[int] = set()
@@ -78,9 +78,14 @@ class RecordedUpdate:
             with self._capturable():
                 self._recorded[which] = recorder.record(lambda: self._update(max_norm))
         except Exception as error:  # CUDA and PyTorch raise many kinds
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            self.stop(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+
+    def stop(self, reason: str) -> None:
+        """Replay nothing any more, which changes no number."""
+        if self.recorder is not None:
             LOG.warning("weights are updated without CUDA graphs: %s", reason)
-            self.recorder = None
+        self.recorder = None
+        self._recorded.clear()
 
     @contextlib.contextmanager
     def _capturable(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ class Stage:
     """One stage of training: some tasks with a head each, and a schedule of the task that each step trains.
 
     `state` is its progress; `read_every` is the number of steps after which losses are read back from the device,
-    by default 1 on a CPU. `recorder` takes the place of CUDA's where there is no GPU.
+    by default 1 on a CPU. `make_recorder` takes the place of CUDA's recorder where there is no GPU.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Stage:
         model: StageModel,
         group: ProcessGroup = SINGLE_PROCESS,
         read_every: int | None = None,
-        recorder: Recorder | None = None,
+        make_recorder: Callable[[], Recorder] | None = None,
     ) -> None:
         tasks, self.evaluation_schedule = schedule_dev_evaluations(plan)
         self.plan = plan = replace(plan, tasks=tasks)
@@ -64,7 +64,7 @@ class Stage:
         cost = pass_cost(device, backbone.hidden_layers, backbone.matrix_parameters)
         self.state = LoopState(limits=[task.settings.micro_batch_tokens for task in tasks])
         self.micro_batches = MicroBatches(plan, self.state, cost, self.packed, group)
-        self.graphs = stage_graphs(plan, model, self.micro_batches, cost, recorder)
+        self.graphs = stage_graphs(plan, model, self.micro_batches, cost, make_recorder)
         self.kept = None if self.graphs is None else KeptGradients(self.parameters, self.graphs.gradients)
         recorder = None if self.graphs is None else self.graphs.recorder
         self.update = RecordedUpdate(self.optimizers, self.parameters, recorder)
@@ -125,8 +125,8 @@ class Stage:
         settings, state = self.plan.tasks[which].settings, self.state
         examples = self.orders[which].take(settings.batch_size)
         total, tokens, micro_batches = self._summed_gradients(which, examples)
-        if self.kept is not None:
-            self.kept.keep(which)
+        if self.kept is not None and not self.kept.keep(which):
+            self.update.stop("this step trains other weights than the first one did")
         share = self._schedule_share(state.step)
         set_rate(self.optimizers, share, settings.learning_rate / self.settings.learning_rate)
         norm = self.update(which, settings.max_grad_norm or float("inf"))

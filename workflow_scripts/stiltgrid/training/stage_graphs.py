@@ -1,12 +1,13 @@
 """CUDA graphs for a stage: where they pay, and the sizes that its micro-batches are filled up to."""
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
 from stiltgrid.modeling.graph_sizes import GraphSizes, graph_sizes
 from stiltgrid.modeling.graph_trial import recorded_passes
-from stiltgrid.modeling.pass_graphs import PassGraphs, Recorder
+from stiltgrid.modeling.pass_graphs import CudaRecorder, PassGraphs, Recorder
 from stiltgrid.modeling.planning import PassCost
 from stiltgrid.training.micro_batches import MicroBatches
 from stiltgrid.training.stage_plan import StageModel, StagePlan
@@ -20,24 +21,31 @@ WAITING = 2.0
 
 
 def stage_graphs(
-    plan: StagePlan, model: StageModel, micro_batches: MicroBatches, cost: PassCost, recorder: Recorder | None = None
+    plan: StagePlan,
+    model: StageModel,
+    micro_batches: MicroBatches,
+    cost: PassCost,
+    make_recorder: Callable[[], Recorder] | None = None,
 ) -> PassGraphs | None:
     """Graphs of the backbone's passes in this stage, or None.
 
-    They depend on the plan alone, so a resumed stage takes the same. `recorder` is for tests, which have no GPU.
+    They depend on the plan alone, so a resumed stage takes the same. Of several processes, all have graphs or none.
+    `make_recorder` is for tests, which have no GPU.
     """
     settings, backbone = plan.settings, model.backbone
-    if recorder is None and (model.compute.device.type != "cuda" or plan.steps < FEWEST_STEPS):
+    if make_recorder is None and (model.compute.device.type != "cuda" or plan.steps < FEWEST_STEPS):
         return None
-    if not settings.cuda_graphs or settings.gradient_checkpointing or not backbone.attends_to_unequal_lengths:
+    if not settings.cuda_graphs or settings.gradient_checkpointing:
         return None
-    sizes = stage_sizes(plan, micro_batches, WAITING * cost.floor)
-    if sizes is None:
-        LOG.info("stage '%s': no CUDA graphs, its micro-batches have too many tokens to need them", plan.name)
+    found = None
+    if backbone.attends_to_unequal_lengths and (sizes := stage_sizes(plan, micro_batches, WAITING * cost.floor)):
+        ids = plan.tasks[0].train.tokens["input_ids"][:64]
+        found = recorded_passes(backbone, model.compute, sizes, ids, make_recorder or CudaRecorder)
+    if micro_batches.group.maximum(int(found is None)):
+        LOG.info("stage '%s': no CUDA graphs, which are for short packed passes, in all processes", plan.name)
         return None
-    found = recorded_passes(backbone, model.compute, sizes, plan.tasks[0].train.tokens["input_ids"][:64], recorder)
-    if found is not None:
-        LOG.info("stage '%s': CUDA graphs of %s tokens", plan.name, ", ".join(map(str, sizes.tokens)))
+    assert found is not None
+    LOG.info("stage '%s': CUDA graphs of %s tokens", plan.name, ", ".join(map(str, found.sizes.tokens)))
     return found
 
 
