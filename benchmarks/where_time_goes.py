@@ -108,7 +108,8 @@ def report_start_up(repeats: int) -> str:
             for _ in range(repeats + 1):
                 started = time.monotonic()
                 job = server.start_job(str(script), 1, {})
-                if job is None or job.wait() != 0:
+                ended = None if job is None else job.wait()
+                if ended is None or ended.status:
                     raise SystemExit(f"the fork server '{kind}' does not work here")
                 seconds.append(time.monotonic() - started)
             rows.append(

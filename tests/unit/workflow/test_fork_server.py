@@ -31,6 +31,11 @@ def job(server: ForkServer, folder: Path, code: str, threads: int = 1) -> Job:
     return started
 
 
+def status_of(job: Job) -> int | None:
+    ended = job.wait()
+    return None if ended is None else ended.status
+
+
 def alive(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -59,23 +64,23 @@ def test_a_job_sees_what_a_fresh_process_would(
                  os.environ["TMPDIR"]]
         Path("facts.txt").write_text("\\n".join(facts))
     """
-    assert job(server, tmp_path, code, threads=3).wait() == 0
+    assert status_of(job(server, tmp_path, code, threads=3)) == 0
     expected = [str(tmp_path), str(tmp_path / "script.py"), "__main__", "for this job", "3", str(tmp_path)]
     assert (tmp_path / "facts.txt").read_text().split("\n") == expected
 
 
 def test_nothing_passes_from_job_to_job(server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = 'import sys, os, random; sys.leak = 1; os.environ["LEAK"] = "1"; random.seed(0)'
-    assert job(server, tmp_path, first).wait() == 0
+    assert status_of(job(server, tmp_path, first)) == 0
     second = """
         import sys, os, random
         sys.exit(hasattr(sys, "leak") or "LEAK" in os.environ)
     """
-    assert job(server, tmp_path, second).wait() == 0
+    assert status_of(job(server, tmp_path, second)) == 0
     draws = "import random; open('draws.txt', 'a').write(f'{random.random()}\\n')"
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert job(server, tmp_path, draws).wait() == 0
+        assert status_of(job(server, tmp_path, draws)) == 0
     assert len(set((tmp_path / "draws.txt").read_text().split())) == 2
 
 
@@ -90,7 +95,7 @@ def test_nothing_passes_from_job_to_job(server: ForkServer, tmp_path: Path, monk
     ],
 )
 def test_exit_status(server: ForkServer, tmp_path: Path, code: str, status: int) -> None:
-    assert job(server, tmp_path, code).wait() == status
+    assert status_of(job(server, tmp_path, code)) == status
 
 
 def test_jobs_run_side_by_side(server: ForkServer, tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_jobs_run_side_by_side(server: ForkServer, tmp_path: Path) -> None:
     """
     first = job(server, tmp_path, wait)
     second = job(server, tmp_path, "import sys; from pathlib import Path; Path(sys.argv[0]).with_name('go').touch()")
-    assert (second.wait(), first.wait()) == (0, 0)
+    assert (status_of(second), status_of(first)) == (0, 0)
 
 
 def test_a_dead_server_takes_its_jobs_along_and_is_not_asked_again(server: ForkServer, tmp_path: Path) -> None:
@@ -153,7 +158,7 @@ def test_ctrl_c_ends_the_job(tmp_path: Path) -> None:
         server = ForkServer("bare")
         signal.signal(signal.SIGINT, lambda *_: None)
         job = server.start_job({str(script)!r}, 1, {{}})
-        print(job.wait(), flush=True)
+        print(job.wait().status, flush=True)
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(main)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

@@ -7,16 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
+from snakemake.benchmark import BenchmarkRecord
 from snakemake.settings.types import OutputSettings
 from stiltgrid.grid.layout import Layout
 from stiltgrid.utils.logs import QUIET
 from stiltgrid.workflow import snakemake_patches
-from stiltgrid.workflow.fork_server import PRELOAD
+from stiltgrid.workflow.fork_server import PRELOAD, ForkServer
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = str(ROOT / "workflow_scripts")
@@ -163,6 +166,53 @@ def test_a_pace_that_was_asked_for_stays(place: Path) -> None:
 
 def test_forking_can_be_switched_off(place: Path) -> None:
     assert run(place, STILTGRID_FORK="0")[2:] == ["plain", "plain"]
+
+
+def benchmarked(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tuple[BenchmarkRecord, list[float]]:
+    """The benchmark record of a forked job, and the seconds at which its memory was looked at."""
+    looks, look = [], psutil.Process.memory_full_info
+
+    def noted(process: psutil.Process) -> object:
+        looks.append(time.monotonic() - started)
+        return look(process)
+
+    monkeypatch.setattr(psutil.Process, "memory_full_info", noted)
+    (folder / "job.py").write_text(code, encoding="utf-8")
+    server = ForkServer("bare")
+    job = server.start_job(str(folder / "job.py"), 1, {})
+    assert job is not None
+    started, record = time.monotonic(), BenchmarkRecord()
+    ended = snakemake_patches.benchmarked_wait(job, record)
+    assert ended is not None and ended.status == 0
+    return record, looks
+
+
+def test_benchmarks_have_what_the_kernel_counted_and_few_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import time; held = b'x' * (300 << 20); del held\nwhile time.process_time() < 0.4: pass\ntime.sleep(1.6)"
+    record, looks = benchmarked(tmp_path, monkeypatch, code)
+    assert record.max_rss > 300, "memory that was given back before anyone looked"
+    assert 0.4 <= record.cpu_time < 1.5 and record.mean_load() == pytest.approx(
+        100 * record.cpu_time / record.running_time
+    )
+    assert 2 <= len(looks) <= 3 and record.running_time > 1.6, "at 0, 1 and 3 seconds, not twice a second"
+    fields = record.to_tsv(False).split("\t")
+    assert len(fields) == 10 and "NA" not in fields and "-" not in fields
+
+
+def test_a_job_that_has_ended_already_has_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(pid: int) -> None:
+        raise psutil.NoSuchProcess(pid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil, "Process", gone)
+        (tmp_path / "job.py").write_text("", encoding="utf-8")
+        server = ForkServer("bare")
+        job = server.start_job(str(tmp_path / "job.py"), 1, {})
+        assert job is not None
+        record = BenchmarkRecord()
+        ended = snakemake_patches.benchmarked_wait(job, record)
+    assert ended is not None and ended.status == 0
+    assert record.max_rss > 1 and record.to_tsv(False).split("\t")[4] == "-"
 
 
 def test_every_rule_with_a_script_has_an_environment_that_a_fork_server_preloads() -> None:

@@ -17,7 +17,7 @@ from stiltgrid.grid.grid import Grid
 from stiltgrid.utils.provenance import versions
 from stiltgrid.workflow.doctor_hub import hub_findings, within
 from stiltgrid.workflow.findings import GIGABYTE, Finding
-from stiltgrid.workflow.fork_server import ForkServer
+from stiltgrid.workflow.fork_server import Ended, ForkServer
 from stiltgrid.workflow.snakemake_patches import SWITCH
 
 PLUGIN = "snakemake-executor-plugin-slurm"
@@ -88,7 +88,8 @@ def fork_server(kind: str = "data") -> Finding:
         for _ in range(2):
             started = time.monotonic()
             job = server.start_job(str(script), 1, {})
-            status = None if job is None else within(FORK_SECONDS, job.wait, None)
+            ended = None if job is None else within(FORK_SECONDS, job.wait, None)
+            status = ended.status if isinstance(ended, Ended) else None
             if status != 0:
                 advice = f"jobs start as plain processes, some seconds later; {SWITCH}=0 does not try"
                 return Finding(about, f"does not work (status {status})", advice)

@@ -27,6 +27,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,6 +55,15 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a worker has ended: its exit status (negative: the signal), its largest memory in MB, its CPU seconds."""
+
+    status: int
+    peak_mb: float
+    cpu_seconds: float
+
+
 class Job:
     """A job's worker process, seen from the main process."""
 
@@ -63,11 +73,14 @@ class Job:
             self._replies = channel.makefile("r")
         self.pid = int(self._replies.readline())
 
-    def wait(self) -> int | None:
-        """The exit status (negative: the signal that ended it); None where the fork server died, so it is unknown."""
+    def wait(self) -> Ended | None:
+        """How the worker has ended; None where the fork server died, so it is unknown."""
         with self._replies:
             answer = self._replies.readline()
-        return int(answer) if answer.endswith("\n") else None
+        if not answer.endswith("\n"):
+            return None
+        status, peak, seconds = answer.split()
+        return Ended(int(status), float(peak), float(seconds))
 
 
 class ForkServer:
@@ -185,14 +198,15 @@ def _fork(channel: socket.socket, others: Sequence[socket.socket], on_interrupt:
 
 def _reap(workers: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
     while workers:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        pid, status, used = os.wait4(-1, os.WNOHANG)
         if pid == 0:
             return
         channel = workers.pop(pid)
         with contextlib.suppress(KeyError):
             selector.unregister(channel)
         with contextlib.suppress(OSError), channel:
-            channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            peak, seconds = used.ru_maxrss / 1024, used.ru_utime + used.ru_stime
+            channel.sendall(f"{os.waitstatus_to_exitcode(status)} {peak:.2f} {seconds:.3f}\n".encode())
 
 
 def _end(workers: Mapping[int, socket.socket]) -> NoReturn:
