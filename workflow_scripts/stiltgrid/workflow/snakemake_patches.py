@@ -212,10 +212,9 @@ def fork_jobs(workflow: Any) -> None:
 def benchmarked_wait(job: "Job", record: Any) -> "Ended | None":
     """Wait for a forked job and fill in its `benchmark:` record, with fewer looks at its memory.
 
-    Snakemake reads the map of a job's memory twice a second in its first 15 seconds. For a process with torch that
-    takes the kernel 10 to 40 milliseconds, in which the job cannot get new memory. Here the times between looks are 1,
-    2, 4, … 30 seconds, and the largest memory and the CPU time, which Snakemake would estimate from the looks, are what
-    the kernel has counted. Worth: 40 CPU seconds of a default grid with `--cores 8` become {WORTH}.
+    Snakemake reads the map of a job's memory twice a second in its first 15 seconds, which for a process with torch
+    takes the kernel 10 to 40 milliseconds. Here the times between looks are 1, 2, 4, … 30 seconds, and the largest
+    memory and the CPU time, which Snakemake would estimate from the looks, are what the kernel has counted. Worth: 40 CPU seconds of a default grid with `--cores 8` become {WORTH}.
     """
     import psutil  # type: ignore[import-untyped]  # a dependency of Snakemake
     from snakemake.benchmark import BENCHMARK_INTERVAL, BenchmarkTimer, DaemonTimer
@@ -241,7 +240,7 @@ def benchmarked_wait(job: "Job", record: Any) -> "Ended | None":
         record.running_time = time.time() - started
     if ended is not None:
         record.data_collected = True
-        record.max_rss = ended.peak_mb
+        record.max_rss = max(record.max_rss or 0, ended.peak_mb)  # of several processes, a look adds them up
         record.cpu_time, record.cpu_usage = ended.cpu_seconds, 100 * ended.cpu_seconds
     return ended
 
