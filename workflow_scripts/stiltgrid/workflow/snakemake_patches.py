@@ -214,7 +214,8 @@ def benchmarked_wait(job: "Job", record: Any) -> "Ended | None":
 
     Snakemake reads the map of a job's memory twice a second in its first 15 seconds, which for a process with torch
     takes the kernel 10 to 40 milliseconds. Here the times between looks are 1, 2, 4, … 30 seconds, and the largest
-    memory and the CPU time, which Snakemake would estimate from the looks, are what the kernel has counted. Worth: 40 CPU seconds of a default grid with `--cores 8` become {WORTH}.
+    memory and the CPU time, which Snakemake would estimate from the looks, are what the kernel has counted. Worth: of a
+    default grid with `--cores 8` on two cores, 43 CPU seconds in the kernel become 12.
     """
     import psutil  # type: ignore[import-untyped]  # a dependency of Snakemake
     from snakemake.benchmark import BENCHMARK_INTERVAL, BenchmarkTimer, DaemonTimer
