@@ -8,7 +8,6 @@ weights for every size; here all sizes add to the same ones.
 """
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -22,7 +21,6 @@ from stiltgrid.modeling.device import Compute
 from stiltgrid.modeling.graph_sizes import GraphSizes
 from stiltgrid.modeling.packing import Packing, pack
 
-LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
 WARM_UPS = 3  # passes before a recording, as PyTorch's documentation asks: libraries set themselves up in them
 
