@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "_pin_memory")
+from waiting import waits
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
@@ -32,12 +31,10 @@ class Tape(TorchDispatchMode):
         self._before: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.name().partition("::")[2].partition(".")[0]
-        if name in WAITS:
+        if name := waits(function, args):
             raise NotRecordable(name)
         if function._schema.is_mutable:
-            self._note(args)
-            self._note(kwargs)
+            self._note((args, kwargs))
         found = function(*args, **(kwargs or {}))
         self.calls.append((function, args, kwargs or {}, found))
         known = {item.untyped_storage().data_ptr() for item in _tensors((args, kwargs))}
@@ -68,7 +65,7 @@ class Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """Takes the place of `CudaRecorder`, which are in `tapes`."""
+    """Takes the place of `CudaRecorder`; counts the replays and keeps the recordings as `tapes`."""
 
     def __init__(self) -> None:
         self.tapes: list[Tape] = []

@@ -20,6 +20,7 @@ from stiltgrid.training.step_log import STEPS_BETWEEN_READS
 from stiltgrid.training.training_data import StageTask
 from tiny_models import write_backbone
 from torch.utils._python_dispatch import TorchDispatchMode
+from waiting import waits
 
 HIDDEN = 8
 COLUMNS: dict[str, dict[str, list[Any]]] = {
@@ -38,14 +39,8 @@ class Waits(Exception):
 class NoWaiting(TorchDispatchMode):
     """Refuses what makes a GPU's host wait."""
 
-    REFUSED = ("_local_scalar_dense", "nonzero", "masked_select", "equal")
-
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.name().partition("::")[2].partition(".")[0]
-        masked = name in ("index", "index_put", "index_put_", "_index_put_impl_") and any(
-            item is not None and item.dtype == torch.bool for item in args[1]
-        )
-        if name in self.REFUSED or masked:
+        if name := waits(function, args):
             raise Waits(name)
         return function(*args, **(kwargs or {}))
 

@@ -71,7 +71,7 @@ def both(model: Backbone, graphs: PassGraphs, item: Batch, compute: Compute = FP
 
 
 @pytest.mark.parametrize("compute", [FP32, BF16], ids=["fp32", "bf16"])
-@pytest.mark.parametrize("lengths", [(7, 3, 5), (16 - 12, 12), (12, 9, 12), (1,), (12, 12, 12, 12)])
+@pytest.mark.parametrize("lengths", [(7, 3, 5), (4, 12), (12, 9, 12), (1,), (12, 12, 12, 12)])
 def test_a_filled_batch_has_the_states_and_gradients_of_the_batch(lengths, compute):
     model, recorder = backbone(), TapeRecorder()
     graphs = PassGraphs(model, compute, SIZES, 10, recorder)
@@ -84,6 +84,7 @@ def test_a_filled_batch_has_the_states_and_gradients_of_the_batch(lengths, compu
 
 def test_replays_read_the_weights_as_they_are_and_gradients_add_up():
     model = backbone()
+    names = {item: name for name, item in model.named_parameters()}
     graphs = PassGraphs(model, BF16, SIZES, 10, TapeRecorder())
     first, second = batch(5, 9), batch(12, 12, 7, 8)
     with torch.no_grad():
@@ -95,10 +96,10 @@ def test_replays_read_the_weights_as_they_are_and_gradients_add_up():
     gradients(cleared(model), model, first, BF16)
     plain = gradients(model, model, second, BF16)
     torch.testing.assert_close(replayed, plain, rtol=3e-2, atol=3e-2)
-    kept = {id(item.grad) for item in graphs.gradients}
+    for item, gradient in graphs.gradients.items():
+        assert gradient.any() or "embeddings" in names[item], names[item]
     graphs.clear_gradients()
-    assert not any(item.grad.any() for item in graphs.gradients)
-    assert kept <= {id(item) for item in graphs.gradients.values()} | kept
+    assert all(item.grad is gradient and not gradient.any() for item, gradient in graphs.gradients.items())
 
 
 def test_ordinary_passes_add_to_the_same_gradients():
@@ -168,7 +169,7 @@ def test_a_trial_leaves_weights_mode_and_gradients_as_they_were(compute):
     assert recorded_passes(model, compute, SIZES, IDS, TapeRecorder) is not None
     assert not model.training
     torch.testing.assert_close(weights_of(model), before, rtol=0, atol=0)
-    assert not any(item.grad.any() for item in model.parameters() if item.grad is not None)
+    assert all(item.grad is None for item in model.parameters())
 
 
 class Faulty(TapeRecorder):
@@ -200,7 +201,7 @@ def without_casts(number: int, tape: Any, replay: Any) -> Any:
 
 def interrupted(number: int, tape: Any, replay: Any) -> Any:
     def fail() -> None:
-        raise RuntimeError("CUDA error: operation not permitted\nmore")
+        raise RuntimeError("CUDA error: operation not permitted\nCompile with …")
 
     return replay if number < 2 else fail
 
@@ -221,7 +222,7 @@ def test_recordings_that_compute_something_else_are_not_used(fault, said, caplog
     caplog.clear()
     assert recorded_passes(model, BF16, SIZES, IDS, lambda: Faulty(fault)) is None
     lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 1 and "without CUDA graphs" in lines[0] and said in lines[0] and "more\n" not in lines[0]
+    assert len(lines) == 1 and "without CUDA graphs" in lines[0] and said in lines[0] and "\n" not in lines[0]
     torch.testing.assert_close(weights_of(model), before, rtol=0, atol=0)
     assert all(item.grad is None for item in model.parameters())
 
@@ -277,6 +278,37 @@ def test_batches_that_fit_no_size_are_told():
     assert one is not None and one.tokens == (16,), "larger batches run without graphs"
 
 
+class Capture:
+    """Stands for `torch.cuda.graph` where an operation has spoilt the recording: the stream stays changed."""
+
+    def __init__(self, graph: object, pool: object, stream: object) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> None:
+        torch.cuda.set_stream(self.stream)
+
+    def __exit__(self, *error: object) -> None:
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+
+def test_a_recording_that_fails_names_the_cause_restores_the_stream_and_frees_nothing(monkeypatch):
+    streams = ["the stream of the steps"]
+    stand_ins = {"graph": Capture, "CUDAGraph": object, "Stream": lambda: "the stream of recordings",
+                 "graph_pool_handle": lambda: 0, "current_stream": lambda: streams[-1],
+                 "set_stream": streams.append}  # fmt: skip
+    for name, value in stand_ins.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    recorder = CudaRecorder()
+
+    def fails() -> None:
+        raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        recorder.record(fails)
+    assert streams == ["the stream of the steps", "the stream of recordings", "the stream of the steps"]
+    assert len(recorder._graphs) == 1, "deleting a graph would free workspaces of the others"
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_gpu_replays_what_it_computes_without_graphs_and_the_same_each_time(dtype):
@@ -294,9 +326,7 @@ def test_a_gpu_replays_what_it_computes_without_graphs_and_the_same_each_time(dt
         found.append([gradients(model, graphs, item, compute) for item in items])
     torch.testing.assert_close(*found, rtol=0, atol=0)
     model.eval()
-    graphs = recorded_passes(model, compute, SIZES, IDS)
-    assert graphs is not None
-    plain = PassGraphs(model, compute, SIZES, 10, CudaRecorder())  # recorded without dropout
+    graphs = PassGraphs(model, compute, SIZES, 10, CudaRecorder())  # recorded without dropout
     for item in items:
-        replayed, ordinary = both(model, plain, item, compute)
+        replayed, ordinary = both(model, graphs, item, compute)
         torch.testing.assert_close(replayed, ordinary, rtol=3e-2, atol=3e-2)

@@ -20,6 +20,7 @@ from stiltgrid.training.stage import Stage
 from stiltgrid.training.stage_plan import StageModel, StagePlan
 from stiltgrid.training.stage_state import restore_stage, stage_state
 from stiltgrid.training.training_data import draw_schedule, load_stage_task
+from stiltgrid.training.training_run import stage_record
 from tape_recorder import TapeRecorder
 from tiny_models import sequence_card, with_settings, write_backbone, write_task
 from varlen_reference import VarlenReference
@@ -63,6 +64,14 @@ def weights(stage: Stage) -> list[torch.Tensor]:
     return [item.detach().clone() for item in stage.parameters]
 
 
+def take_steps(count: int, *stages: Stage) -> None:
+    """Steps of task 0 in each stage, with the same dropout."""
+    for number in range(count):
+        for stage in stages:
+            torch.manual_seed(number)
+            stage.step(0)
+
+
 @pytest.fixture
 def made(tmp_path, tiny_tokenizer_folder) -> Made:
     return Made(tmp_path, tiny_tokenizer_folder)
@@ -81,6 +90,8 @@ def test_a_stage_learns_what_it_learns_without_graphs(made):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4) and len(losses[0]) == 12
     assert graphed.state.evaluations == plain.state.evaluations
     assert all(item.grad is None for item in graphed.parameters), "the next stage begins without gradients"
+    assert stage_record(graphed, 1.0)["cuda_graph_tokens"] == list(graphed.graphs.sizes.tokens)
+    assert "cuda_graph_tokens" not in stage_record(plain, 1.0)
 
 
 def operations(recorder: TapeRecorder) -> list[set[str]]:
@@ -91,10 +102,7 @@ def test_the_update_is_recorded_once_and_reads_the_rates_as_they_are(made):
     recorder = TapeRecorder()
     stage, plain = made.stage(recorder), made.stage(None)
     before = len(recorder.tapes)
-    for number in range(5):
-        for each in (stage, plain):
-            torch.manual_seed(number)
-            each.step(0)
+    take_steps(5, stage, plain)
     assert len(recorder.tapes) == before + 1 and "aten::_fused_adamw_" in operations(recorder)[-1]
     assert recorder.tapes[-1].calls[0][0].name().startswith("aten::_foreach_norm"), "clipping is part of it"
     torch.testing.assert_close(weights(stage), weights(plain), rtol=1e-4, atol=1e-5)
@@ -115,10 +123,7 @@ class Refusing(TapeRecorder):
 def test_an_update_that_cannot_be_recorded_is_computed_without(made, caplog):
     stage, plain = made.stage(Refusing()), made.stage(None)
     caplog.clear()
-    for number in range(4):
-        for each in (stage, plain):
-            torch.manual_seed(number)
-            each.step(0)
+    take_steps(4, stage, plain)
     assert [record.getMessage() for record in caplog.records] == [
         "weights are updated without CUDA graphs: RuntimeError: operation not permitted when stream is capturing"
     ]
@@ -130,10 +135,7 @@ def test_muon_reads_its_rates_on_the_host_and_is_not_recorded(tmp_path, tiny_tok
     recorder = TapeRecorder()
     stage, plain = made.stage(recorder), made.stage(None)
     before = len(recorder.tapes)
-    for number in range(4):
-        for each in (stage, plain):
-            torch.manual_seed(number)
-            each.step(0)
+    take_steps(4, stage, plain)
     assert len(recorder.tapes) == before > 0
     torch.testing.assert_close(weights(stage), weights(plain), rtol=1e-3, atol=1e-4)
 

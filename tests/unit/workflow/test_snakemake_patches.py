@@ -169,12 +169,12 @@ def test_forking_can_be_switched_off(place: Path) -> None:
 
 
 def benchmarked(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tuple[BenchmarkRecord, list[float]]:
-    """The benchmark record of a forked job, and the seconds at which its memory was looked at."""
-    looks, look = [], psutil.Process.memory_full_info
+    """The benchmark record of a forked job, and the seconds at which its memory was sampled."""
+    samples, sample = [], psutil.Process.memory_full_info
 
     def noted(process: psutil.Process) -> object:
-        looks.append(time.monotonic() - started)
-        return look(process)
+        samples.append(time.monotonic() - started)
+        return sample(process)
 
     monkeypatch.setattr(psutil.Process, "memory_full_info", noted)
     (folder / "job.py").write_text(code, encoding="utf-8")
@@ -184,17 +184,19 @@ def benchmarked(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tup
     started, record = time.monotonic(), BenchmarkRecord()
     ended = snakemake_patches.benchmarked_wait(job, record)
     assert ended is not None and ended.status == 0
-    return record, looks
+    return record, samples
 
 
-def test_benchmarks_have_what_the_kernel_counted_and_few_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_benchmarks_have_what_the_kernel_counted_and_few_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = "import time; held = b'x' * (300 << 20); del held\nwhile time.process_time() < 0.4: pass\ntime.sleep(1.6)"
-    record, looks = benchmarked(tmp_path, monkeypatch, code)
-    assert record.max_rss > 300, "memory that was given back before anyone looked"
+    record, samples = benchmarked(tmp_path, monkeypatch, code)
+    assert record.max_rss > 300, "memory that was given back before a sample"
     assert 0.4 <= record.cpu_time < 1.5 and record.mean_load() == pytest.approx(
         100 * record.cpu_time / record.running_time
     )
-    assert 2 <= len(looks) <= 3 and record.running_time > 1.6, "at 0, 1 and 3 seconds, not twice a second"
+    assert 2 <= len(samples) <= 3 and record.running_time > 1.6, "at 0, 1 and 3 seconds, not twice a second"
     fields = record.to_tsv(False).split("\t")
     assert len(fields) == 10 and "NA" not in fields and "-" not in fields
 
@@ -211,7 +213,12 @@ def test_a_job_that_has_ended_already_has_a_benchmark(tmp_path: Path, monkeypatc
         assert job is not None
         record = BenchmarkRecord()
         ended = snakemake_patches.benchmarked_wait(job, record)
-    assert ended is not None and ended.status == 0
+        assert ended is not None and ended.status == 0
+        job = server.start_job(str(tmp_path / "job.py"), 1, {})
+        assert job is not None
+        several = BenchmarkRecord(max_rss=90_000.0)
+        snakemake_patches.benchmarked_wait(job, several)
+    assert several.max_rss == 90_000, "a sum over several processes, of which the kernel counts the largest"
     assert record.max_rss > 1 and record.to_tsv(False).split("\t")[4] == "-"
 
 

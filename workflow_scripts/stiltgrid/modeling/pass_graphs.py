@@ -84,8 +84,8 @@ def _without_waiting() -> Iterator[None]:
 class PassGraphs:
     """Recorded passes of a backbone for packed batches; other batches are passed to the backbone.
 
-    The gradients of its weights stay in place: `clear_gradients` sets them to zero, where an optimizer's `zero_grad`
-    would let go of them. Weights that a pass does not reach keep none.
+    Replays add to `gradients`, by weight, which stay in place; weights that a pass does not reach are not among them.
+    They are the weights' own after `clear_gradients`.
     """
 
     def __init__(self, backbone: Backbone, compute: Compute, sizes: GraphSizes, token: int, recorder: Recorder) -> None:
@@ -98,7 +98,6 @@ class PassGraphs:
         self.gradients = self._reached()
         self._anchor = torch.zeros((), device=compute.device, requires_grad=True)
         self._graphs = {tokens: self._record(tokens) for tokens in reversed(sizes.tokens)}
-        self.clear_gradients()
 
     def __call__(self, batch: Batch) -> torch.Tensor:
         """(1, tokens, hidden): the states of a packed batch, by the smallest graph that it fits into.
@@ -120,7 +119,7 @@ class PassGraphs:
         return 0 if tokens is None else tokens - batch.real_tokens
 
     def clear_gradients(self) -> None:
-        """Set the gradients of all weights to zero."""
+        """Set all gradients to zero, and make them those of the weights."""
         torch._foreach_zero_(list(self.gradients.values()))
         for parameter, gradient in self.gradients.items():
             parameter.grad = gradient

@@ -210,18 +210,18 @@ def fork_jobs(workflow: Any) -> None:
 
 
 def benchmarked_wait(job: "Job", record: Any) -> "Ended | None":
-    """Wait for a forked job and fill in its `benchmark:` record, with fewer looks at its memory.
+    """Wait for a forked job and fill in its `benchmark:` record, with fewer samples of its memory.
 
     Snakemake reads the map of a job's memory twice a second in its first 15 seconds, which for a process with torch
-    takes the kernel 10 to 40 milliseconds. Here the times between looks are 1, 2, 4, … 30 seconds, and the largest
-    memory and the CPU time, which Snakemake would estimate from the looks, are what the kernel has counted. Worth: of a
+    takes the kernel 10 to 40 milliseconds. Here the times between samples are 1, 2, 4, … 30 seconds, and the largest
+    memory and the CPU time, which Snakemake would take from the samples, are what the kernel has counted. Worth: of a
     default grid with `--cores 8` on two cores, 43 CPU seconds in the kernel become 12.
     """
     import psutil  # type: ignore[import-untyped]  # a dependency of Snakemake
     from snakemake.benchmark import BENCHMARK_INTERVAL, BenchmarkTimer, DaemonTimer
 
     class Sparse(BenchmarkTimer):
-        """Looks less and less often."""
+        """Samples less and less often."""
 
         def _schedule(self) -> None:
             wait = min(BENCHMARK_INTERVAL, 2.0 ** (self._times_called - 1))
@@ -237,11 +237,11 @@ def benchmarked_wait(job: "Job", record: Any) -> "Ended | None":
     finally:
         if timer is not None:
             timer.cancel()
-            timer._timer.join()  # a look that is not over would overwrite the record
+            timer._timer.join()  # a sample that is not over would overwrite the record
         record.running_time = time.time() - started
     if ended is not None:
         record.data_collected = True
-        record.max_rss = max(record.max_rss or 0, ended.peak_mb)  # of several processes, a look adds them up
+        record.max_rss = max(record.max_rss or 0, ended.peak_mb)  # a sample is the sum over several processes
         record.cpu_time, record.cpu_usage = ended.cpu_seconds, 100 * ended.cpu_seconds
     return ended
 
