@@ -127,9 +127,23 @@ def test_token_types_are_replayed():
     model = backbone("bert", type_vocab_size=2)
     assert model.uses_segments
     graphs = PassGraphs(model, FP32, SIZES, 10, TapeRecorder())
-    for separator in (40, 50):
-        replayed, plain = both(model, graphs, batch(7, 12, 9, separator=separator))
+    ids = batch(7, 12, 9).input_ids[0].tolist()
+    for separator in (ids[2], ids[10], None):  # None: a task of single texts, after one of pairs
+        item = batch(7, 12, 9, separator=separator)
+        assert separator is None or item.segments.any()
+        replayed, plain = both(model, graphs, item)
         torch.testing.assert_close(replayed, plain)
+
+
+def test_weights_that_autocast_has_kept_are_not_recorded():
+    """An ordinary pass before, in the same context, has left copies of the weights in bf16."""
+    model = backbone()
+    with BF16.autocast():
+        model(batch(7, 3, 5))
+        graphs = PassGraphs(model, BF16, SIZES, 10, TapeRecorder())
+    torch._foreach_mul_([item.detach() for item in model.parameters()], 0.5)
+    replayed, plain = both(model, graphs, batch(7, 3, 5), BF16)
+    torch.testing.assert_close(replayed, plain, rtol=3e-2, atol=3e-2)
 
 
 def test_dropout_is_drawn_in_each_replay_and_the_same_from_the_same_state():

@@ -175,13 +175,14 @@ class _Inputs:
         return _Inputs(ids, segments, Packing(packing.positions, packing.offsets, np.array([sizes.longest])))
 
     def load(self, batch: Batch, filled: Packing) -> None:
-        """Write a batch on the same device, and its filled layout, which is on the CPU."""
-        real = batch.real_tokens
-        self.input_ids[:, :real].copy_(batch.input_ids)
-        self.input_ids[:, real:] = batch.input_ids[:, :1]  # an id that is surely in the vocabulary
-        if self.segments is not None and batch.segments is not None:
-            self.segments[:, :real].copy_(batch.segments)
-            self.segments[:, real:] = 0
+        """Write a batch on the same device, and its filled layout, which is on the CPU.
+
+        What fills it up keeps the token ids of earlier batches, which the backbone can read.
+        """
+        self.input_ids[:, : batch.real_tokens].copy_(batch.input_ids)
+        if self.segments is not None:
+            types = torch.zeros_like(batch.input_ids) if batch.segments is None else batch.segments
+            self.segments[:, : batch.real_tokens].copy_(types)
         for own, other in ((self.packing.positions, filled.positions), (self.packing.offsets, filled.offsets)):
             own.copy_(other.pin_memory() if own.is_cuda else other, non_blocking=True)
 
